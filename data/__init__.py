@@ -1,0 +1,1 @@
+"""Datasets, augmentation and pipelines: what all three implementations read."""

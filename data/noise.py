@@ -1,0 +1,24 @@
+"""Smooth random fields: of displacements, of staining, of cell borders."""
+
+import math
+
+import numpy as np
+from scipy.interpolate import make_interp_spline
+
+
+def smooth_noise(
+    generator: np.random.Generator, size: tuple[int, ...], scale: float, count: int = 1
+) -> np.ndarray:
+    """Independent smooth random fields, float64 [count, *size].
+
+    Standard normal values stand on the nodes of a grid, `scale` pixels apart; a cubic spline
+    connects them, one axis after the other (the tensor product of Ronneberger et al. 2015,
+    section 3.1, who draw displacements on a coarse grid and interpolate them bicubically).
+    """
+    # A cubic spline needs four nodes; the last one lies at or beyond the last pixel.
+    nodes = [max(4, math.ceil((length - 1) / scale) + 1) for length in size]
+    field = generator.standard_normal((count, *nodes))
+    for axis, length in enumerate(size, start=1):
+        positions = np.arange(field.shape[axis]) * scale
+        field = make_interp_spline(positions, field, k=3, axis=axis)(np.arange(length))
+    return field

@@ -1,0 +1,74 @@
+"""What a data set is to the rest of the project: named cases that can be read one by one."""
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from data.errors import UserError, listed
+from data.settings import Settings
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image and what is known of it.
+
+    name: unique in its source; also the stem of output files.
+    image: float32 [*size, channels], in the file's own range of values.
+    label: integer class index [*size], 0 = background; None where the truth is unknown.
+    path: where the image came from; None for generated images.
+    """
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray | None = None
+    path: Path | None = None
+
+
+class Source(Settings, ABC):
+    """Base of all sources. The validated settings of a source are the source itself."""
+
+    name: str
+    directory: Path | None = Field(None, description="where the files lie (--data-dir)")
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Number of values of a pixel."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """Number of label values, the background included: labels are 0 .. classes - 1."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The labelled cases in natural order. Raises UserError if there are none."""
+
+    @abstractmethod
+    def read(self, name: str) -> Case:
+        """One case of `names` or `test_names`. Raises UserError that names the file."""
+
+    def test_names(self) -> list[str]:
+        """The cases without a label, in natural order."""
+        return []
+
+    def check(self) -> None:
+        """Reads every labelled case. Raises one UserError that lists every problem."""
+        problems = []
+        for name in self.names():
+            try:
+                self.read(name)
+            except UserError as error:
+                problems.append(str(error))
+        if problems:
+            raise UserError(f"The data set '{self.name}' has bad files:\n{listed(problems)}")
+
+
+def natural_key(text: str) -> list[tuple[int, int, str]]:
+    """Sort key with which '10' comes after '2': numbers in names compare as numbers."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", text)
+    return [(0, int(p), p) if p[0] in "0123456789" else (1, 0, p.lower()) for p in parts]

@@ -1,0 +1,217 @@
+"""Anybody's images: a folder of images and a folder of masks with equal names."""
+
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from data.errors import UserError, listed
+from data.images import LOSSY, image_files, read_image, read_mask
+from data.source import Case, Source, natural_key
+
+MOST_CLASSES = 64
+"""More values than this in the masks are taken for a mistake (a photograph, numbered objects)."""
+
+
+class Pair(NamedTuple):
+    """The files of one case."""
+
+    image: Path
+    mask: Path
+
+
+class Survey(NamedTuple):
+    """What reading all files showed.
+
+    problems: what is wrong, one line each. kind: (spatial axes, channels) of the images.
+    label_values: the values of the masks in the order of the classes.
+    """
+
+    problems: list[str]
+    kind: tuple[int, int]
+    label_values: tuple[int, ...]
+
+
+class Folder(Source):
+    """Images and masks in two folders; an image and its mask have the same name up to the suffix.
+
+    PNG, JPEG, TIFF and BMP, 8 and 16 bit, grey or colour, of any sizes. Masks hold 0 and 255, or
+    class indices 0 .. N - 1, or the values listed in `label_values`.
+    """
+
+    name: Literal["folder"] = "folder"
+    images: str = Field("images", description="subfolder of the images")
+    masks: str = Field("masks", description="subfolder of the masks")
+    label_values: tuple[int, ...] | None = Field(
+        None,
+        min_length=2,
+        description="values of the masks in the order of the classes, background first; "
+        "without them they are found in the masks",
+    )
+
+    @property
+    def channels(self) -> int:
+        return self._sound.kind[1]
+
+    @property
+    def classes(self) -> int:
+        return len(self._sound.label_values)
+
+    def names(self) -> list[str]:
+        if not self._pairs:
+            images, masks = self._folder(self.images), self._folder(self.masks)
+            raise UserError(f"No file in {images} has the same name as a file in {masks}.")
+        return list(self._pairs)
+
+    def read(self, name: str) -> Case:
+        if name not in self._pairs:
+            raise UserError(f"{self._folder(self.images)} has no image '{name}' with a mask.")
+        pair = self._pairs[name]
+        values = read_mask(pair.mask)
+        allowed = self._sound.label_values
+        label = np.zeros(values.shape, np.uint8 if len(allowed) <= 256 else np.int32)
+        for index, value in enumerate(allowed):
+            label[values == value] = index
+        return Case(name, read_image(pair.image), label, pair.image)
+
+    def check(self) -> None:
+        problems = self._survey.problems
+        if problems:
+            raise UserError(
+                f"The data set in {self.directory} has {len(problems)} problem(s):\n"
+                f"{listed(problems)}"
+            )
+
+    @property
+    def _sound(self) -> Survey:
+        """The survey, once it is known that nothing is wrong."""
+        self.check()
+        return self._survey
+
+    def _folder(self, name: str) -> Path:
+        if self.directory is None:
+            raise UserError(
+                f"folder needs --data-dir, a folder with the subfolders '{self.images}' and "
+                f"'{self.masks}'."
+            )
+        return self.directory / name
+
+    def _files(self, subfolder: str) -> dict[str, list[Path]]:
+        """The image files of a subfolder by their stem."""
+        folder = self._folder(subfolder)
+        if not folder.is_dir():
+            raise UserError(
+                f"The folder {folder} does not exist. --data-dir must hold images in "
+                f"'{self.images}' and masks in '{self.masks}' (settings data.images, data.masks)."
+            )
+        files: dict[str, list[Path]] = {}
+        for path in image_files(folder):
+            files.setdefault(path.stem, []).append(path)
+        return files
+
+    @cached_property
+    def _pairs(self) -> dict[str, Pair]:
+        """The cases that have one image and one mask, in natural order."""
+        images, masks = self._files(self.images), self._files(self.masks)
+        return {
+            stem: Pair(images[stem][0], masks[stem][0])
+            for stem in sorted(images.keys() & masks.keys(), key=natural_key)
+        }
+
+    @cached_property
+    def _survey(self) -> Survey:
+        """Reads every file once."""
+        problems = self._unpaired()
+        kinds, contents = {}, {}
+        for name in self.names():
+            pair = self._pairs[name]
+            image, mask = (
+                _attempt(read, path, problems)
+                for read, path in ((read_image, pair.image), (read_mask, pair.mask))
+            )
+            if image is not None:
+                kinds[pair.image] = (image.ndim - 1, image.shape[-1])
+            if mask is not None:
+                contents[pair.mask] = set(np.unique(mask).tolist())
+            if image is not None and mask is not None and image.shape[:-1] != mask.shape:
+                problems.append(
+                    f"{pair.mask}: the mask has the size {mask.shape}, its image {image.shape[:-1]}"
+                )
+        kind = Counter(kinds.values()).most_common(1)[0][0] if kinds else (2, 1)
+        problems += [
+            f"{path}: {_describe(other)}, but most of the images are {_describe(kind)}"
+            for path, other in kinds.items()
+            if other != kind
+        ]
+        label_values = self.label_values or _guess_values(contents, problems)
+        problems += [
+            f"{path}: unexpected values {_some(values - set(label_values))}; expected are "
+            f"{_some(set(label_values))}{_lossy(path)}"
+            for path, values in contents.items()
+            if label_values and values - set(label_values)
+        ]
+        return Survey(problems, kind, label_values)
+
+    def _unpaired(self) -> list[str]:
+        images, masks = self._files(self.images), self._files(self.masks)
+        problems = []
+        for files, others, what in ((images, masks, "mask"), (masks, images, "image")):
+            for stem, paths in files.items():
+                if len(paths) > 1:
+                    names = ", ".join(path.name for path in paths)
+                    problems.append(f"{paths[0].parent}: several files with one name: {names}")
+                if stem not in others:
+                    problems.append(f"{paths[0]}: there is no {what} of this name")
+        return problems
+
+
+def _attempt(read: object, path: Path, problems: list[str]) -> np.ndarray | None:
+    """Reads a file, or notes why that failed."""
+    try:
+        return read(path)
+    except UserError as error:
+        problems.append(str(error))
+        return None
+
+
+def _guess_values(contents: dict[Path, set[int]], problems: list[str]) -> tuple[int, ...]:
+    """The values of the masks in the order of the classes; () and a problem if they are unclear."""
+    found = set().union(*contents.values())
+    if not contents:
+        return ()
+    hint = "name the values in the order of the classes, as in --set 'data.label_values=[0, 1, 3]'"
+    if 255 in found:
+        return (0, 255)
+    if found == {0}:
+        problems.append("all masks are 0 everywhere: there is nothing to learn")
+    elif len(found) > MOST_CLASSES:
+        problems.append(
+            f"the masks hold {len(found)} different values ({_some(found)}): masks hold class "
+            f"numbers, not grey values or numbered objects; otherwise {hint}"
+        )
+    elif found != set(range(len(found))):
+        problems.append(f"the masks hold the values {_some(found)}, not 0 .. N - 1: {hint}")
+    else:
+        return tuple(range(len(found)))
+    return ()
+
+
+def _lossy(path: Path) -> str:
+    if path.suffix.lower() not in LOSSY:
+        return ""
+    return " (JPEG compression changes values: save masks as PNG or TIFF)"
+
+
+def _describe(kind: tuple[int, int]) -> str:
+    axes, channels = kind
+    colour = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    return f"{colour} {'images' if axes == 2 else 'volumes'}"
+
+
+def _some(values: set[int], most: int = 8) -> str:
+    """The first few of many values, for a message."""
+    more = ", ..." if len(values) > most else ""
+    return ", ".join(map(str, sorted(values)[:most])) + more

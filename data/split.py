@@ -1,0 +1,93 @@
+"""Which images train the network and which ones judge it."""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from data.errors import UserError, listed
+from data.files import write_text
+from data.settings import Settings
+from data.source import natural_key
+
+
+class Split(Settings):
+    """Names of the training and the validation cases, each in natural order."""
+
+    training: list[str]
+    validation: list[str]
+
+    def save(self, path: Path) -> None:
+        """Writes the split as JSON."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Split":
+        """Reads a saved split. Raises UserError if the file is missing or is not a split."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"The split {path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            raise UserError(
+                f"{path} is not a split: it must be JSON with the lists 'training' and "
+                "'validation' of image names."
+            ) from error
+
+    def check(self, names: list[str]) -> None:
+        """Raises UserError if the split speaks of images that the data set does not have."""
+        known = set(names)
+        missing = [name for name in self.training + self.validation if name not in known]
+        if missing:
+            raise UserError(
+                f"The saved split names {len(missing)} images that the data set does not have "
+                f"(another --data-dir?):\n{listed(missing)}"
+            )
+
+
+def split(names: list[str], validation: float | tuple[str, ...], seed: int) -> Split:
+    """Divides images into training and validation.
+
+    names: the labelled cases, in any order.
+    validation: the share of the images to keep for validation, at least one unless it is 0; or
+        their names.
+    seed: chooses the images when a share is given.
+
+    Every name gets a pseudo-random rank, a hash of the seed and the name. So the result depends on
+    nothing but the set of names and the seed, not even on the version of NumPy, and an image that
+    is added later moves few of the others.
+
+    Raises UserError if no image is left for training, if a name is unknown, or if a single image
+    is to be divided.
+    """
+    ordered = sorted(names, key=natural_key)
+    if isinstance(validation, tuple):
+        unknown = [name for name in validation if name not in ordered]
+        if unknown:
+            raise UserError(
+                "sampling.validation names images that the data set does not have:\n"
+                f"{listed(unknown)}\nThe first ones it has are: {', '.join(ordered[:5])}."
+            )
+        kept = set(validation)
+    elif validation > 0:
+        if len(ordered) == 1:
+            raise UserError(
+                "One image cannot be divided into training and validation: add images, or set "
+                "sampling.validation to 0."
+            )
+        count = min(max(1, round(validation * len(ordered))), len(ordered) - 1)
+        kept = set(sorted(ordered, key=lambda name: (_rank(name, seed), name))[:count])
+    else:
+        kept = set()
+    training = [name for name in ordered if name not in kept]
+    if not training:
+        raise UserError(
+            "No image is left for training: sampling.validation names all of them."
+            if ordered
+            else "The data set has no labelled images."
+        )
+    return Split(training=training, validation=[name for name in ordered if name in kept])
+
+
+def _rank(name: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -1,0 +1,70 @@
+"""Mean and standard deviation of the training images, with which every image is normalised."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from data.errors import UserError
+from data.files import write_text
+from data.settings import Settings
+from data.source import Source
+
+
+class Statistics(Settings):
+    """Mean and standard deviation of every channel, in the images' own units."""
+
+    mean: list[float]
+    std: list[float]
+
+    def normalise(self, image: np.ndarray) -> np.ndarray:
+        """float32 [*size, channels] with mean 0 and standard deviation 1 over the training set.
+
+        Raises UserError if the image has another number of channels.
+        """
+        if image.shape[-1] != len(self.mean):
+            raise UserError(
+                f"The image has {image.shape[-1]} channels, but the training images had "
+                f"{len(self.mean)}."
+            )
+        mean, std = np.float32(self.mean), np.float32(self.std)
+        return (image.astype(np.float32) - mean) / std
+
+    def save(self, path: Path) -> None:
+        """Writes the statistics as JSON."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Statistics":
+        """Reads saved statistics. Raises UserError if the file is missing or damaged."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"The statistics {path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            raise UserError(
+                f"{path} is not a file of statistics: it must be JSON with the lists 'mean' and "
+                "'std', one number a channel."
+            ) from error
+
+
+def statistics(source: Source, names: list[str]) -> Statistics:
+    """Statistics over all pixels of the named (training) cases, one image in memory at a time.
+
+    A channel that is constant gets the standard deviation 1: normalised, it is 0.
+    """
+    count = 0
+    mean = squares = np.zeros(source.channels)  # squares: sum of squared deviations from the mean
+    for name in names:
+        pixels = source.read(name).image.reshape(-1, source.channels).astype(np.float64)
+        # Chan, Golub & LeVeque 1983: merges two sets without the cancellation of E[x^2] - E[x]^2.
+        total = count + len(pixels)
+        shift = pixels.mean(axis=0) - mean
+        squares = (
+            squares + pixels.var(axis=0) * len(pixels) + shift**2 * count * len(pixels) / total
+        )
+        mean = mean + shift * len(pixels) / total
+        count = total
+    std = np.sqrt(squares / max(count, 1))
+    negligible = std <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
+    return Statistics(mean=mean.tolist(), std=np.where(negligible, 1.0, std).tolist())

@@ -1,0 +1,88 @@
+"""Interchange of weights: HDF5 files that any of the three implementations writes and reads.
+
+One data set a weight, under its canonical name (`encoder1/conv1/kernel`), and three attributes: the format's
+version, the network's name and its hyperparameters as JSON. Reading never runs code from the file.
+"""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data.errors import UserError, listed
+from data.files import replacing
+from unet_common.networks import Network
+
+FORMAT_VERSION = 1
+
+Weights = dict[str, np.ndarray]
+
+
+def save_weights(path: Path | str, weights: Weights, network: Network) -> None:
+    """Write `weights` of `network`. An existing file is replaced only once the new one is complete."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["network"] = network.name
+        file.attrs["hyperparameters"] = network.model_dump_json()
+        for name, value in weights.items():
+            file.create_dataset(name, data=value)
+
+
+def load_weights(path: Path | str, network: Network) -> Weights:
+    """Read the weights of `network`.
+
+    Raises:
+        UserError: no such file, no interchange file, another format version, or weights of another
+            network or other hyperparameters; the message names what differs.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no weights file {path}.")
+    try:
+        with h5py.File(path, "r") as file:
+            _check_header(path, file.attrs, network)
+            weights: Weights = {}
+
+            def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
+                if isinstance(item, h5py.Dataset):
+                    weights[name] = item[()]
+
+            file.visititems(collect)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read as HDF5: it is damaged or something else ({error}).") from None
+    return weights
+
+
+def _check_header(path: Path, attributes: h5py.AttributeManager, network: Network) -> None:
+    if "format_version" not in attributes:
+        raise UserError(f"{path} is HDF5, but not a weights file of this project.")
+    if attributes["format_version"] != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {attributes['format_version']}, this program reads {FORMAT_VERSION}. "
+            "Read it with the version of the program that wrote it."
+        )
+    stored = json.loads(attributes["hyperparameters"])
+    wanted = json.loads(network.model_dump_json())
+    differences = [
+        f"{key}: {stored.get(key)} in the file, {wanted.get(key)} here"
+        for key in sorted(stored.keys() | wanted.keys())
+        if stored.get(key) != wanted.get(key)
+    ]
+    if differences:
+        raise UserError(f"{path} holds the weights of another network:\n{listed(differences)}")
+
+
+def check_weights(weights: Weights, expected: dict[str, tuple[int, ...]], origin: str) -> None:
+    """Compare names and shapes with those `expected` of a network.
+
+    Raises:
+        UserError: a weight is missing, unknown or of another shape; all of them are listed.
+    """
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - weights.keys())]
+    problems += [f"{name} is not a weight of the network" for name in sorted(weights.keys() - expected.keys())]
+    for name in sorted(expected.keys() & weights.keys()):
+        if tuple(weights[name].shape) != tuple(expected[name]):
+            problems.append(f"{name} has shape {weights[name].shape}, the network {tuple(expected[name])}")
+    if problems:
+        raise UserError(f"The weights from {origin} do not fit the network:\n{listed(problems)}")

@@ -1,0 +1,105 @@
+"""`tf.estimator`, the high-level API of TensorFlow 1, on a TensorFlow that no longer carries it.
+
+TensorFlow dropped `tf.estimator` in version 2.16 and is not built for new versions of Python in
+releases that still had it. The code itself did not vanish: it is the package `tensorflow-estimator`,
+whose last release (2.15.0) still runs on a current TensorFlow, sessions, hooks, TF_CONFIG clusters and
+all. It only fails to import, because TensorFlow also dropped a few internals that it imports. This
+module puts those back and nothing else: names that are missing are added, no existing one is changed.
+
+    from unet_highlevel.estimator_compat import estimator
+
+    estimator.Estimator(model_fn, config=estimator.RunConfig(model_dir=...))
+
+`estimator` is the public namespace that used to be `tf.estimator` (in its v1 spelling):
+`Estimator`, `EstimatorSpec`, `RunConfig`, `TrainSpec`, `EvalSpec`, `ModeKeys`, `Exporter`,
+`train_and_evaluate`, `export`, `experimental`, ...
+
+What stays out is what would need TensorFlow code that is gone: TPUs, and `tf.distribute` strategies
+inside an Estimator. Several machines work through TF_CONFIG with chief, workers and parameter servers.
+"""
+
+import importlib.metadata
+import sys
+import types
+
+# First, because it sets the environment that TensorFlow reads when it is imported.
+import unet_common.tensorflow_setup  # noqa: F401  isort: skip
+
+import tensorflow as tf
+from tensorflow.python.util import tf_export
+
+from data.errors import UserError
+
+# The internals below were compared with these releases; others may lack more of them, or fewer.
+_TENSORFLOW = "2.21"
+_ESTIMATOR = "2.15"
+
+
+def check_versions() -> None:
+    """Raises `UserError` unless TensorFlow and tensorflow-estimator are the releases this is for."""
+    needed = f'pip install "tensorflow=={_TENSORFLOW}.*" "tensorflow-estimator=={_ESTIMATOR}.*"'
+    try:
+        estimator_version = importlib.metadata.version("tensorflow-estimator")
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(
+            f"The high-level implementation needs the package tensorflow-estimator: {needed}"
+        ) from None
+    for package, version, series in (
+        ("tensorflow", tf.__version__, _TENSORFLOW),
+        ("tensorflow-estimator", estimator_version, _ESTIMATOR),
+    ):
+        if version.split(".")[:2] != series.split("."):
+            raise UserError(
+                f"The high-level implementation runs on {package} {series}, but {version} is "
+                f"installed: {needed}"
+            )
+
+
+def install_missing_internals() -> None:
+    """Adds what tensorflow-estimator 2.15 imports and TensorFlow 2.21 lacks; harmless if repeated."""
+    # `@estimator_export` records the public name of every class under an API called "estimator".
+    if not hasattr(tf_export, "ESTIMATOR_API_NAME"):
+        tf_export.ESTIMATOR_API_NAME = "estimator"
+    for table, suffix in ((tf_export.API_ATTRS, ""), (tf_export.API_ATTRS_V1, "_v1")):
+        names = f"_estimator_api_names{suffix}"
+        constants = f"_estimator_api_constants{suffix}"
+        table.setdefault(tf_export.ESTIMATOR_API_NAME, tf_export._Attributes(names, constants))
+
+    # The bridge to `tf.distribute`: asked whether there is a strategy (there is none), and to set one up.
+    _add_module(
+        "tensorflow.python.distribute.estimator_training",
+        init_run_config=_refuse_strategy,
+        should_run_distribute_coordinator=lambda config: False,
+    )
+
+    # TPU support is imported with the package but used by `TPUEstimator` alone: names are enough.
+    optimizers = ("Adagrad", "Adam", "Ftrl", "Momentum", "ProximalAdagrad", "RMSProp")
+    parameters = [f"{name}Parameters" for name in (*optimizers, "StochasticGradientDescent")]
+    _add_module(
+        "tensorflow.python.tpu.tpu_embedding", **{name: type(name, (), {}) for name in parameters}
+    )
+    _add_module("tensorflow.python.tpu.tpu_embedding_gradient")
+    _add_module("tensorflow.python.tpu.session_support")
+
+
+def _add_module(name: str, **attributes: object) -> None:
+    """Makes `import name` find these attributes, unless a module of that name is there already."""
+    if name not in sys.modules:
+        sys.modules[name] = types.ModuleType(name, "Stand-in for a module that TensorFlow dropped.")
+        vars(sys.modules[name]).update(attributes)
+
+
+def _refuse_strategy(config: object, tf_config: dict) -> None:
+    """Called by `RunConfig` when it is given a `tf.distribute` strategy."""
+    raise UserError(
+        "RunConfig: train_distribute, eval_distribute and experimental_distribute need TensorFlow "
+        "code that is gone. For several machines set TF_CONFIG; for several GPUs use unet_keras."
+    )
+
+
+check_versions()
+install_missing_internals()
+
+from tensorflow_estimator import estimator  # noqa: E402  (the internals above must come first)
+
+__all__ = ["estimator"]

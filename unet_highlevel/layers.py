@@ -1,0 +1,120 @@
+"""Layers from `tf.layers`: it makes the variables; what its defaults hide is written out here.
+
+Shapes are `[batch, *size, channels]`. `tf.layers` has one function for each rank; these look at the rank of
+their input. Its scopes make the canonical names: `encoder1/conv1/kernel`.
+
+As in every TensorFlow 1 graph, the seed and the training step belong to the graph.
+"""
+
+import math
+
+import tensorflow as tf
+
+from unet_common.randomness import stateless_seed, truncated_normal
+
+v1 = tf.compat.v1
+
+
+def he_normal(name, fan_in):
+    """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
+
+    The draws of `v1.initializers.he_normal()` depend on the order in which the graph was built; these depend
+    on the graph's seed and the weight's canonical name alone.
+    """
+    scope = v1.get_variable_scope().name
+    full_name = f"{scope}/{name}" if scope else name
+    seed = stateless_seed(v1.get_default_graph().seed, full_name)
+    deviation = math.sqrt(2 / fan_in)
+    return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
+
+
+def convolution(x, filters, kernel_size, name, padding="same", bias=True):
+    """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
+    channels, rank = x.shape[-1], x.shape.rank - 2
+    layer = {2: v1.layers.conv2d, 3: v1.layers.conv3d}[rank]
+    fan_in = kernel_size**rank * channels
+    return layer(
+        x,
+        filters,
+        kernel_size,
+        padding=padding,
+        use_bias=bias,
+        kernel_initializer=he_normal(f"{name}/kernel", fan_in),  # the default is Glorot's
+        name=name,
+    )
+
+
+def transposed_convolution(x, filters, name, factor=2):
+    """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
+
+    The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
+    """
+    channels, rank = x.shape[-1], x.shape.rank - 2
+    layer = {2: v1.layers.conv2d_transpose, 3: v1.layers.conv3d_transpose}[rank]
+    return layer(
+        x,
+        filters,
+        kernel_size=factor,
+        strides=factor,
+        padding="same",
+        kernel_initializer=he_normal(f"{name}/kernel", channels),
+        name=name,
+    )
+
+
+def max_pooling(x, factor=2):
+    """Largest value of every block of `factor` pixels a side.
+
+    A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
+    pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
+    """
+    if x.shape.rank == 4:
+        return v1.layers.max_pooling2d(x, pool_size=factor, strides=factor)
+    batch, depth, height, width = tf.unstack(tf.shape(x)[:-1])
+    slices = tf.reshape(x, [batch * depth, height, width, x.shape[-1]])
+    slices = v1.layers.max_pooling2d(slices, pool_size=factor, strides=factor)
+    columns = tf.reshape(slices, [batch, depth, (height // factor) * (width // factor), x.shape[-1]])
+    columns = v1.layers.max_pooling2d(columns, pool_size=[factor, 1], strides=[factor, 1])
+    size = [depth // factor, height // factor, width // factor]
+    return tf.reshape(columns, [batch, *size, x.shape[-1]])
+
+
+def batch_normalisation(x, training, name, momentum=0.99, epsilon=1e-3):
+    """Ioffe & Szegedy 2015, arXiv:1502.03167: each channel to mean `beta` and deviation `gamma`.
+
+    `training` is False unless one says otherwise, and the updates of the moving statistics are only added to
+    the collection UPDATE_OPS: `model_fn` has to run them. `fused=False` because the fused kernel stores the
+    moving variance times N / (N - 1), which Keras 3 does not.
+    """
+    return v1.layers.batch_normalization(
+        x, axis=-1, momentum=momentum, epsilon=epsilon, training=training, fused=False, name=name
+    )
+
+
+def dropout(x, rate, training, name):
+    """Srivastava et al. 2014: zero a share `rate` of the values, scale the others by 1 / (1 - rate).
+
+    `v1.layers.dropout` draws from a generator with hidden state, which a resumed training cannot restore; the
+    stateless variant is keyed by the graph's seed, the layer's canonical name and the step.
+    """
+    if not training or rate == 0:
+        return x
+    scope = v1.get_variable_scope().name
+    seed = stateless_seed(v1.get_default_graph().seed, f"{scope}/{name}")
+    step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
+    return tf.nn.experimental.stateless_dropout(x, rate, seed=[seed, step])
+
+
+def activate(x, name):
+    """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
+    if name == "leaky_relu":
+        return tf.nn.leaky_relu(x, alpha=0.01)
+    return {"elu": tf.nn.elu, "relu": tf.nn.relu}[name](x)
+
+
+def crop(skip, x):
+    """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
+    size = tf.shape(x)[1:-1]
+    start = (tf.shape(skip)[1:-1] - size) // 2
+    cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
+    return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])

@@ -1,0 +1,144 @@
+"""Layers from Keras 3: objects that own their weights; what their defaults hide is written out here.
+
+Shapes are `[batch, *size, channels]`. Keras has one class for each rank, chosen when the layer is made. A
+weight's path is that of the nested layers around it: `encoder1/conv1/kernel`.
+
+Keras has no graph to hold a seed and a training step, so they travel as a `Randomness`.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from unet_common.randomness import stateless_seed, truncated_normal
+
+
+class Randomness:
+    """What random draws are keyed by: the experiment's seed and the training step.
+
+    The training loop makes `step` the optimizer's counter of iterations. A plain object, so that no layer takes
+    the step for a weight of its own.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+
+class HeNormal(keras.initializers.Initializer):
+    """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
+
+    Keras's own `HeNormal(seed)` draws the same numbers for every layer of one shape and seed; these
+    depend on the seed and the weight's canonical name. Keras tells an initialiser the shape and never the name,
+    hence the reference to the layer, whose path is known by the time it is built.
+    """
+
+    def __init__(self, layer: layers.Layer, fan_in, randomness: Randomness):
+        self.layer, self.fan_in, self.randomness = layer, fan_in, randomness
+
+    def __call__(self, shape, dtype=None):
+        seed = stateless_seed(self.randomness.seed, f"{self.layer.path}/kernel")
+        return truncated_normal(shape, math.sqrt(2 / self.fan_in(shape)), seed, dtype)
+
+
+def convolution(rank, filters, kernel_size, randomness, name, padding="same", bias=True):
+    """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
+    kind = {2: layers.Conv2D, 3: layers.Conv3D}[rank]
+    layer = kind(filters, kernel_size, padding=padding, use_bias=bias, name=name)
+    # The default is Glorot's.
+    layer.kernel_initializer = HeNormal(layer, lambda shape: math.prod(shape[:-1]), randomness)
+    return layer
+
+
+def transposed_convolution(rank, filters, randomness, name, factor=2):
+    """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
+
+    The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
+    """
+    kind = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[rank]
+    layer = kind(filters, kernel_size=factor, strides=factor, padding="same", name=name)
+    layer.kernel_initializer = HeNormal(layer, lambda shape: shape[-1], randomness)
+    return layer
+
+
+class MaxPooling(layers.Layer):
+    """Largest value of every block of `factor` pixels a side.
+
+    A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
+    pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
+    """
+
+    def __init__(self, factor: int):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x):
+        factor = self.factor
+        if len(x.shape) == 4:
+            return keras.ops.max_pool(x, factor, strides=factor)
+        batch, depth, height, width, channels = keras.ops.shape(x)
+        slices = keras.ops.reshape(x, [batch * depth, height, width, channels])
+        slices = keras.ops.max_pool(slices, factor, strides=factor)
+        columns = keras.ops.reshape(slices, [batch, depth, (height // factor) * (width // factor), channels])
+        columns = keras.ops.max_pool(columns, [factor, 1], strides=[factor, 1])
+        size = [depth // factor, height // factor, width // factor]
+        return keras.ops.reshape(columns, [batch, *size, channels])
+
+    def compute_output_shape(self, shape):
+        pooled = [None if side is None else side // self.factor for side in shape[1:-1]]
+        return (shape[0], *pooled, shape[-1])
+
+
+def max_pooling(factor=2):
+    """A `MaxPooling` layer."""
+    return MaxPooling(factor)
+
+
+def batch_normalisation(name, momentum=0.99, epsilon=1e-3):
+    """Ioffe & Szegedy 2015, arXiv:1502.03167: each channel to mean `beta` and deviation `gamma`.
+
+    `fit` says `training=True` by itself, and the layer updates its moving statistics by itself, from the biased
+    variance (sum / N) of the batch.
+    """
+    return layers.BatchNormalization(axis=-1, momentum=momentum, epsilon=epsilon, name=name)
+
+
+class Dropout(layers.Layer):
+    """Srivastava et al. 2014: zero a share `rate` of the values, scale the others by 1 / (1 - rate).
+
+    `keras.layers.Dropout` draws from a `SeedGenerator`, whose state its checkpoints leave out; this mask is a
+    function of the seed, the layer's canonical name and the step.
+    """
+
+    def __init__(self, rate: float, randomness: Randomness, name: str):
+        super().__init__(name=name)
+        self.rate, self.randomness = rate, randomness
+
+    def call(self, x, training=None):
+        if not training or self.rate == 0:
+            return x
+        seed = stateless_seed(self.randomness.seed, self.path)
+        step = tf.cast(tf.convert_to_tensor(self.randomness.step), tf.int32)
+        return tf.nn.experimental.stateless_dropout(x, self.rate, seed=[seed, step])
+
+
+def dropout(rate, randomness, name):
+    """A `Dropout` layer."""
+    return Dropout(rate, randomness, name)
+
+
+def activate(x, name):
+    """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
+    if name == "leaky_relu":
+        return keras.ops.leaky_relu(x, negative_slope=0.01)
+    return {"elu": keras.ops.elu, "relu": keras.ops.relu}[name](x)
+
+
+def crop(skip, x):
+    """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
+    size = tf.shape(x)[1:-1]
+    start = (tf.shape(skip)[1:-1] - size) // 2
+    cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
+    return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])

@@ -1,0 +1,95 @@
+"""A network of this package with its weights: predict, loss, gradients, interchange."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unet_common import weights as interchange
+from unet_common.losses import loss as parse_loss
+from unet_common.networks import Network
+from unet_keras.layers import Randomness
+from unet_keras.networks import NETWORKS
+
+
+@contextmanager
+def dtype_policy(precision: str) -> Iterator[None]:
+    """Layers made in this block compute in `precision`: Keras knows it as a global setting only."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class Model:
+    """A functional Keras model, as `keras_model`, with the names the other two packages use."""
+
+    def __init__(self, network: Network, seed: int = 0, precision: str = "float32"):
+        """Build `network` with initial weights drawn from `seed`, in `float32` or `float64`."""
+        self.network = network
+        self.randomness = Randomness(seed)
+        with dtype_policy(precision):
+            images = keras.Input([*[None] * network.rank, network.channels], dtype=precision, name="images")
+            logits = NETWORKS[network.name](images, network, self.randomness)
+        self.keras_model = keras.Model(images, logits, name=network.name)
+        self.variables = {variable.path: variable for variable in self.keras_model.weights}
+        self.precision = precision
+
+    def weights(self) -> interchange.Weights:
+        """The weights under their canonical names, moving statistics included."""
+        return {name: variable.numpy() for name, variable in self.variables.items()}
+
+    def set_weights(self, weights: interchange.Weights, origin: str = "memory") -> None:
+        """Replace all weights. Raises UserError if names or shapes differ; `origin` is for its message."""
+        shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
+        interchange.check_weights(weights, shapes, origin)
+        for name, variable in self.variables.items():
+            variable.assign(weights[name])
+
+    def load(self, path: Path | str) -> None:
+        """Read an interchange file."""
+        self.set_weights(interchange.load_weights(path, self.network), str(path))
+
+    def save(self, path: Path | str) -> None:
+        """Write an interchange file."""
+        interchange.save_weights(path, self.weights(), self.network)
+
+    def predict(self, images: np.ndarray, training: bool = False, step: int = 0) -> np.ndarray:
+        """Images `[batch, *size, channels]` -> logits `[batch, *output size, classes]`.
+
+        `training` uses the batch's statistics and the dropout masks of `step`; no state changes.
+
+        Raises:
+            UserError: the network does not accept the size.
+        """
+        self.network.output_size(images.shape[1:-1])
+        if not training:
+            return self.keras_model.predict_on_batch(images)
+        self.randomness.step.assign(step)
+        return self._training_logits(self.keras_model.trainable_variables, images).numpy()
+
+    def loss_and_gradients(
+        self, images: np.ndarray, targets: np.ndarray, loss: str, step: int = 0
+    ) -> tuple[float, interchange.Weights]:
+        """The loss of a batch in training mode, and its gradient with respect to every trainable weight."""
+        self.network.output_size(images.shape[1:-1])
+        self.randomness.step.assign(step)
+        trainable = {variable.path: variable.value for variable in self.keras_model.trainable_variables}
+        with tf.GradientTape() as tape:
+            logits = self._training_logits(list(trainable.values()), images)
+            value = parse_loss(loss)(tf.cast(targets, logits.dtype), logits)
+        gradients = tape.gradient(value, trainable)
+        return value.numpy(), {name: gradient.numpy() for name, gradient in gradients.items()}
+
+    def _training_logits(self, trainable, images) -> tf.Tensor:
+        """A call in training mode would update the moving statistics; a stateless one returns them instead."""
+        state = self.keras_model.non_trainable_variables
+        logits, _new_state = self.keras_model.stateless_call(
+            trainable, state, tf.cast(images, self.precision), training=True
+        )
+        return logits

@@ -1,0 +1,5 @@
+"""One file for each network of the catalogue."""
+
+from unet_lowlevel.networks.unet import unet
+
+NETWORKS = {"unet": unet}

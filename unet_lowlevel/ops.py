@@ -1,0 +1,130 @@
+"""Layers by hand: variables from `get_variable`, mathematics from `tf.nn`.
+
+Shapes are `[batch, *size, channels]`; every function looks at the rank of its input, so the same lines
+serve images and volumes. A variable's name is the path of the variable scopes around it, which is what
+makes it canonical: `encoder1/conv1/kernel`.
+
+Two things a layer needs come from the graph, where TensorFlow 1 keeps them: the seed
+(`tf.set_random_seed`) and the training step (the global step).
+"""
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from unet_common.randomness import stateless_seed, truncated_normal
+
+v1 = tf.compat.v1
+
+Initialiser = Callable[..., tf.Tensor]
+
+def he_normal(name: str, fan_in: int) -> Initialiser:
+    """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
+
+    The draw is a function of the graph's seed and the weight's canonical name alone.
+    """
+    scope = v1.get_variable_scope().name
+    seed = stateless_seed(v1.get_default_graph().seed, f"{scope}/{name}")
+    deviation = math.sqrt(2 / fan_in)
+    return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
+
+
+def convolution(x, filters, kernel_size, name, padding="same", bias=True):
+    """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
+    channels, rank = x.shape[-1], x.shape.rank - 2
+    with v1.variable_scope(name):
+        shape = [kernel_size] * rank + [channels, filters]
+        fan_in = kernel_size**rank * channels
+        kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", fan_in))
+        x = tf.nn.convolution(x, kernel, padding=padding.upper())
+        if bias:
+            x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
+    return x
+
+
+def transposed_convolution(x, filters, name, factor=2):
+    """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
+
+    The gradient of a convolution that takes `filters` channels to `channels`: hence the order of the
+    kernel's last two axes, and hence TensorFlow wants to be told the output's shape.
+    """
+    channels, rank = x.shape[-1], x.shape.rank - 2
+    with v1.variable_scope(name):
+        shape = [factor] * rank + [filters, channels]
+        kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", channels))
+        bias = v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
+        size = tf.shape(x)
+        output_shape = tf.concat([size[:1], size[1:-1] * factor, [filters]], 0)
+        return tf.nn.conv_transpose(x, kernel, output_shape, [factor] * rank, padding="SAME") + bias
+
+
+def max_pooling(x, factor=2):
+    """Largest value of every block of `factor` pixels a side.
+
+    A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
+    pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
+    """
+    if x.shape.rank == 4:
+        return tf.nn.max_pool2d(x, factor, strides=factor, padding="VALID")
+    batch, depth, height, width = tf.unstack(tf.shape(x)[:-1])
+    slices = tf.reshape(x, [batch * depth, height, width, x.shape[-1]])
+    slices = tf.nn.max_pool2d(slices, factor, strides=factor, padding="VALID")
+    columns = tf.reshape(slices, [batch, depth, (height // factor) * (width // factor), x.shape[-1]])
+    columns = tf.nn.max_pool2d(columns, [factor, 1], strides=[factor, 1], padding="VALID")
+    size = [depth // factor, height // factor, width // factor]
+    return tf.reshape(columns, [batch, *size, x.shape[-1]])
+
+
+def batch_normalisation(x, training, name, momentum=0.99, epsilon=1e-3):
+    """Ioffe & Szegedy 2015, arXiv:1502.03167: each channel to mean `beta` and deviation `gamma`.
+
+    Training normalises by the batch's own statistics and adds the operations that update the moving ones to
+    the collection UPDATE_OPS: nobody runs them unless the training loop does. Inference uses the moving
+    statistics. The moving variance follows the biased variance (sum / N) of the batch, as Keras 3 has it;
+    `tf.nn.fused_batch_norm` would store N / (N - 1) of it.
+    """
+    channels, axes = x.shape[-1], list(range(x.shape.rank - 1))
+    zeros, ones = v1.zeros_initializer(), v1.ones_initializer()
+    with v1.variable_scope(name):
+        gamma = v1.get_variable("gamma", [channels], x.dtype, ones)
+        beta = v1.get_variable("beta", [channels], x.dtype, zeros)
+        moving_mean = v1.get_variable("moving_mean", [channels], x.dtype, zeros, trainable=False)
+        moving_variance = v1.get_variable("moving_variance", [channels], x.dtype, ones, trainable=False)
+        if training:
+            mean, variance = tf.nn.moments(x, axes)
+            for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
+                update = moving.assign_sub((1 - momentum) * (moving - batch))
+                v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
+        else:
+            mean, variance = moving_mean, moving_variance
+        return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
+
+
+def dropout(x, rate, training, name):
+    """Srivastava et al. 2014: zero a share `rate` of the values, scale the others by 1 / (1 - rate).
+
+    The mask is a function of the graph's seed, the layer's canonical name and the step alone.
+    """
+    if not training or rate == 0:
+        return x
+    scope = v1.get_variable_scope().name
+    seed = stateless_seed(v1.get_default_graph().seed, f"{scope}/{name}")
+    step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
+    uniform = tf.random.stateless_uniform(tf.shape(x), [seed, step], dtype=x.dtype)
+    return tf.where(uniform >= rate, x / (1 - rate), tf.zeros_like(x))
+
+
+def activate(x, name):
+    """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
+    if name == "leaky_relu":
+        return tf.nn.leaky_relu(x, alpha=0.01)
+    return {"elu": tf.nn.elu, "relu": tf.nn.relu}[name](x)
+
+
+def crop(skip, x):
+    """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
+    size = tf.shape(x)[1:-1]
+    start = (tf.shape(skip)[1:-1] - size) // 2
+    cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
+    return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])
