@@ -75,7 +75,7 @@ def _coordinates(
     centre = (np.array(crop) - 1) / 2
     positions = np.indices(crop) - centre.reshape(column)
     if settings.elastic:
-        # Ronneberger et al. 2015, section 3.1: normal displacements on a coarse grid, cubic between.
+        # Ronneberger et al. 2015, section 3.1: normal on a coarse grid, cubic in between.
         displacement = smooth_noise(generator, crop, settings.elastic_scale, rank)
         positions += settings.elastic * displacement
     flip = np.diag(np.where(flipped, -1.0, 1.0))

@@ -10,8 +10,8 @@ from pathlib import Path
 def replacing(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path`, to be written; renamed to `path` when the block ends well.
 
-    The temporary name keeps the ending, by which writers choose their format. If writing fails (a full disk,
-    Ctrl-C), the temporary file goes and what was at `path` stays.
+    The temporary name keeps the ending, by which writers choose their format. If writing fails (a
+    full disk, Ctrl-C), the temporary file goes and what was at `path` stays.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,11 @@ def smooth_noise(
     connects them, one axis after the other (the tensor product of Ronneberger et al. 2015,
     section 3.1, who draw displacements on a coarse grid and interpolate them bicubically).
     """
-    # A cubic spline needs four nodes; the last one lies at or beyond the last pixel.
-    nodes = [max(4, math.ceil((length - 1) / scale) + 1) for length in size]
+    # One node more on either side than spans the pixels: a spline swings out at its ends. (Four is
+    # the fewest for a cubic one.)
+    nodes = [max(4, math.ceil((length - 1) / scale) + 3) for length in size]
     field = generator.standard_normal((count, *nodes))
     for axis, length in enumerate(size, start=1):
-        positions = np.arange(field.shape[axis]) * scale
+        positions = (np.arange(field.shape[axis]) - 1) * scale
         field = make_interp_spline(positions, field, k=3, axis=axis)(np.arange(length))
     return field

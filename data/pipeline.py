@@ -206,7 +206,7 @@ def validation_batches(
         target.set_shape((*[None] * rank, classes))
         return tf.cast(image, dtype), tf.cast(target, dtype)
 
-    return tf.data.Dataset.range(len(names)).map(load).batch(1).prefetch(1)
+    return tf.data.Dataset.range(len(names)).map(load).batch(1, drop_remainder=True).prefetch(1)
 
 
 def labelled(source: Source, name: str) -> Case:

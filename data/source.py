@@ -68,7 +68,8 @@ class Source(Settings, ABC):
             raise UserError(f"The data set '{self.name}' has bad files:\n{listed(problems)}")
 
 
-def natural_key(text: str) -> list[tuple[int, int, str]]:
+def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key with which '10' comes after '2': numbers in names compare as numbers."""
     parts = re.findall(r"[0-9]+|[^0-9]+", text)
-    return [(0, int(p), p) if p[0] in "0123456789" else (1, 0, p.lower()) for p in parts]
+    numbered = [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p.lower()) for p in parts]
+    return numbered, text  # the text itself puts 'A' and 'a', '1' and '01' in one order

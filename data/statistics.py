@@ -53,8 +53,8 @@ def statistics(source: Source, names: list[str]) -> Statistics:
 
     A channel that is constant gets the standard deviation 1: normalised, it is 0.
     """
-    count = 0
-    mean = squares = np.zeros(source.channels)  # squares: sum of squared deviations from the mean
+    count, mean = 0, np.zeros(source.channels)
+    squares = np.zeros(source.channels)  # sum of the squared deviations from the mean
     for name in names:
         pixels = source.read(name).image.reshape(-1, source.channels).astype(np.float64)
         # Chan, Golub & LeVeque 1983: merges two sets without the cancellation of E[x^2] - E[x]^2.

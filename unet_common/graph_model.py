@@ -14,9 +14,8 @@ v1 = tf.compat.v1
 
 def canonical_variables(graph: tf.Graph) -> dict[str, tf.Variable]:
     """The weights of the network in `graph` by canonical name: without global step and optimizer slots."""
-    with graph.as_default():
-        moving = [v for v in v1.global_variables() if v.op.name.endswith(("/moving_mean", "/moving_variance"))]
-        return {variable.op.name: variable for variable in v1.trainable_variables() + moving}
+    variables = graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)
+    return {v.op.name: v for v in variables if interchange.is_weight(v.op.name)}
 
 
 def assign(session: v1.Session, values: list[tuple[tf.Variable, np.ndarray]]) -> None:

@@ -110,7 +110,7 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Pixels of each foreground class that are true positive, false positive, false negative.
 
     Returns:
-        `[foreground classes, 3]` in float64, to be summed over batches: `metrics.pooled_dice` makes
+        `[foreground classes, 3]` in float64, to be summed over batches: `pooled_dice` makes
         of the sum the score that is watched during training.
     """
     targets = crop_to(targets, logits)
@@ -126,3 +126,14 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.cast(condition, tf.float64), axes)
 
     return tf.stack([count(predicted & true), count(predicted & ~true), count(~predicted & true)], -1)
+
+
+def pooled_dice(counts: tf.Tensor) -> tf.Tensor:
+    """Mean Dice of the foreground classes from `confusion` counts summed over a whole validation set.
+
+    A class that is neither there nor predicted has no Dice and is left out; if that is all of them, 0.
+    """
+    hit, false, missed = tf.unstack(counts, axis=-1)
+    total = 2 * hit + false + missed  # whole numbers: 0 or at least 1
+    occurs = tf.minimum(total, 1)
+    return tf.reduce_sum(2 * hit / tf.maximum(total, 1)) / tf.maximum(tf.reduce_sum(occurs), 1)

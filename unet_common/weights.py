@@ -18,6 +18,14 @@ FORMAT_VERSION = 1
 
 Weights = dict[str, np.ndarray]
 
+# What a weight can be to its layer: the last part of every canonical name.
+ROLES = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "alpha")
+
+
+def is_weight(name: str) -> bool:
+    """Whether a variable of this name belongs to the network, not to an optimizer or a counter."""
+    return name.rsplit("/", 1)[-1] in ROLES
+
 
 def save_weights(path: Path | str, weights: Weights, network: Network) -> None:
     """Write `weights` of `network`. An existing file is replaced only once the new one is complete."""

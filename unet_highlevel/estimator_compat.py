@@ -1,21 +1,21 @@
 """`tf.estimator`, the high-level API of TensorFlow 1, on a TensorFlow that no longer carries it.
 
-TensorFlow dropped `tf.estimator` in version 2.16 and is not built for new versions of Python in
-releases that still had it. The code itself did not vanish: it is the package `tensorflow-estimator`,
-whose last release (2.15.0) still runs on a current TensorFlow, sessions, hooks, TF_CONFIG clusters and
-all. It only fails to import, because TensorFlow also dropped a few internals that it imports. This
-module puts those back and nothing else: names that are missing are added, no existing one is changed.
+TensorFlow dropped `tf.estimator` in 2.16, and the releases that had it do not exist for current
+Pythons. The code did not vanish: it is the package `tensorflow-estimator`, whose last release
+(2.15.0) still runs on a current TensorFlow, with sessions, hooks and TF_CONFIG clusters. It only
+fails to import, because TensorFlow also dropped a few internals that it names. This module puts
+those back and nothing else: what is missing is added, nothing that exists is changed.
 
     from unet_highlevel.estimator_compat import estimator
 
     estimator.Estimator(model_fn, config=estimator.RunConfig(model_dir=...))
 
-`estimator` is the public namespace that used to be `tf.estimator` (in its v1 spelling):
-`Estimator`, `EstimatorSpec`, `RunConfig`, `TrainSpec`, `EvalSpec`, `ModeKeys`, `Exporter`,
-`train_and_evaluate`, `export`, `experimental`, ...
+`estimator` is the public namespace that was `tf.estimator` in TensorFlow 1: `Estimator`,
+`EstimatorSpec`, `RunConfig`, `TrainSpec`, `EvalSpec`, `ModeKeys`, `Exporter`, `train_and_evaluate`,
+`export`, `experimental`, ...
 
-What stays out is what would need TensorFlow code that is gone: TPUs, and `tf.distribute` strategies
-inside an Estimator. Several machines work through TF_CONFIG with chief, workers and parameter servers.
+What needs TensorFlow code that is gone stays out: TPUs, and `tf.distribute` strategies inside an
+Estimator. Several machines work through TF_CONFIG, with chief, workers and parameter servers.
 """
 
 import importlib.metadata
@@ -30,13 +30,13 @@ from tensorflow.python.util import tf_export
 
 from data.errors import UserError
 
-# The internals below were compared with these releases; others may lack more of them, or fewer.
+# What has to be put back was found out for these two series; other releases lack more, or less.
 _TENSORFLOW = "2.21"
 _ESTIMATOR = "2.15"
 
 
 def check_versions() -> None:
-    """Raises `UserError` unless TensorFlow and tensorflow-estimator are the releases this is for."""
+    """Raises `UserError` unless TensorFlow and tensorflow-estimator are of the supported series."""
     needed = f'pip install "tensorflow=={_TENSORFLOW}.*" "tensorflow-estimator=={_ESTIMATOR}.*"'
     try:
         estimator_version = importlib.metadata.version("tensorflow-estimator")
@@ -56,7 +56,7 @@ def check_versions() -> None:
 
 
 def install_missing_internals() -> None:
-    """Adds what tensorflow-estimator 2.15 imports and TensorFlow 2.21 lacks; harmless if repeated."""
+    """Adds what tensorflow-estimator 2.15 imports and TensorFlow 2.21 lacks. Safe to repeat."""
     # `@estimator_export` records the public name of every class under an API called "estimator".
     if not hasattr(tf_export, "ESTIMATOR_API_NAME"):
         tf_export.ESTIMATOR_API_NAME = "estimator"
@@ -65,14 +65,14 @@ def install_missing_internals() -> None:
         constants = f"_estimator_api_constants{suffix}"
         table.setdefault(tf_export.ESTIMATOR_API_NAME, tf_export._Attributes(names, constants))
 
-    # The bridge to `tf.distribute`: asked whether there is a strategy (there is none), and to set one up.
+    # The bridge to `tf.distribute`, asked whether it takes over (no), and to set up a strategy.
     _add_module(
         "tensorflow.python.distribute.estimator_training",
         init_run_config=_refuse_strategy,
         should_run_distribute_coordinator=lambda config: False,
     )
 
-    # TPU support is imported with the package but used by `TPUEstimator` alone: names are enough.
+    # TPU support is imported along, but only `TPUEstimator` would use it: names are enough.
     optimizers = ("Adagrad", "Adam", "Ftrl", "Momentum", "ProximalAdagrad", "RMSProp")
     parameters = [f"{name}Parameters" for name in (*optimizers, "StochasticGradientDescent")]
     _add_module(

@@ -1,7 +1,77 @@
+"""The model function, which the Estimator calls once for each mode, and a `Model` that calls it without one."""
+
+import tensorflow as tf
+
+from unet_common import losses
 from unet_common.graph_model import GraphModel
+from unet_common.preview import preview
+from unet_highlevel import optimizers
+from unet_highlevel.estimator_compat import estimator
 from unet_highlevel.networks import NETWORKS
+
+v1 = tf.compat.v1
+
+
+def model_fn(features, labels, mode, params):
+    """Build the graph of one mode and say which of its tensors are what.
+
+    Args:
+        features: images `[batch, *size, channels]`.
+        labels: targets `[batch, *size, classes]`; None in PREDICT.
+        mode: TRAIN, EVAL or PREDICT of `ModeKeys`.
+        params: `network`; for TRAIN and EVAL also `loss`; for TRAIN also `optimizer` (their settings).
+    """
+    # 1. The network. Nobody but us tells it whether it is being trained.
+    network = params["network"]
+    training = mode == estimator.ModeKeys.TRAIN
+    logits = NETWORKS[network.name](features, network, training)
+
+    # 2. Predictions.
+    if mode == estimator.ModeKeys.PREDICT:
+        return estimator.EstimatorSpec(mode, predictions=logits)
+
+    # 3. Loss.
+    loss = losses.loss(params["loss"])(labels, logits)
+
+    # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
+    if mode == estimator.ModeKeys.EVAL:
+        v1.summary.image("validation", preview(features, labels, logits))
+        dice = pooled_dice(losses.confusion(labels, logits))
+        return estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops={"dice": dice})
+
+    # 5. One step. The moving statistics of batch normalisation are updated because we say so.
+    rate = v1.placeholder(tf.float64, [], "learning_rate")
+    v1.summary.scalar("learning_rate", rate)
+    optimizer = make_optimizer(tf.cast(rate, loss.dtype), params["optimizer"])
+    gradients, variables = zip(*optimizer.compute_gradients(loss), strict=True)
+    if params["optimizer"].clip_norm is not None:
+        gradients = optimizers.clip(gradients, params["optimizer"].clip_norm)
+    with tf.control_dependencies(v1.get_collection(v1.GraphKeys.UPDATE_OPS)):
+        step = v1.train.get_global_step()
+        train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)
+    return estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+
+def make_optimizer(rate, settings):
+    """The optimizer with the name and constants of the experiment."""
+    if settings.name == "sgd":
+        return optimizers.sgd(rate, settings.momentum, settings.nesterov)
+    return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](rate)
+
+
+def pooled_dice(counts):
+    """A streaming metric in the manner of `tf.metrics`: its value, and an operation that adds a batch's `counts`."""
+    collections = [v1.GraphKeys.LOCAL_VARIABLES, v1.GraphKeys.METRIC_VARIABLES]
+    zeros = v1.zeros_initializer()
+    total = v1.get_variable("counts", counts.shape, counts.dtype, zeros, trainable=False, collections=collections)
+    return losses.pooled_dice(total), total.assign_add(counts)
 
 
 class Model(GraphModel):
+    """The model function's predictions without an Estimator, which would build a new graph for every call."""
+
     def logits(self, images, training):
-        return NETWORKS[self.network.name](images, self.network, training)
+        if training:
+            return NETWORKS[self.network.name](images, self.network, training)
+        spec = model_fn(images, None, estimator.ModeKeys.PREDICT, {"network": self.network})
+        return spec.predictions

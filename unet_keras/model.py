@@ -16,14 +16,16 @@ from unet_keras.networks import NETWORKS
 
 
 @contextmanager
-def dtype_policy(precision: str) -> Iterator[None]:
-    """Layers made in this block compute in `precision`: Keras knows it as a global setting only."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
+def precise(precision: str) -> Iterator[None]:
+    """What is made in this block computes in `precision`: Keras knows it as global settings only."""
+    before = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_dtype_policy(precision)  # of layers
+    keras.config.set_floatx(precision)  # of inputs, optimizers and metrics
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(before[0])
+        keras.config.set_floatx(before[1])
 
 
 class Model:
@@ -33,8 +35,8 @@ class Model:
         """Build `network` with initial weights drawn from `seed`, in `float32` or `float64`."""
         self.network = network
         self.randomness = Randomness(seed)
-        with dtype_policy(precision):
-            images = keras.Input([*[None] * network.rank, network.channels], dtype=precision, name="images")
+        with precise(precision):
+            images = keras.Input([*[None] * network.rank, network.channels], name="images")
             logits = NETWORKS[network.name](images, network, self.randomness)
         self.keras_model = keras.Model(images, logits, name=network.name)
         self.variables = {variable.path: variable for variable in self.keras_model.weights}

@@ -1,6 +1,7 @@
 """Anybody's images: a folder of images and a folder of masks with equal names."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -62,8 +63,14 @@ class Folder(Source):
 
     def names(self) -> list[str]:
         if not self._pairs:
-            images, masks = self._folder(self.images), self._folder(self.masks)
-            raise UserError(f"No file in {images} has the same name as a file in {masks}.")
+            found = [
+                f"{self._folder(part)} holds {_some(map(repr, self._files(part))) or 'no images'}"
+                for part in (self.images, self.masks)
+            ]
+            raise UserError(
+                "No image has a mask. The two must have the same name up to the suffix, but\n"
+                f"{listed(found)}"
+            )
         return list(self._pairs)
 
     def read(self, name: str) -> Case:
@@ -168,7 +175,9 @@ class Folder(Source):
         return problems
 
 
-def _attempt(read: object, path: Path, problems: list[str]) -> np.ndarray | None:
+def _attempt(
+    read: Callable[[Path], np.ndarray], path: Path, problems: list[str]
+) -> np.ndarray | None:
     """Reads a file, or notes why that failed."""
     try:
         return read(path)
@@ -211,7 +220,7 @@ def _describe(kind: tuple[int, int]) -> str:
     return f"{colour} {'images' if axes == 2 else 'volumes'}"
 
 
-def _some(values: set[int], most: int = 8) -> str:
+def _some(values: Iterable, most: int = 8) -> str:
     """The first few of many values, for a message."""
-    more = ", ..." if len(values) > most else ""
-    return ", ".join(map(str, sorted(values)[:most])) + more
+    ordered = sorted(values)
+    return ", ".join(map(str, ordered[:most])) + (", ..." if len(ordered) > most else "")

@@ -1,0 +1,193 @@
+"""Overlays by their pixels, figures by their files, tables by their text."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+
+from unet_common.figures import (
+    BOTH_COLOUR,
+    CLASS_COLOURS,
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
+    Shown,
+    coloured,
+    comparison_figure,
+    displayed,
+    history_figure,
+    overlay,
+    overlay_figure,
+    smooth,
+)
+from unet_common.tables import csv_table, markdown_table, summary, worst_case, write_tables
+
+
+def rgb(colour):
+    return tuple(round(255 * part) for part in to_rgb(colour))
+
+
+def square(first, last, size=12):
+    labels = np.zeros((size, size), np.uint8)
+    labels[first:last, first:last] = 1
+    return labels
+
+
+# --- overlays ---------------------------------------------------------------------------------
+
+
+def test_contours_have_the_colour_of_whose_they_are():
+    picture = overlay(np.zeros((12, 12, 1)), square(2, 8), square(2, 10))
+    assert picture.shape == (12, 12, 3) and picture.dtype == np.uint8
+    assert tuple(picture[2, 4]) == rgb(BOTH_COLOUR)
+    assert tuple(picture[7, 4]) == rgb(TRUTH_COLOUR)
+    assert tuple(picture[9, 4]) == rgb(PREDICTION_COLOUR)
+    assert tuple(picture[5, 5]) == tuple(picture[0, 0]) == (0, 0, 0)
+
+
+def test_without_truth_there_is_one_contour():
+    picture = overlay(np.zeros((12, 12, 1)), None, square(2, 10))
+    assert {tuple(pixel) for pixel in picture.reshape(-1, 3)} == {(0, 0, 0), rgb(PREDICTION_COLOUR)}
+
+
+def test_several_classes_are_tinted():
+    prediction = np.repeat(np.arange(3, dtype=np.uint8), 6)[None].repeat(9, 0)
+    picture = overlay(np.zeros((9, 18, 3)), prediction, prediction)
+    expected = [round(0.35 * part * 255) for part in to_rgb(CLASS_COLOURS[1])]
+    np.testing.assert_array_equal(picture[4, 15], expected)
+
+
+def test_image_and_labels_must_be_of_one_size():
+    with pytest.raises(ValueError, match=r"truth has shape \(12, 12\), the image \(8, 8\)"):
+        overlay(np.zeros((8, 8, 1)), square(2, 4), square(2, 4, size=8))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_displayed_images_are_stretched_whatever_their_range(channels):
+    image = np.linspace(-3000, 60000, 400 * channels).reshape(20, 20, channels)
+    shown = displayed(image)
+    assert shown.shape == (20, 20, 3) and shown.min() == 0 and shown.max() == 1
+    assert np.isfinite(displayed(np.full((4, 4, channels), 7.0))).all()
+
+
+def test_colours_of_label_maps():
+    np.testing.assert_array_equal(coloured(np.array([[0, 1]]))[0], [(0, 0, 0), (1, 1, 1)])
+    many = coloured(np.array([[0, 1, 2, len(CLASS_COLOURS) + 1]]))[0]
+    np.testing.assert_allclose(many[1], to_rgb(CLASS_COLOURS[0]))
+    np.testing.assert_allclose(many[3], many[1])
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+
+def history(steps=30, validated=True, factor=1.0):
+    return [
+        {
+            "step": step,
+            "epoch": 0,
+            "loss": factor / step,
+            "learning_rate": 1e-3,
+            **({"validation_loss": 1 / step, "validation_dice": 0.5} if validated else {}),
+        }
+        for step in range(1, steps + 1)
+    ]
+
+
+HISTORIES = [
+    pytest.param(history(), id="usual"),
+    pytest.param(history(validated=False), id="without validation"),
+    pytest.param(history(steps=1), id="one step"),
+    pytest.param([], id="empty"),
+    pytest.param(
+        [*history(), {**history()[-1], "loss": float("nan"), "validation_dice": None}], id="nan"
+    ),
+]
+
+
+def assert_is_picture(path):
+    picture = imread(path)
+    assert picture.shape[0] > 200 and np.ptp(picture[..., :3]) == 1
+    assert [file.name for file in path.parent.iterdir()] == [path.name]  # nothing temporary left
+
+
+@pytest.mark.parametrize("rows", HISTORIES)
+def test_history_figure(rows, tmp_path):
+    history_figure(rows, tmp_path / "figures" / "history.png", "run")
+    assert_is_picture(tmp_path / "figures" / "history.png")
+
+
+@pytest.mark.parametrize("factor", [1, 1.001])
+@pytest.mark.parametrize("steps", [20, 300])
+def test_comparison_figure(factor, steps, tmp_path):
+    rows = {
+        "lowlevel": history(steps),
+        "highlevel": history(steps),
+        "keras": history(steps - 5, factor=factor),
+    }
+    comparison_figure(rows, tmp_path / "comparison.png", "one seed")
+    assert_is_picture(tmp_path / "comparison.png")
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("truth", [square(2, 8, 400), None], ids=["truth", "no truth"])
+def test_overlay_figure(classes, truth, tmp_path):
+    probability = np.full((400, 400, classes), 1 / classes)
+    case = Shown("a", np.eye(400)[..., None], square(3, 9, 400), probability, truth)
+    other = Shown("b", np.eye(60, 90)[..., None], np.zeros((60, 90), int), probability[:60, :90])
+    overlay_figure([case, other], tmp_path / "overlay.png", "run")
+    assert_is_picture(tmp_path / "overlay.png")
+
+
+def test_running_mean_by_hand():
+    np.testing.assert_allclose(smooth(np.array([3.0, 6, 9, 0]), 3), [4.5, 6, 5, 4.5])
+    np.testing.assert_allclose(smooth(np.array([])), [])
+    np.testing.assert_allclose(smooth(np.full(500, 2.0)), 2)
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+ROWS = [
+    {"case": "cell 1", "dice": 0.8125, "v_rand": 0.95},
+    {"case": "cell 10", "dice": 0.5, "v_rand": float("nan")},
+    {"case": "cell 2", "dice": 0.9, "loss": 0.25},
+]
+
+
+def test_markdown_table():
+    assert markdown_table(ROWS, digits=2) == (
+        "| case       | dice | v_rand | loss |\n"
+        "| ---------- | ---: | -----: | ---: |\n"
+        "| cell 1     | 0.81 |   0.95 |    – |\n"
+        "| cell 10    | 0.50 |      – |    – |\n"
+        "| cell 2     | 0.90 |      – | 0.25 |\n"
+        "| **mean**   | 0.74 |   0.95 | 0.25 |\n"
+        "| **median** | 0.81 |   0.95 | 0.25 |\n"
+        "\n"
+        "Worst dice: cell 10 (0.50).\n"
+    )
+
+
+def test_summary_and_worst_case_leave_out_what_is_not_defined():
+    assert summary(ROWS)["mean"]["dice"] == pytest.approx(2.2125 / 3)
+    assert summary(ROWS)["median"]["v_rand"] == 0.95
+    errors = [{"case": "a", "voi_split": 0.2}, {"case": "b", "voi_split": 0.7}]
+    assert worst_case(errors, "voi_split")["case"] == "b"
+    assert worst_case(ROWS, "v_rand")["case"] == "cell 1"
+    assert worst_case([{"case": "a", "dice": None}], "dice") is None
+
+
+def test_csv_keeps_all_digits_and_quotes():
+    rows = [{"case": "a, b", "dice": 1 / 3}, {"case": "c", "dice": float("nan")}]
+    assert csv_table(rows) == 'case,dice\n"a, b",0.3333333333333333\nc,\n'
+
+
+def test_tables_are_written_side_by_side(tmp_path):
+    paths = write_tables(ROWS, tmp_path / "run.2" / "metrics.v1", thresholds={"v_rand": 0.3})
+    assert [path.name for path in paths] == ["metrics.v1.md", "metrics.v1.csv", "metrics.v1.json"]
+    assert len(list(paths[0].parent.iterdir())) == 3
+    content = json.loads(paths[2].read_text())
+    assert content["cases"][1] == {"case": "cell 10", "dice": 0.5, "v_rand": None}
+    assert content["thresholds"] == {"v_rand": 0.3}
+    assert content["mean"]["loss"] == 0.25
+    assert write_tables([], tmp_path / "empty")[0].exists()

@@ -1,0 +1,208 @@
+"""The experiment: one validated object that holds every setting of a training.
+
+It comes from a YAML file, from flags, or from a run folder, where it is saved; `resolve` fills in what the
+data decides (channels, classes). Unknown keys, wrong types and impossible combinations are `UserError`s of one
+line each that name the key and what is allowed.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
+
+from data.errors import UserError, listed
+from data.files import write_text
+from data.settings import Augmentation, Fraction, Sampling, Settings
+from data.source import Source
+from data.sources import SOURCES
+from unet_common import losses
+from unet_common.networks import CATALOGUE, Network
+from unet_common.schedule import Schedule
+
+FORMAT_VERSION = 1
+
+
+class Optimizer(Settings):
+    """The rule that turns gradients into changes of the weights."""
+
+    name: Literal["adam", "sgd", "rmsprop"] = "adam"
+    learning_rate: PositiveFloat = Field(1e-3, description="before the schedule is applied")
+    momentum: Fraction = Field(0.9, description="of sgd; adam and rmsprop have their own memory")
+    nesterov: bool = Field(False, description="Nesterov's form of sgd's momentum")
+    clip_norm: PositiveFloat | None = Field(
+        None, description="largest norm of all gradients together; longer ones are scaled down"
+    )
+
+    @model_validator(mode="after")
+    def _nesterov_is_for_sgd(self) -> "Optimizer":
+        if self.nesterov and self.name != "sgd":
+            raise ValueError(f"nesterov is a form of sgd; with {self.name} it must be false")
+        return self
+
+
+class Training(Settings):
+    """How long to train, and what happens on the way."""
+
+    steps: PositiveInt | None = Field(None, description="updates of the weights (or give epochs)")
+    epochs: PositiveFloat | None = Field(None, description="passes over the data (or give steps)")
+    batch_size: PositiveInt = Field(4, description="samples per step")
+    validate_every: PositiveInt = Field(100, description="steps between validations and checkpoints")
+    keep: PositiveInt = Field(2, description="checkpoints kept to resume from, besides the best weights")
+    early_stopping: PositiveInt | None = Field(
+        None, description="stop after so many validations without a better Dice"
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Training":
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("give steps or epochs, not both")
+        return self
+
+
+class Experiment(Settings):
+    """Everything a training depends on. Two trainings with equal experiments are equal."""
+
+    implementation: Literal["lowlevel", "highlevel", "keras"] = "lowlevel"
+    network: SerializeAsAny[Network] = CATALOGUE["unet"]()
+    data: SerializeAsAny[Source] = SOURCES["membranes"]()
+    sampling: Sampling = Sampling()
+    augmentation: Augmentation = Augmentation()
+    loss: str = "dice + cross_entropy"
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    training: Training = Training()
+    initial_weights: Path | None = Field(
+        None, description="interchange file to start from instead of random weights"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    precision: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Experiment":
+        terms = [name for _weight, name in losses.parse(self.loss)]
+        if "bce" in terms and self.network.classes > 1:
+            raise UserError(
+                f"loss: bce is for one class, the network has {self.network.classes}; "
+                "use cross_entropy, which is a softmax then."
+            )
+        try:
+            self.network.output_size(self.sampling.crop)
+        except UserError as error:
+            raise UserError(f"sampling.crop: {error}") from None
+        return self
+
+
+def experiment_from(settings: dict[str, Any]) -> Experiment:
+    """Validate nested dictionaries as they come from YAML.
+
+    Raises:
+        UserError: lists every unknown key, wrong type and value out of range.
+    """
+    settings = dict(settings)
+    problems: list[str] = []
+    for key, registry, default in (("network", CATALOGUE, "unet"), ("data", SOURCES, "membranes")):
+        section = settings.get(key, {})
+        if isinstance(section, str):  # `network: unet` is short for `network: {name: unet}`
+            section = {"name": section}
+        if not isinstance(section, dict):
+            problems.append(f"{key}: must be a name or a group of settings, got {section!r}")
+            continue
+        name = section.get("name", default)
+        if name not in registry:
+            problems.append(f"{key}.name: must be one of {', '.join(registry)}; got {name!r}")
+            continue
+        settings[key] = _validated(registry[name], section, f"{key}.", problems)
+    if not problems:
+        experiment = _validated(Experiment, settings, "", problems)
+    if problems:
+        raise UserError(f"The settings have mistakes:\n{listed(problems)}")
+    return experiment
+
+
+def load_experiment(path: Path | str) -> Experiment:
+    """Read an experiment from YAML. Raises UserError with the file's name."""
+    return experiment_from(read_settings(path))
+
+
+def read_settings(path: Path | str) -> dict[str, Any]:
+    """The settings in a YAML file as nested dictionaries, not yet validated."""
+    try:
+        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"The settings file {path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {error}") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"{path} must hold settings such as 'seed: 1', one per line.")
+    version = settings.pop("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION}. Use the version of "
+            "the program that wrote it."
+        )
+    return settings
+
+
+def save_experiment(path: Path, experiment: Experiment) -> None:
+    """Write all settings, defaults included, as YAML."""
+    settings = {"format_version": FORMAT_VERSION, **experiment.model_dump(mode="json")}
+    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+
+
+def resolve(experiment: Experiment) -> Experiment:
+    """Fill in the network's channels and classes from the data where the user left them open.
+
+    Two label values make one class, a sigmoid; more make a softmax.
+    """
+    source, network = experiment.data, experiment.network
+    needed = {"channels": source.channels, "classes": 1 if source.classes == 2 else source.classes}
+    open_keys = {key: value for key, value in needed.items() if key not in network.model_fields_set}
+    network = network.model_copy(update=open_keys)
+    if network.channels != source.channels:
+        raise UserError(
+            f"network.channels is {network.channels}, but the images of '{source.name}' have "
+            f"{source.channels} values per pixel. Leave it out, and the data decides."
+        )
+    if network.classes > 1 and network.classes < source.classes:
+        raise UserError(
+            f"network.classes is {network.classes}, but the labels of '{source.name}' have {source.classes} "
+            "values, background included. Leave it out, and the data decides."
+        )
+    settings = {key: getattr(experiment, key) for key in Experiment.model_fields}
+    return Experiment(**{**settings, "network": network})
+
+
+def _validated(kind: type[Settings], settings: dict, prefix: str, problems: list[str]) -> Any:
+    """`kind` made of `settings`; on mistakes, None and a line each in `problems`."""
+    try:
+        return kind(**settings)
+    except ValidationError as error:
+        problems.extend(_explain(mistake, kind, prefix) for mistake in error.errors())
+    except TypeError:
+        problems.append(f"{prefix.rstrip('.')}: the keys must be words")
+    return None
+
+
+def _explain(mistake: dict, kind: type[Settings], prefix: str) -> str:
+    """One of pydantic's errors as a line that names the key and what is allowed."""
+    place = [part for part in mistake["loc"] if isinstance(part, (str, int))]
+    key = prefix + ".".join(str(part) for part in place)
+    if mistake["type"] == "extra_forbidden":
+        for part in place[:-1]:  # the group the unknown key stands in
+            kind = kind.model_fields[part].annotation
+        return f"{key}: unknown; allowed here: {', '.join(sorted(kind.model_fields))}"
+    reason = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    reason = reason[0].lower() + reason[1:]
+    if mistake["type"] == "value_error" or not isinstance(mistake["input"], (str, int, float, list, tuple)):
+        return f"{key.rstrip('.') or 'settings'}: {reason}"
+    return f"{key}: {reason}; got {mistake['input']!r}"

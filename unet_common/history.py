@@ -1,0 +1,67 @@
+"""history.csv: the loss of every step and the results of every validation, appended as they come."""
+
+import csv
+from pathlib import Path
+
+from data.errors import UserError
+from data.files import replacing
+
+COLUMNS = ("step", "epoch", "loss", "learning_rate", "validation_loss", "validation_dice")
+
+Row = dict[str, float | None]
+
+
+class History:
+    """The rows so far and the file they are in. A row is a step, a validation, or both in one.
+
+    Step n is the n-th update: its loss was computed before it; a validation at n happened after it.
+    """
+
+    def __init__(self, path: Path, last_step: int = 0):
+        """Continue the file at `path` after `last_step`: later rows belong to updates that were lost."""
+        self.path = path
+        self.rows = [row for row in read_history(path) if row["step"] <= last_step] if last_step else []
+        with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        self._file = open(path, "a", newline="")  # noqa: SIM115  (closed by `close`)
+        self._writer = csv.DictWriter(self._file, COLUMNS)
+
+    def append(self, **values: float) -> None:
+        """Add a row and write it at once, so that other programs see it and a kill loses nothing."""
+        row: Row = {column: values.get(column) for column in COLUMNS}
+        self.rows.append(row)
+        self._writer.writerow(row)
+        self._file.flush()
+
+    def validations(self) -> list[Row]:
+        """The rows that have a validation."""
+        return [row for row in self.rows if row["validation_dice"] is not None]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_history(path: Path) -> list[Row]:
+    """All complete rows of a history file; empty cells are None. No file: no rows.
+
+    Raises:
+        UserError: the file is something else.
+    """
+    if not path.is_file():
+        return []
+    rows: list[Row] = []
+    with open(path, newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise UserError(f"{path} is not a history of this program: its columns are {reader.fieldnames}.")
+        for cells in reader:
+            try:
+                row = {column: float(cells[column]) if cells[column] else None for column in COLUMNS}
+                row["step"] = int(row["step"])
+            except (TypeError, ValueError):
+                break  # the last line of a process that was killed while writing it
+            rows.append(row)
+    return rows

@@ -1,0 +1,191 @@
+"""A run: the folder of one training, and what all three implementations read from it."""
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+
+import tensorflow as tf
+
+from data.errors import UserError
+from data.files import write_text
+from data.pipeline import Sampler, training_batches, validation_batches
+from data.source import Source
+from data.split import Split, split
+from data.statistics import Statistics, statistics
+from unet_common.experiment import Experiment, load_experiment, resolve, save_experiment
+from unet_common.networks import Network
+
+# Without --steps or --epochs; on the embedded data three minutes of two processor cores.
+DEFAULT_STEPS = 300
+
+
+@dataclass(frozen=True)
+class Run:
+    """`path` and its files; the experiment, the split and the statistics that are saved in it."""
+
+    path: Path
+    experiment: Experiment
+    split: Split
+    statistics: Statistics
+
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment) -> "Run":
+        """Check the data, divide it, and write a new run folder.
+
+        Raises:
+            UserError: the folder exists and is not empty, or the data has mistakes (all are listed).
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            hint = f"continue it with --resume {path}, or " if (path / "experiment.yaml").exists() else ""
+            raise UserError(f"The run folder {path} exists already: {hint}choose another --run.")
+        experiment = resolve(experiment)
+        source = experiment.data
+        source.check()
+        parts = split(source.names(), experiment.sampling.validation, experiment.seed)
+        run = cls(path, experiment, parts, statistics(source, parts.training))
+        run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
+        parts.save(path / "split.json")
+        run.statistics.save(path / "statistics.json")
+        save_experiment(path / "experiment.yaml", experiment)  # last: it makes the folder a run
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """Read a run folder. Raises UserError if it is none, or was written by another version."""
+        if not path.is_dir():
+            raise UserError(f"There is no run folder {path}. Train first, or check --run.")
+        if not (path / "experiment.yaml").is_file():
+            raise UserError(f"{path} is not a run: it has no experiment.yaml.")
+        return cls(
+            path,
+            load_experiment(path / "experiment.yaml"),
+            Split.load(path / "split.json"),
+            Statistics.load(path / "statistics.json"),
+        )
+
+    @property
+    def network(self) -> Network:
+        return self.experiment.network
+
+    @property
+    def source(self) -> Source:
+        return self.experiment.data
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a training resumes from, in the implementation's own format."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "logs"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def best_weights(self) -> Path:
+        """The weights with the best validation Dice so far, for all implementations."""
+        return self.path / "weights" / "best.h5"
+
+    @property
+    def final_weights(self) -> Path:
+        """The weights after the last step, for all implementations."""
+        return self.path / "weights" / "final.h5"
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """The training samples."""
+        experiment = self.experiment
+        return Sampler(
+            self.source,
+            self.split.training,
+            experiment.sampling,
+            experiment.augmentation,
+            self.statistics,
+            experiment.seed,
+            self.network.classes,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Updates of the whole training."""
+        training = self.experiment.training
+        if training.epochs is None:
+            return training.steps or DEFAULT_STEPS
+        return ceil(training.epochs * len(self.sampler) / training.batch_size)
+
+    def epoch(self, step: int) -> float:
+        """Passes over the data after `step` updates."""
+        return step * self.experiment.training.batch_size / len(self.sampler)
+
+    def training_batches(self, first_step: int) -> tf.data.Dataset:
+        """(images, targets) of the updates from `first_step` to the end, as batches of fixed shape."""
+        return training_batches(
+            self.sampler,
+            self.experiment.training.batch_size,
+            first_step,
+            self.steps,
+            self.experiment.sampling.workers,
+            self.experiment.precision,
+        )
+
+    def validation_batches(self) -> tf.data.Dataset:
+        """(image, target) of every validation case, whole, padded to a size the network accepts."""
+        return validation_batches(
+            self.source,
+            self.split.validation,
+            self.statistics,
+            self.network.classes,
+            self.network.padding_for,
+            self.experiment.precision,
+        )
+
+    def set_state(self, state: str) -> None:
+        """Say how the training stands, for programs that follow it: `running`, or how it ended."""
+        write_text(self.path / "state.txt", f"{state}\n{os.getpid()}\n")
+
+    def state(self) -> str:
+        """What `set_state` said last. A process that died while `running` gives `killed`."""
+        try:
+            state, process = (self.path / "state.txt").read_text().split("\n")[:2]
+        except (OSError, ValueError):
+            return "not started"
+        return "killed" if state == "running" and not _alive(int(process)) else state
+
+
+def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
+    """A folder name that sorts by time and says what is in it."""
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    name = f"{stamp}_{experiment.network.name}_{experiment.data.name}_{experiment.implementation}"
+    path, number = root / name, 2
+    while path.exists():
+        path, number = root / f"{name}_{number}", number + 1
+    return path
+
+
+def newest_run(root: Path = Path("runs")) -> Run:
+    """The run that was started last. Raises UserError if there is none."""
+    started = sorted(root.glob("*/experiment.yaml"), key=lambda file: file.stat().st_mtime)
+    if not started:
+        raise UserError(f"There is no run in {root}/ yet. Train one first: python train.py")
+    return Run.open(started[-1].parent)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,57 @@
+"""Learning rates as a function of the step and of the validations so far.
+
+The rate is computed here, in Python, and each implementation feeds it to its optimizer, so the three follow
+the same schedule to the last digit and a resumed training continues it: there is no state but the history.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from data.settings import Settings
+
+
+class Schedule(Settings):
+    """How the learning rate changes in the course of a training."""
+
+    name: Literal["constant", "step", "cosine", "polynomial", "plateau"] = "constant"
+    warmup: NonNegativeInt = Field(0, description="steps over which the rate rises linearly at the start")
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="of step and plateau: each reduction")
+    every: PositiveInt = Field(1000, description="of step: steps between two reductions")
+    power: NonNegativeFloat = Field(0.9, description="of polynomial: (1 - progress) ** power")
+    final: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="of cosine: last rate / first rate")
+    patience: PositiveInt = Field(5, description="of plateau: validations without a better Dice")
+
+    def rate(self, base: float, step: int, steps: int, validations: Sequence[float]) -> float:
+        """Learning rate of update number `step` (from 0) of `steps`.
+
+        Args:
+            base: the optimizer's learning rate.
+            validations: the validation Dice values so far, oldest first; only `plateau` looks at them.
+        """
+        if step < self.warmup:
+            return base * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, steps - self.warmup)
+        scale = {
+            "constant": lambda: 1.0,
+            "step": lambda: self.factor ** ((step - self.warmup) // self.every),
+            "cosine": lambda: self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2,
+            "polynomial": lambda: (1 - min(progress, 1.0)) ** self.power,
+            "plateau": lambda: self.factor ** _reductions(validations, self.patience),
+        }[self.name]()
+        return base * scale
+
+
+def _reductions(validations: Sequence[float], patience: int) -> int:
+    """How often `patience` validations in a row brought nothing better."""
+    best, waited, reductions = -math.inf, 0, 0
+    for value in validations:
+        if value > best:
+            best, waited = value, 0
+        else:
+            waited += 1
+            if waited == patience:
+                waited, reductions = 0, reductions + 1
+    return reductions

@@ -1,0 +1,38 @@
+"""Optimizers from `tf.train`, with the constants that differ from Keras's written out.
+
+`tf.train` keeps slots and updates inside; `apply_gradients` is the operation that makes one step.
+"""
+
+import tensorflow as tf
+
+v1 = tf.compat.v1
+
+
+def adam(rate):
+    """Kingma & Ba 2015, arXiv:1412.6980. `tf.train` has epsilon 1e-8, Keras 1e-7."""
+    return v1.train.AdamOptimizer(rate, beta1=0.9, beta2=0.999, epsilon=1e-7)
+
+
+def sgd(rate, momentum=0.9, nesterov=False):
+    """Sutskever et al. 2013. The rate scales what is taken from the velocity, not what goes in."""
+    return v1.train.MomentumOptimizer(rate, momentum, use_nesterov=nesterov)
+
+
+class RMSPropFromZero(v1.train.RMSPropOptimizer):
+    """`tf.train` starts the running mean square at one, so that the first step is a thousand times smaller."""
+
+    def _create_slots(self, var_list):
+        for variable in var_list:
+            self._zeros_slot(variable, "rms", self._name)
+            self._zeros_slot(variable, "momentum", self._name)
+
+
+def rmsprop(rate, decay=0.9, epsilon=1e-7):
+    """Hinton's lecture 6e: divide by a running root mean square, which starts at zero."""
+    return RMSPropFromZero(rate, decay=decay, momentum=0.0, epsilon=epsilon)
+
+
+def clip(gradients, norm):
+    """Scale all gradients down together if their common norm is larger than `norm`."""
+    clipped, _norm = tf.clip_by_global_norm(gradients, norm)
+    return clipped

@@ -1,0 +1,134 @@
+"""Training with the Estimator: it makes graphs, sessions, checkpoints and evaluations; hooks do the rest."""
+
+import tensorflow as tf
+
+from unet_common import checkpoints
+from unet_common.graph_model import assign, canonical_variables
+from unet_common.monitor import Monitor
+from unet_common.run import Run
+from unet_common.weights import load_weights, save_weights
+from unet_highlevel.estimator_compat import estimator
+from unet_highlevel.model import model_fn
+
+v1 = tf.compat.v1
+
+# TensorBoard gets the training loss of every so many steps.
+SUMMARY_EVERY = 10
+
+
+def train(run: Run) -> None:
+    """Train, or go on with, the experiment of `run` until its last step or a reason to stop.
+
+    Raises:
+        UserError: the loss is no longer finite, or the checkpoints are damaged.
+    """
+    experiment = run.experiment
+    latest = checkpoints.latest_intact(run.checkpoints)
+    first_step = checkpoints.step_of(latest) if latest else 0
+
+    # 1. Where, and what the model function gets. `Checkpoints` below decides when, not the configuration.
+    config = estimator.RunConfig(
+        model_dir=str(run.checkpoints),
+        tf_random_seed=experiment.seed,
+        save_checkpoints_steps=None,
+        save_checkpoints_secs=None,
+        save_summary_steps=SUMMARY_EVERY,
+        keep_checkpoint_max=experiment.training.keep,
+        log_step_count_steps=None,
+    )
+    params = {"network": run.network, "loss": experiment.loss, "optimizer": experiment.optimizer}
+    unet = estimator.Estimator(model_fn, config=config, params=params)
+
+    with Monitor(run, first_step) as monitor:
+        # 2. Data, and what happens at every step: the hooks run in this order.
+        hooks = [Report(monitor), Checkpoints(monitor, run)]
+        if experiment.initial_weights and not latest:
+            hooks.insert(0, InitialWeights(run))
+        training = estimator.TrainSpec(lambda: run.training_batches(first_step), max_steps=run.steps, hooks=hooks)
+
+        # 3. The loop, which is not ours.
+        if run.split.validation:
+            best = BestWeights(monitor)
+            evaluation = estimator.EvalSpec(
+                run.validation_batches, steps=None, exporters=best, start_delay_secs=0, throttle_secs=0
+            )
+            if latest and monitor.validation_due:  # killed between a checkpoint and its evaluation
+                best.export(unet, None, latest, unet.evaluate(run.validation_batches), False)
+            if not monitor.should_stop:
+                estimator.train_and_evaluate(unet, training, evaluation)
+        elif not monitor.should_stop:
+            unet.train(training.input_fn, hooks=hooks, max_steps=run.steps)
+        save_weights(run.final_weights, checkpoints.weights_in(unet.latest_checkpoint()), run.network)
+
+
+class Report(v1.train.SessionRunHook):
+    """Feeds the learning rate to every step and reports its loss."""
+
+    def __init__(self, monitor):
+        self.monitor = monitor
+
+    def begin(self):
+        graph = v1.get_default_graph()
+        self.rate = graph.get_tensor_by_name("learning_rate:0")
+        (self.loss,) = graph.get_collection(v1.GraphKeys.LOSSES)
+
+    def before_run(self, context):
+        return v1.train.SessionRunArgs(self.loss, {self.rate: self.monitor.learning_rate()})
+
+    def after_run(self, context, values):
+        self.monitor.stepped(values.results)
+
+
+class Checkpoints(v1.train.CheckpointSaverHook):
+    """Saves where the other two implementations save, and stops when they stop.
+
+    The Estimator evaluates after every checkpoint, so this is also what decides on evaluations.
+    """
+
+    def __init__(self, monitor, run):
+        super().__init__(str(run.checkpoints), save_steps=1, save_graph_def=False)
+        self._timer = WhenDue(monitor)
+        self.monitor = monitor
+
+    def after_run(self, context, values):
+        super().after_run(context, values)
+        if self.monitor.interrupted:
+            self._listeners.clear()  # the checkpoint at the end comes without an evaluation
+        if self.monitor.should_stop:
+            context.request_stop()
+
+
+class WhenDue(v1.train.SecondOrStepTimer):
+    """The timer of `tf.train` counts from where the process started; this asks the monitor."""
+
+    def __init__(self, monitor):
+        super().__init__(every_steps=1)
+        self.monitor = monitor
+
+    def should_trigger_for_step(self, step):
+        return self.monitor.checkpoint_due and step != self.last_triggered_step()
+
+
+class InitialWeights(v1.train.SessionRunHook):
+    """Starts from an interchange file in place of the initialisers' weights."""
+
+    def __init__(self, run):
+        self.weights = load_weights(run.experiment.initial_weights, run.network)
+
+    def after_create_session(self, session, coordinator):
+        variables = canonical_variables(session.graph)
+        assign(session, [(variables[name], value) for name, value in self.weights.items()])
+
+
+class BestWeights(estimator.Exporter):
+    """The Estimator calls an exporter after every evaluation: the place to report it and to keep the best."""
+
+    name = "best"
+
+    def __init__(self, monitor):
+        self.monitor = monitor
+
+    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        if self.monitor.validation_due and self.monitor.record_validation(eval_result["loss"], eval_result["dice"]):
+            run = self.monitor.run
+            save_weights(run.best_weights, checkpoints.weights_in(checkpoint_path), run.network)

@@ -1,0 +1,36 @@
+"""Optimizers from Keras, with the constants and the one rule that differ from `tf.train`'s written out.
+
+A Keras optimizer clips the gradients itself: that is the argument `clip_norm`.
+"""
+
+import keras
+
+
+def adam(clip_norm):
+    """Kingma & Ba 2015, arXiv:1412.6980. `tf.train` has epsilon 1e-8, Keras 1e-7."""
+    return keras.optimizers.Adam(beta_1=0.9, beta_2=0.999, epsilon=1e-7, global_clipnorm=clip_norm)
+
+
+class SGD(keras.optimizers.SGD):
+    """Sutskever et al. 2013. The rate scales what is taken from the velocity, not what goes in.
+
+    Keras puts rate times gradient into the velocity: the same while the rate is constant, another rule under a
+    schedule.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        velocity = self.momentums[self._get_variable_index(variable)]
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        self.assign(velocity, self.momentum * velocity + gradient)
+        direction = gradient + self.momentum * velocity if self.nesterov else velocity
+        self.assign_sub(variable, rate * direction)
+
+
+def sgd(clip_norm, momentum=0.9, nesterov=False):
+    """Stochastic gradient descent with momentum."""
+    return SGD(momentum=momentum, nesterov=nesterov, global_clipnorm=clip_norm)
+
+
+def rmsprop(clip_norm, decay=0.9, epsilon=1e-7):
+    """Hinton's lecture 6e: divide by a running root mean square, which starts at zero."""
+    return keras.optimizers.RMSprop(rho=decay, epsilon=epsilon, global_clipnorm=clip_norm)

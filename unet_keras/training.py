@@ -1,0 +1,124 @@
+"""Training with `compile` and `fit`: the loop is Keras's, callbacks do the rest."""
+
+import keras
+import tensorflow as tf
+
+from unet_common import checkpoints, losses
+from unet_common.monitor import Monitor
+from unet_common.preview import preview
+from unet_common.run import Run
+from unet_keras import optimizers
+from unet_keras.model import Model, precise
+
+# TensorBoard gets the training loss of every so many steps.
+SUMMARY_EVERY = 10
+
+
+def train(run: Run) -> None:
+    """Train, or go on with, the experiment of `run` until its last step or a reason to stop.
+
+    Raises:
+        UserError: the loss is no longer finite, or the checkpoints are damaged.
+    """
+    with precise(run.experiment.precision):
+        _train(run)
+
+
+def _train(run):
+    experiment = run.experiment
+    latest = checkpoints.latest_intact(run.checkpoints)
+    first_step = checkpoints.step_of(latest) if latest else 0
+
+    # 1. Network, loss and optimizer: Keras builds no graph until it sees data.
+    model = Model(run.network, experiment.seed, experiment.precision)
+    unet = model.keras_model
+    if experiment.initial_weights:
+        model.load(experiment.initial_weights)
+    unet.compile(
+        make_optimizer(experiment.optimizer),
+        losses.loss(experiment.loss),
+        metrics=[PooledDice(run.network.classes)],
+        jit_compile=False,  # the same kernels as in the other two
+    )
+    unet.optimizer.build(unet.trainable_variables)
+    model.randomness.step = unet.optimizer.iterations
+
+    # 2. Checkpoints of TensorFlow: Keras's own leave out where the data stands, and are not written atomically.
+    checkpoint = tf.train.Checkpoint(model=unet, optimizer=unet.optimizer)
+    if latest:
+        checkpoint.restore(latest).assert_consumed()
+    manager = tf.train.CheckpointManager(
+        checkpoint, str(run.checkpoints), experiment.training.keep, checkpoint_name="model"
+    )
+
+    # 3. The loop, which is not ours. It is one long epoch: ours end where Keras cannot see it.
+    with Monitor(run, first_step) as monitor:
+        callbacks = [
+            keras.callbacks.TensorBoard(str(run.logs), write_graph=False, update_freq=SUMMARY_EVERY),
+            Report(monitor, run, model, manager),
+        ]
+        if not monitor.should_stop:
+            unet.fit(run.training_batches(first_step), callbacks=callbacks, verbose=0, shuffle=False)
+        model.save(run.final_weights)
+
+
+def make_optimizer(settings):
+    """The optimizer with the name and constants of the experiment."""
+    if settings.name == "sgd":
+        return optimizers.sgd(settings.clip_norm, settings.momentum, settings.nesterov)
+    return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](settings.clip_norm)
+
+
+class PooledDice(keras.metrics.Metric):
+    """Dice of all pixels of an evaluation together, the mean of the foreground classes."""
+
+    def __init__(self, classes):
+        super().__init__(name="dice", dtype="float64")
+        shape = [max(classes - 1, 1), 3]
+        self.counts = self.add_variable(shape, "zeros", dtype="float64", name="counts")
+
+    def update_state(self, targets, logits, sample_weight=None):
+        self.counts.assign_add(losses.confusion(targets, logits))
+
+    def result(self):
+        return losses.pooled_dice(tf.convert_to_tensor(self.counts))
+
+
+class Report(keras.callbacks.Callback):
+    """Before a step its learning rate; after it the report, the validation and the checkpoint that are due."""
+
+    def __init__(self, monitor, run, model, manager):
+        super().__init__()
+        self.monitor, self.run, self.unet, self.manager = monitor, run, model, manager
+        self.validation = run.validation_batches() if run.split.validation else None
+        self.writer = tf.summary.create_file_writer(str(run.logs / "validation"))
+
+    def on_train_begin(self, logs=None):
+        # TensorBoard's callback would want a model that can be made again from JSON.
+        call = tf.function(self.model).get_concrete_function(self.model.input, training=False)
+        with self.writer.as_default():
+            tf.summary.graph(call.graph)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = self.monitor.learning_rate()
+        self.model.reset_metrics()  # `logs` holds means since the last reset; we want this step's loss
+
+    def on_train_batch_end(self, batch, logs=None):
+        monitor = self.monitor
+        monitor.stepped(logs["loss"])
+        if monitor.validation_due:
+            self.validate()
+        if monitor.checkpoint_due or monitor.should_stop:
+            self.manager.save(checkpoint_number=monitor.step)
+        if monitor.should_stop:
+            self.model.stop_training = True
+
+    def validate(self):
+        results = self.model.evaluate(self.validation, verbose=0, return_dict=True)
+        if self.monitor.record_validation(results["loss"], results["dice"]):
+            self.unet.save(self.run.best_weights)
+        images, targets = next(iter(self.validation))
+        with self.writer.as_default(self.monitor.step):
+            tf.summary.scalar("validation_loss", results["loss"])
+            tf.summary.scalar("validation_dice", results["dice"])
+            tf.summary.image("validation", preview(images, targets, self.model(images, training=False)))

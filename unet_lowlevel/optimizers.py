@@ -1,0 +1,62 @@
+"""Optimizers by hand: slot variables from `get_variable`, updates as assignments.
+
+Each function returns one operation that changes all `variables` once and counts the global step. The rate is a
+tensor. A variable's slots are named after it, under `optimizer/`.
+"""
+
+import tensorflow as tf
+
+v1 = tf.compat.v1
+
+
+def adam(gradients, variables, rate, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    """Kingma & Ba 2015, arXiv:1412.6980, in the form at the end of their section 2 ("epsilon hat")."""
+    step = v1.train.get_or_create_global_step()
+    updates = []
+    for gradient, variable in zip(gradients, variables, strict=True):
+        mean, square = slot(variable, "mean"), slot(variable, "square")
+        count = tf.cast(step + 1, variable.dtype)
+        corrected = tf.cast(rate, variable.dtype) * tf.sqrt(1 - beta2**count) / (1 - beta1**count)
+        mean = mean.assign_add((1 - beta1) * (gradient - mean))
+        square = square.assign_add((1 - beta2) * (tf.square(gradient) - square))
+        updates.append(variable.assign_sub(corrected * mean / (tf.sqrt(square) + epsilon)))
+    return counted(updates, step)
+
+
+def sgd(gradients, variables, rate, momentum=0.9, nesterov=False):
+    """Sutskever et al. 2013. The rate scales what is taken from the velocity, not what goes in."""
+    updates = []
+    for gradient, variable in zip(gradients, variables, strict=True):
+        velocity = slot(variable, "velocity")
+        velocity = velocity.assign(momentum * velocity + gradient)
+        direction = gradient + momentum * velocity if nesterov else velocity
+        updates.append(variable.assign_sub(tf.cast(rate, variable.dtype) * direction))
+    return counted(updates, v1.train.get_or_create_global_step())
+
+
+def rmsprop(gradients, variables, rate, decay=0.9, epsilon=1e-7):
+    """Hinton's lecture 6e: divide by a running root mean square, which starts at zero."""
+    updates = []
+    for gradient, variable in zip(gradients, variables, strict=True):
+        square = slot(variable, "square")
+        square = square.assign_add((1 - decay) * (tf.square(gradient) - square))
+        updates.append(variable.assign_sub(tf.cast(rate, variable.dtype) * gradient / tf.sqrt(square + epsilon)))
+    return counted(updates, v1.train.get_or_create_global_step())
+
+
+def clip(gradients, norm):
+    """Scale all gradients down together if their common norm is larger than `norm`."""
+    clipped, _norm = tf.clip_by_global_norm(gradients, norm)
+    return clipped
+
+
+def slot(variable, name):
+    """What the optimizer remembers of a variable: of its shape, zero at first."""
+    name = f"optimizer/{variable.op.name}/{name}"
+    return v1.get_variable(name, variable.shape, variable.dtype, v1.zeros_initializer(), trainable=False)
+
+
+def counted(updates, step):
+    """All updates, and only then one step more: Adam's correction reads the step."""
+    with tf.control_dependencies(updates):
+        return step.assign_add(1).op

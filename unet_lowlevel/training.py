@@ -1,0 +1,127 @@
+"""Training with a session: one graph for both modes, a loop, a Saver."""
+
+import tensorflow as tf
+
+from unet_common import checkpoints, losses
+from unet_common.graph_model import assign, canonical_variables
+from unet_common.monitor import Monitor
+from unet_common.preview import preview
+from unet_common.run import Run
+from unet_common.weights import load_weights, save_weights
+from unet_lowlevel import optimizers
+from unet_lowlevel.networks import NETWORKS
+
+v1 = tf.compat.v1
+
+# TensorBoard gets the training loss of every so many steps.
+SUMMARY_EVERY = 10
+
+
+def train(run: Run) -> None:
+    """Train, or go on with, the experiment of `run` until its last step or a reason to stop.
+
+    Raises:
+        UserError: the loss is no longer finite, or the checkpoints are damaged.
+    """
+    experiment = run.experiment
+    latest = checkpoints.latest_intact(run.checkpoints)
+    first_step = checkpoints.step_of(latest) if latest else 0
+
+    with tf.Graph().as_default() as graph:
+        v1.set_random_seed(experiment.seed)
+        v1.train.get_or_create_global_step()
+
+        # 1. Data: a tensor that is another batch every time it is evaluated.
+        batches = v1.data.make_initializable_iterator(run.training_batches(first_step))
+        images, targets = batches.get_next()
+
+        # 2. Network and loss.
+        build, loss_function = NETWORKS[run.network.name], losses.loss(experiment.loss)
+        with v1.variable_scope("", use_resource=True):
+            logits = build(images, run.network, training=True)
+        loss = loss_function(targets, logits)
+
+        # 3. One step: the moving statistics of batch normalisation are updated because we say so.
+        rate = v1.placeholder(tf.float64, [], "learning_rate")
+        with tf.control_dependencies(v1.get_collection(v1.GraphKeys.UPDATE_OPS)):
+            step = optimize(loss, rate, experiment.optimizer)
+        summary = v1.summary.merge([v1.summary.scalar("loss", loss), v1.summary.scalar("learning_rate", rate)])
+
+        # 4. The same variables in inference mode, on the validation cases.
+        validate = Validation(run, build, loss_function) if run.split.validation else None
+
+        # 5. The loop.
+        variables = canonical_variables(graph)
+        saver = v1.train.Saver(max_to_keep=experiment.training.keep)
+        initialise = v1.global_variables_initializer()
+        with v1.Session() as session, Monitor(run, first_step) as monitor:
+            writer = v1.summary.FileWriter(str(run.logs), graph)
+            if latest:
+                saver.restore(session, latest)
+                saver.recover_last_checkpoints(checkpoints.listed(run.checkpoints))
+            else:
+                session.run(initialise)
+                if experiment.initial_weights:
+                    weights = load_weights(experiment.initial_weights, run.network)
+                    assign(session, [(variables[name], value) for name, value in weights.items()])
+            session.run(batches.initializer)
+
+            while not monitor.should_stop:
+                fetches = [loss, step]
+                if (monitor.step + 1) % SUMMARY_EVERY == 0:
+                    fetches.append(summary)
+                value, _, *summaries = session.run(fetches, {rate: monitor.learning_rate()})
+                monitor.stepped(value)
+                for text in summaries:
+                    writer.add_summary(text, monitor.step)
+                if monitor.validation_due:
+                    if monitor.record_validation(*validate(session, writer, monitor.step)):
+                        save_weights(run.best_weights, session.run(variables), run.network)
+                if monitor.checkpoint_due or monitor.should_stop:
+                    saver.save(session, str(run.checkpoints / "model"), monitor.step, write_meta_graph=False)
+            writer.close()
+            save_weights(run.final_weights, session.run(variables), run.network)
+
+
+def optimize(loss, rate, settings):
+    """The operation that makes one step: gradients, clipping, the optimizer's rule."""
+    variables = v1.trainable_variables()
+    gradients = tf.gradients(loss, variables)
+    if settings.clip_norm is not None:
+        gradients = optimizers.clip(gradients, settings.clip_norm)
+    if settings.name == "sgd":
+        return optimizers.sgd(gradients, variables, rate, settings.momentum, settings.nesterov)
+    return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](gradients, variables, rate)
+
+
+class Validation:
+    """The network in inference mode on the validation cases; shares the variables of the training network."""
+
+    def __init__(self, run, build, loss_function):
+        self.cases = len(run.split.validation)
+        self.iterator = v1.data.make_initializable_iterator(run.validation_batches())
+        images, targets = self.iterator.get_next()
+        with v1.variable_scope("", reuse=True):
+            logits = build(images, run.network, training=False)
+        self.loss = loss_function(targets, logits)
+        self.counts = losses.confusion(targets, logits)
+        self.picture = v1.summary.image("validation", preview(images, targets, logits))
+
+        self.mean_loss = v1.placeholder(self.loss.dtype, [])
+        self.all_counts = v1.placeholder(self.counts.dtype, self.counts.shape)
+        self.dice = losses.pooled_dice(self.all_counts)
+        scalars = {"validation_loss": self.mean_loss, "validation_dice": self.dice}
+        self.scalars = v1.summary.merge([v1.summary.scalar(*item) for item in scalars.items()])
+
+    def __call__(self, session, writer, step):
+        """Mean loss of the cases, and the Dice of all their pixels together; both go to TensorBoard, too."""
+        session.run(self.iterator.initializer)
+        loss, counts, *pictures = session.run([self.loss, self.counts, self.picture])
+        for _case in range(1, self.cases):
+            case_loss, case_counts = session.run([self.loss, self.counts])
+            loss, counts = loss + case_loss, counts + case_counts
+        results = {self.mean_loss: loss / self.cases, self.all_counts: counts}
+        dice, scalars = session.run([self.dice, self.scalars], results)
+        for text in (*pictures, scalars):
+            writer.add_summary(text, step)
+        return results[self.mean_loss], dice
