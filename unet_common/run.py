@@ -2,10 +2,11 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,7 +16,8 @@ from data.pipeline import Sampler, training_batches, validation_batches
 from data.source import Source
 from data.split import Split, split
 from data.statistics import Statistics, statistics
-from unet_common.experiment import Experiment, load_experiment, resolve, save_experiment
+from unet_common.checkpoints import latest_intact
+from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.networks import Network
 
 # Without --steps or --epochs; on the embedded data three minutes of two processor cores.
@@ -65,6 +67,34 @@ class Run:
             Split.load(path / "split.json"),
             Statistics.load(path / "statistics.json"),
         )
+
+    @classmethod
+    def resume(cls, path: Path, changes: dict[str, Any]) -> "Run":
+        """Open a run that was begun, to go on with it.
+
+        Args:
+            changes: settings by dotted key; only the length of the training may change.
+
+        Raises:
+            UserError: not a run, another setting is changed, or there is no checkpoint.
+        """
+        run = cls.open(path)
+        others = sorted(changes.keys() - {"training.steps", "training.epochs"})
+        if others:
+            raise UserError(
+                f"A resumed run keeps its settings; {', '.join(others)} cannot change. Start a new run with them, "
+                f"from these weights if you like: --weights {run.best_weights}"
+            )
+        if latest_intact(run.checkpoints) is None:
+            raise UserError(f"{path} has no checkpoint to resume from: train anew, without --resume.")
+        if changes:
+            length = {"steps": changes.get("training.steps"), "epochs": changes.get("training.epochs")}
+            training = {**run.experiment.training.model_dump(), **length}
+            settings = {**run.experiment.model_dump(mode="json"), "training": training}
+            run = replace(run, experiment=experiment_from(settings))
+            save_experiment(path / "experiment.yaml", run.experiment)
+        run.split.check(run.source.names())
+        return run
 
     @property
     def network(self) -> Network:

@@ -95,7 +95,8 @@ class Report(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         # TensorBoard's callback would want a model that can be made again from JSON.
-        call = tf.function(self.model).get_concrete_function(self.model.input, training=False)
+        images = tf.TensorSpec(self.model.input.shape, self.model.input.dtype)
+        call = tf.function(self.model).get_concrete_function(images, training=False)
         with self.writer.as_default():
             tf.summary.graph(call.graph)
 

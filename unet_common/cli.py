@@ -1,0 +1,105 @@
+"""From the command line to an experiment: what the commands share."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data.errors import UserError
+from data.sources import SOURCES
+from unet_common.experiment import Experiment, experiment_from, read_settings
+from unet_common.implementation import IMPLEMENTATIONS
+from unet_common.networks import CATALOGUE
+
+# Flags that are short for a setting.
+SETTINGS = {
+    "impl": "implementation",
+    "network": "network.name",
+    "data": "data.name",
+    "data_dir": "data.directory",
+    "steps": "training.steps",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+    "learning_rate": "optimizer.learning_rate",
+    "loss": "loss",
+    "weights": "initial_weights",
+    "seed": "seed",
+}
+
+
+def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags from which `experiment_of` makes an experiment."""
+    add = parser.add_argument
+    add("--config", type=Path, metavar="FILE", help="settings in YAML, such as configs/isbi2012.yaml")
+    add("--impl", choices=IMPLEMENTATIONS, help="which of the three trains (default: lowlevel)")
+    add("--network", choices=sorted(CATALOGUE), help="default: unet")
+    add("--data", choices=sorted(SOURCES), metavar="NAME", help=f"{', '.join(SOURCES)} (default: membranes)")
+    add("--data-dir", metavar="DIR", help="where the data set lies")
+    add("--steps", type=int, metavar="N", help="updates of the weights")
+    add("--epochs", type=float, metavar="N", help="passes over the data, instead of --steps")
+    add("--batch-size", type=int, metavar="N")
+    add("--learning-rate", type=float, metavar="RATE")
+    add("--loss", help="a weighted sum, such as 'dice + 0.5*bce'")
+    add("--weights", metavar="FILE", help="interchange file to start from")
+    add("--seed", type=int, metavar="N")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any other setting, such as network.depth=4 (may be repeated)",
+    )
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say, by dotted key."""
+    given = {key: getattr(arguments, flag) for flag, key in SETTINGS.items() if getattr(arguments, flag) is not None}
+    for assignment in arguments.set:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set takes KEY=VALUE, such as network.depth=4; got '{assignment}'.")
+        try:
+            given[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {key}: '{value}' is not understood as YAML.") from None
+    return given
+
+
+def experiment_of(arguments: argparse.Namespace) -> Experiment:
+    """The settings of --config, overridden by the other flags."""
+    settings = read_settings(arguments.config) if arguments.config else {}
+    for key, value in given_settings(arguments).items():
+        override(settings, key, value)
+    return experiment_from(settings)
+
+
+def override(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Set `group.key` in nested settings. Another network or data set forgets the settings of the first."""
+    *groups, last = key.split(".")
+    for group in groups:
+        inner = settings.get(group)
+        if not isinstance(inner, dict):
+            inner = {"name": inner} if isinstance(inner, str) else {}
+        settings[group] = inner
+        settings = inner
+    if last == "name" and settings.get("name", value) != value:
+        settings.clear()
+    if last in ("steps", "epochs"):
+        settings.pop("epochs" if last == "steps" else "steps", None)
+    settings[last] = value
+
+
+def run_command(command: Callable[[], int | None]) -> None:
+    """Run `command` and exit. A `UserError` becomes its message and status 2; Ctrl-C becomes status 130."""
+    try:
+        status = command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)
