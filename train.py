@@ -11,10 +11,16 @@ from unet_common.cli import add_experiment_flags, experiment_of, given_settings,
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_experiment_flags(parser)
-    parser.add_argument("--run", type=Path, metavar="DIR", help="where to write the run (default: runs/TIME_...)")
-    parser.add_argument("--resume", type=Path, metavar="DIR", help="continue the run in DIR; only the length may change")
+    parser.add_argument(
+        "--run", type=Path, metavar="DIR", help="where to write the run (default: runs/TIME_...)"
+    )
+    parser.add_argument(
+        "--resume", type=Path, metavar="DIR", help="continue a run; only its length may change"
+    )
     return parser.parse_args()
 
 

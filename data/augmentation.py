@@ -84,9 +84,7 @@ def _coordinates(
     return np.tensordot(backwards, positions, 1) + (corner + centre).reshape(column)
 
 
-def _resample(
-    image: np.ndarray, label: np.ndarray, coordinates: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _resample(image: np.ndarray, label: np.ndarray, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The image, linear, and the label, nearest, at coordinates [rank, *crop]."""
     channels = [
         map_coordinates(image[..., channel], coordinates, order=1, mode="mirror")

@@ -19,9 +19,7 @@ class Sampling(Settings):
     crop: tuple[PositiveInt, ...] = Field(
         (128, 128), description="size of a training sample in pixels, one number per axis"
     )
-    samples_per_image: PositiveInt = Field(
-        1, description="random crops taken from every image in an epoch"
-    )
+    samples_per_image: PositiveInt = Field(1, description="random crops taken from every image in an epoch")
     validation: Fraction | tuple[str, ...] = Field(
         0.2, description="share of the images, or their names, that are kept for validation"
     )
@@ -35,9 +33,7 @@ class Augmentation(Settings):
     rotation: Annotated[float, Field(ge=0, le=180)] = Field(
         0.0, description="largest rotation in degrees, either way"
     )
-    scaling: Fraction = Field(
-        0.0, description="largest relative change of size: 0.2 draws from 0.8 to 1.2"
-    )
+    scaling: Fraction = Field(0.0, description="largest relative change of size: 0.2 draws from 0.8 to 1.2")
     elastic: NonNegativeFloat = Field(
         0.0, description="standard deviation of the elastic displacement in pixels"
     )

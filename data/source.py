@@ -44,6 +44,11 @@ class Source(Settings, ABC):
     def classes(self) -> int:
         """Number of label values, the background included: labels are 0 .. classes - 1."""
 
+    @property
+    def foreground_is_membrane(self) -> bool:
+        """Whether class 1 is the membrane between cells, so that the scores of ISBI 2012 apply."""
+        return False
+
     @abstractmethod
     def names(self) -> list[str]:
         """The labelled cases in natural order. Raises UserError if there are none."""

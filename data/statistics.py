@@ -24,8 +24,7 @@ class Statistics(Settings):
         """
         if image.shape[-1] != len(self.mean):
             raise UserError(
-                f"The image has {image.shape[-1]} channels, but the training images had "
-                f"{len(self.mean)}."
+                f"The image has {image.shape[-1]} channels, but the training images had {len(self.mean)}."
             )
         mean, std = np.float32(self.mean), np.float32(self.std)
         return (image.astype(np.float32) - mean) / std
@@ -60,9 +59,7 @@ def statistics(source: Source, names: list[str]) -> Statistics:
         # Chan, Golub & LeVeque 1983: merges two sets without the cancellation of E[x^2] - E[x]^2.
         total = count + len(pixels)
         shift = pixels.mean(axis=0) - mean
-        squares = (
-            squares + pixels.var(axis=0) * len(pixels) + shift**2 * count * len(pixels) / total
-        )
+        squares = squares + pixels.var(axis=0) * len(pixels) + shift**2 * count * len(pixels) / total
         mean = mean + shift * len(pixels) / total
         count = total
     std = np.sqrt(squares / max(count, 1))

@@ -1,18 +1,23 @@
 """From the command line to an experiment: what the commands share."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from data.errors import UserError
 from data.sources import SOURCES
-from unet_common.experiment import Experiment, experiment_from, read_settings
+from unet_common.experiment import Experiment, experiment_from, read_settings, validated
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.networks import CATALOGUE
+
+if TYPE_CHECKING:
+    from unet_common.prediction import Inference
 
 # Flags that are short for a setting.
 SETTINGS = {
@@ -56,7 +61,11 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the flags say, by dotted key."""
-    given = {key: getattr(arguments, flag) for flag, key in SETTINGS.items() if getattr(arguments, flag) is not None}
+    given = {
+        key: getattr(arguments, flag)
+        for flag, key in SETTINGS.items()
+        if getattr(arguments, flag) is not None
+    }
     for assignment in arguments.set:
         key, equals, value = assignment.partition("=")
         if not equals:
@@ -74,6 +83,37 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
     for key, value in given_settings(arguments).items():
         override(settings, key, value)
     return experiment_from(settings)
+
+
+def add_inference_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags from which `inference_of` makes an `Inference`."""
+    add = parser.add_argument
+    add("--tile", type=int, metavar="N", help="predict in tiles of N pixels a side, for large images")
+    add(
+        "--overlap",
+        type=float,
+        metavar="PART",
+        help="part of a tile that it shares with the next (default: 0.5)",
+    )
+    add("--symmetries", choices=("none", "flips", "all"), help="average over mirrored and turned copies")
+    add(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="probability from which a pixel is foreground (default: 0.5)",
+    )
+
+
+def inference_of(arguments: argparse.Namespace) -> Inference:
+    """The settings of prediction that the flags give."""
+    from unet_common.prediction import Inference
+
+    given = {
+        name: getattr(arguments, name)
+        for name in Inference.model_fields
+        if getattr(arguments, name) is not None
+    }
+    return validated(Inference, given)
 
 
 def override(settings: dict[str, Any], key: str, value: Any) -> None:

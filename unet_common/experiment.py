@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
@@ -122,11 +120,9 @@ def experiment_from(settings: dict[str, Any]) -> Experiment:
             problems.append(f"{key}.name: must be one of {', '.join(registry)}; got {name!r}")
             continue
         settings[key] = _validated(registry[name], section, f"{key}.", problems)
-    if not problems:
-        experiment = _validated(Experiment, settings, "", problems)
     if problems:
         raise UserError(f"The settings have mistakes:\n{listed(problems)}")
-    return experiment
+    return validated(Experiment, settings)
 
 
 def load_experiment(path: Path | str) -> Experiment:
@@ -180,6 +176,15 @@ def resolve(experiment: Experiment) -> Experiment:
         )
     settings = {key: getattr(experiment, key) for key in Experiment.model_fields}
     return Experiment(**{**settings, "network": network})
+
+
+def validated(kind: type[Settings], settings: dict[str, Any]) -> Any:
+    """`kind` made of `settings`. Raises UserError with a line for each mistake."""
+    problems: list[str] = []
+    result = _validated(kind, settings, "", problems)
+    if problems:
+        raise UserError(f"The settings have mistakes:\n{listed(problems)}")
+    return result
 
 
 def _validated(kind: type[Settings], settings: dict, prefix: str, problems: list[str]) -> Any:

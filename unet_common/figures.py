@@ -105,9 +105,7 @@ def _draw_learning_rate(axes: Axes, history: Sequence[HistoryRow]) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
 
 
-def comparison_figure(
-    histories: Mapping[str, Sequence[HistoryRow]], path: Path, title: str = ""
-) -> None:
+def comparison_figure(histories: Mapping[str, Sequence[HistoryRow]], path: Path, title: str = "") -> None:
     """Loss curves of several implementations on each other, and how far apart they are.
 
     Args:
@@ -125,9 +123,7 @@ def comparison_figure(
         if title:
             figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
         smoothed = ", smoothed" if max(len(steps) for steps, _ in columns.values()) > _MANY else ""
-        for (name, (steps, loss)), (colour, width, style) in zip(
-            columns.items(), cycle(looks), strict=False
-        ):
+        for (name, (steps, loss)), (colour, width, style) in zip(columns.items(), cycle(looks), strict=False):
             shown = smooth(loss) if smoothed else loss
             curves.plot(steps, shown, linestyle=style, color=colour, linewidth=width, label=name)
         curves.set(title=f"Training loss{smoothed}", xlabel="step", ylim=(0, None))
@@ -145,9 +141,7 @@ def _draw_differences(axes: Axes, columns: Mapping[str, tuple[np.ndarray, np.nda
     reference, *others = columns
     equal = []
     for name, colour in zip(others, cycle((BLUE, VERMILION, GREEN)), strict=False):
-        steps, at, at_reference = np.intersect1d(
-            columns[name][0], columns[reference][0], return_indices=True
-        )
+        steps, at, at_reference = np.intersect1d(columns[name][0], columns[reference][0], return_indices=True)
         apart = np.abs(columns[name][1][at] - columns[reference][1][at_reference])
         if not apart.any():
             equal.append(name)
@@ -337,9 +331,7 @@ def _draw_key(figure: Figure, with_truth: bool) -> None:
             **entries,
             "both on each other": BOTH_COLOUR,
         }
-    lines = [
-        Line2D([], [], color=colour, linewidth=4, label=name) for name, colour in entries.items()
-    ]
+    lines = [Line2D([], [], color=colour, linewidth=4, label=name) for name, colour in entries.items()]
     figure.legend(handles=lines, loc="outside lower right", ncols=len(lines))
 
 

@@ -146,10 +146,7 @@ def _predict_view(
     ]
     inputs = tuple(min(sides) for sides in zip(accepted, whole, strict=True))
     outputs = network.output_size(inputs)
-    grid = [
-        _tiles_along(*sides, network, overlap)
-        for sides in zip(inputs, outputs, output, strict=True)
-    ]
+    grid = [_tiles_along(*sides, network, overlap) for sides in zip(inputs, outputs, output, strict=True)]
 
     result = np.zeros((*output, network.classes), np.float32)
     tiles = list(product(*grid))
@@ -200,9 +197,7 @@ def _tiles_along(
     discard = blind if 2 * blind <= shared else shared // 4
     weights = np.zeros((len(starts), output_side))
     for weight, start in zip(weights, starts, strict=True):
-        weight[start : start + side] = _window(
-            side, shared, discard, rises=start > 0, falls=start < last
-        )
+        weight[start : start + side] = _window(side, shared, discard, rises=start > 0, falls=start < last)
     weights /= weights.sum(axis=0)
     return [
         _Along(start, input_side, weight[start : start + side].astype(np.float32))
@@ -229,9 +224,7 @@ def _tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] 
         return None
     sides = (tile,) * rank if isinstance(tile, int) else tuple(tile)
     if len(sides) != rank or min(sides) < 1:
-        raise UserError(
-            f"tile is {tile}: give one side in pixels, or {rank} sides, each at least 1."
-        )
+        raise UserError(f"tile is {tile}: give one side in pixels, or {rank} sides, each at least 1.")
     return sides
 
 

@@ -177,9 +177,7 @@ def rand_scores(truth_segments: np.ndarray, predicted_segments: np.ndarray) -> S
     )
 
 
-def information_scores(
-    truth_segments: np.ndarray, predicted_segments: np.ndarray
-) -> SplitMergeScore:
+def information_scores(truth_segments: np.ndarray, predicted_segments: np.ndarray) -> SplitMergeScore:
     """Foreground-restricted information score V_info (Arganda-Carreras et al. 2015).
 
     With S the predicted and T the true segment of a random pixel, I their mutual information and
@@ -310,9 +308,7 @@ def best_membrane_scores(
     chosen = {}  # index of the threshold, for each score
     for cells in _CELLS:
         for name in (f"v_rand{cells}", f"v_info{cells}"):
-            means = [
-                _mean(values) for values in zip(*(curve[name] for curve in curves), strict=True)
-            ]
+            means = [_mean(values) for values in zip(*(curve[name] for curve in curves), strict=True)]
             best = 0 if np.all(np.isnan(means)) else int(np.nanargmax(means))
             chosen.update({name: best, f"{name}_split": best, f"{name}_merge": best})
     for name in ("adapted_rand_error", "voi_split", "voi_merge"):
@@ -381,9 +377,7 @@ def _same_shape(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Quotient, nan where the denominator is zero."""
-    return np.divide(
-        numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator != 0
-    )
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator != 0)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -29,7 +29,11 @@ class Monitor:
         self._history = History(run.history, first_step)
         self._plain = not sys.stderr.isatty()
         self._bar = tqdm(
-            total=run.steps, initial=first_step, desc=run.experiment.implementation, unit="step", disable=self._plain
+            total=run.steps,
+            initial=first_step,
+            desc=run.experiment.implementation,
+            unit="step",
+            disable=self._plain,
         )
         self._handlers: dict[int, object] = {}
 
@@ -73,7 +77,9 @@ class Monitor:
         rate = self.learning_rate()
         self.step += 1
         self._require_finite(loss, "loss")
-        self._history.append(step=self.step, epoch=self.run.epoch(self.step), loss=float(loss), learning_rate=rate)
+        self._history.append(
+            step=self.step, epoch=self.run.epoch(self.step), loss=float(loss), learning_rate=rate
+        )
         self._bar.update()
         self._bar.set_postfix(loss=f"{loss:.4f}", **self._best(), refresh=False)
 
@@ -94,7 +100,10 @@ class Monitor:
         self._require_finite(loss, "validation loss")
         best = max(self.dice_so_far, default=-math.inf)
         self._history.append(
-            step=self.step, epoch=self.run.epoch(self.step), validation_loss=float(loss), validation_dice=float(dice)
+            step=self.step,
+            epoch=self.run.epoch(self.step),
+            validation_loss=float(loss),
+            validation_dice=float(dice),
         )
         if self._plain:
             self._say(f"step {self.step}/{self.run.steps}  validation loss {loss:.4f}  Dice {dice:.4f}")

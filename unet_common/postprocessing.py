@@ -31,9 +31,7 @@ def connected_cells(probability: np.ndarray, threshold: float, minimum_size: int
     return cells
 
 
-def thin_borders(
-    cells: np.ndarray, relief: np.ndarray | None = None, line: bool = True
-) -> np.ndarray:
+def thin_borders(cells: np.ndarray, relief: np.ndarray | None = None, line: bool = True) -> np.ndarray:
     """Let the cells grow into the membranes between them until they meet.
 
     Args:

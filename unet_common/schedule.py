@@ -18,7 +18,9 @@ class Schedule(Settings):
 
     name: Literal["constant", "step", "cosine", "polynomial", "plateau"] = "constant"
     warmup: NonNegativeInt = Field(0, description="steps over which the rate rises linearly at the start")
-    factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="of step and plateau: each reduction")
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="of step and plateau: each reduction"
+    )
     every: PositiveInt = Field(1000, description="of step: steps between two reductions")
     power: NonNegativeFloat = Field(0.9, description="of polynomial: (1 - progress) ** power")
     final: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="of cosine: last rate / first rate")

@@ -55,10 +55,7 @@ def markdown_table(rows: Sequence[Row], digits: int = 3) -> str:
 
     widths = [max(3, *(len(line[column]) for line in cells)) for column in range(len(cells[0]))]
     lines = [
-        [
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(pair)
-        ]
+        [cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(pair)]
         for pair in (zip(line, widths, strict=True) for line in cells)
     ]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]

@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # `tf.compat.v1.layers` lives in tf_keras (Keras 2) and refuses to start without this.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
-import tensorflow as tf  # noqa: E402  (the environment above must come first)
+import tensorflow as tf
 
 
 def _is_noise(record: logging.LogRecord) -> bool:

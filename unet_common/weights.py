@@ -58,7 +58,9 @@ def load_weights(path: Path | str, network: Network) -> Weights:
 
             file.visititems(collect)
     except OSError as error:
-        raise UserError(f"{path} cannot be read as HDF5: it is damaged or something else ({error}).") from None
+        raise UserError(
+            f"{path} cannot be read as HDF5: it is damaged or something else ({error})."
+        ) from None
     return weights
 
 
@@ -88,7 +90,9 @@ def check_weights(weights: Weights, expected: dict[str, tuple[int, ...]], origin
         UserError: a weight is missing, unknown or of another shape; all of them are listed.
     """
     problems = [f"{name} is missing" for name in sorted(expected.keys() - weights.keys())]
-    problems += [f"{name} is not a weight of the network" for name in sorted(weights.keys() - expected.keys())]
+    problems += [
+        f"{name} is not a weight of the network" for name in sorted(weights.keys() - expected.keys())
+    ]
     for name in sorted(expected.keys() & weights.keys()):
         if tuple(weights[name].shape) != tuple(expected[name]):
             problems.append(f"{name} has shape {weights[name].shape}, the network {tuple(expected[name])}")

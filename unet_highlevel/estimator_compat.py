@@ -75,9 +75,7 @@ def install_missing_internals() -> None:
     # TPU support is imported along, but only `TPUEstimator` would use it: names are enough.
     optimizers = ("Adagrad", "Adam", "Ftrl", "Momentum", "ProximalAdagrad", "RMSProp")
     parameters = [f"{name}Parameters" for name in (*optimizers, "StochasticGradientDescent")]
-    _add_module(
-        "tensorflow.python.tpu.tpu_embedding", **{name: type(name, (), {}) for name in parameters}
-    )
+    _add_module("tensorflow.python.tpu.tpu_embedding", **{name: type(name, (), {}) for name in parameters})
     _add_module("tensorflow.python.tpu.tpu_embedding_gradient")
     _add_module("tensorflow.python.tpu.session_support")
 

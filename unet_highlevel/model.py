@@ -63,7 +63,9 @@ def pooled_dice(counts):
     """A streaming metric in the manner of `tf.metrics`: its value, and an operation that adds a batch's `counts`."""
     collections = [v1.GraphKeys.LOCAL_VARIABLES, v1.GraphKeys.METRIC_VARIABLES]
     zeros = v1.zeros_initializer()
-    total = v1.get_variable("counts", counts.shape, counts.dtype, zeros, trainable=False, collections=collections)
+    total = v1.get_variable(
+        "counts", counts.shape, counts.dtype, zeros, trainable=False, collections=collections
+    )
     return losses.pooled_dice(total), total.assign_add(counts)
 
 

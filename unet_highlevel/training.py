@@ -44,7 +44,9 @@ def train(run: Run) -> None:
         hooks = [Report(monitor), Checkpoints(monitor, run)]
         if experiment.initial_weights and not latest:
             hooks.insert(0, InitialWeights(run))
-        training = estimator.TrainSpec(lambda: run.training_batches(first_step), max_steps=run.steps, hooks=hooks)
+        training = estimator.TrainSpec(
+            lambda: run.training_batches(first_step), max_steps=run.steps, hooks=hooks
+        )
 
         # 3. The loop, which is not ours.
         if run.split.validation:
@@ -129,6 +131,8 @@ class BestWeights(estimator.Exporter):
         self.monitor = monitor
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
-        if self.monitor.validation_due and self.monitor.record_validation(eval_result["loss"], eval_result["dice"]):
+        if self.monitor.validation_due and self.monitor.record_validation(
+            eval_result["loss"], eval_result["dice"]
+        ):
             run = self.monitor.run
             save_weights(run.best_weights, checkpoints.weights_in(checkpoint_path), run.network)

@@ -19,6 +19,7 @@ v1 = tf.compat.v1
 
 Initialiser = Callable[..., tf.Tensor]
 
+
 def he_normal(name: str, fan_in: int) -> Initialiser:
     """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
 

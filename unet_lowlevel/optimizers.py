@@ -40,7 +40,9 @@ def rmsprop(gradients, variables, rate, decay=0.9, epsilon=1e-7):
     for gradient, variable in zip(gradients, variables, strict=True):
         square = slot(variable, "square")
         square = square.assign_add((1 - decay) * (tf.square(gradient) - square))
-        updates.append(variable.assign_sub(tf.cast(rate, variable.dtype) * gradient / tf.sqrt(square + epsilon)))
+        updates.append(
+            variable.assign_sub(tf.cast(rate, variable.dtype) * gradient / tf.sqrt(square + epsilon))
+        )
     return counted(updates, v1.train.get_or_create_global_step())
 
 

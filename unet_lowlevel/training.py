@@ -45,7 +45,9 @@ def train(run: Run) -> None:
         rate = v1.placeholder(tf.float64, [], "learning_rate")
         with tf.control_dependencies(v1.get_collection(v1.GraphKeys.UPDATE_OPS)):
             step = optimize(loss, rate, experiment.optimizer)
-        summary = v1.summary.merge([v1.summary.scalar("loss", loss), v1.summary.scalar("learning_rate", rate)])
+        summary = v1.summary.merge(
+            [v1.summary.scalar("loss", loss), v1.summary.scalar("learning_rate", rate)]
+        )
 
         # 4. The same variables in inference mode, on the validation cases.
         validate = Validation(run, build, loss_function) if run.split.validation else None

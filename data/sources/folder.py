@@ -68,8 +68,7 @@ class Folder(Source):
                 for part in (self.images, self.masks)
             ]
             raise UserError(
-                "No image has a mask. The two must have the same name up to the suffix, but\n"
-                f"{listed(found)}"
+                f"No image has a mask. The two must have the same name up to the suffix, but\n{listed(found)}"
             )
         return list(self._pairs)
 
@@ -88,8 +87,7 @@ class Folder(Source):
         problems = self._survey.problems
         if problems:
             raise UserError(
-                f"The data set in {self.directory} has {len(problems)} problem(s):\n"
-                f"{listed(problems)}"
+                f"The data set in {self.directory} has {len(problems)} problem(s):\n{listed(problems)}"
             )
 
     @property
@@ -101,8 +99,7 @@ class Folder(Source):
     def _folder(self, name: str) -> Path:
         if self.directory is None:
             raise UserError(
-                f"folder needs --data-dir, a folder with the subfolders '{self.images}' and "
-                f"'{self.masks}'."
+                f"folder needs --data-dir, a folder with the subfolders '{self.images}' and '{self.masks}'."
             )
         return self.directory / name
 
@@ -175,9 +172,7 @@ class Folder(Source):
         return problems
 
 
-def _attempt(
-    read: Callable[[Path], np.ndarray], path: Path, problems: list[str]
-) -> np.ndarray | None:
+def _attempt(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]) -> np.ndarray | None:
     """Reads a file, or notes why that failed."""
     try:
         return read(path)

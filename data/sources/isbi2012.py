@@ -34,9 +34,7 @@ class Isbi2012(Source):
     """
 
     name: Literal["isbi2012"] = "isbi2012"
-    foreground: Literal["membrane", "cell"] = Field(
-        "membrane", description="what the label 1 stands for"
-    )
+    foreground: Literal["membrane", "cell"] = Field("membrane", description="what the label 1 stands for")
     _volumes: dict[Path, np.ndarray] = PrivateAttr(default_factory=dict)
 
     @property
@@ -46,6 +44,10 @@ class Isbi2012(Source):
     @property
     def classes(self) -> int:
         return 2
+
+    @property
+    def foreground_is_membrane(self) -> bool:
+        return self.foreground == "membrane"
 
     def names(self) -> list[str]:
         return [name for name, place in self._slices.items() if place.label is not None]
@@ -66,14 +68,11 @@ class Isbi2012(Source):
         where = place.label if place.page is None else f"{place.label}, page {place.page}"
         values = self._mask(place)
         if values.shape != image.shape[:-1]:
-            raise UserError(
-                f"{where}: the label has the size {values.shape}, its image {image.shape[:-1]}."
-            )
+            raise UserError(f"{where}: the label has the size {values.shape}, its image {image.shape[:-1]}.")
         unexpected = sorted(set(np.unique(values).tolist()) - {0, 255})
         if unexpected:
             raise UserError(
-                f"{where}: a label holds 0 (membrane) and 255 (cell), but here are also "
-                f"{_some(unexpected)}."
+                f"{where}: a label holds 0 (membrane) and 255 (cell), but here are also {_some(unexpected)}."
             )
         foreground = 0 if self.foreground == "membrane" else 255
         return Case(name, image, (values == foreground).astype(np.uint8), place.image)

@@ -54,6 +54,10 @@ class Membranes(Source):
     def classes(self) -> int:
         return 2
 
+    @property
+    def foreground_is_membrane(self) -> bool:
+        return len(self.size) == 2
+
     def names(self) -> list[str]:
         digits = len(str(self.images - 1))
         return [f"membranes-{index:0{digits}d}" for index in range(self.images)]
@@ -159,9 +163,7 @@ def _stain(generator: np.random.Generator, cells: np.ndarray, distance: np.ndarr
     return cytoplasm + profile * (MEMBRANE_GREY - cytoplasm)
 
 
-def _add_mitochondria(
-    generator: np.random.Generator, tissue: np.ndarray, distance: np.ndarray
-) -> None:
+def _add_mitochondria(generator: np.random.Generator, tissue: np.ndarray, distance: np.ndarray) -> None:
     """Dark ellipsoids with an outline and folded inner membranes (cristae), inside large cells."""
     rank = tissue.ndim
     roomy = np.flatnonzero(distance > 10.0)

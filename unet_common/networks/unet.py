@@ -16,7 +16,9 @@ class UNet(Network):
     one logit a pixel for two classes, dropout after every convolution instead of at the bottom only.
     """
 
-    paper: ClassVar[str] = "Ronneberger et al. 2015, arXiv:1505.04597; 3D: Cicek et al. 2016, arXiv:1606.06650"
+    paper: ClassVar[str] = (
+        "Ronneberger et al. 2015, arXiv:1505.04597; 3D: Cicek et al. 2016, arXiv:1606.06650"
+    )
 
     name: Literal["unet"] = "unet"
     depth: Annotated[int, Field(ge=2, le=8)] = Field(5, description="levels of resolution")
