@@ -22,9 +22,6 @@ import importlib.metadata
 import sys
 import types
 
-# First, because it sets the environment that TensorFlow reads when it is imported.
-import unet_common.tensorflow_setup  # noqa: F401  isort: skip
-
 import tensorflow as tf
 from tensorflow.python.util import tf_export
 

@@ -1,6 +1,6 @@
 """The networks with Keras 3."""
 
-import unet_common.tensorflow_setup  # noqa: F401  (before TensorFlow)
+import unet_common  # noqa: F401  (first: it sets TensorFlow up)
 from unet_keras.model import Model
 from unet_keras.training import train
 
