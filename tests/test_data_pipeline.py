@@ -13,9 +13,7 @@ from data.source import Case, Source
 from data.sources.membranes import Membranes
 from data.statistics import statistics
 
-EVERYTHING = Augmentation(
-    rotation=180, scaling=0.2, elastic=3, brightness=0.1, contrast=0.2, noise=0.1
-)
+EVERYTHING = Augmentation(rotation=180, scaling=0.2, elastic=3, brightness=0.1, contrast=0.2, noise=0.1)
 
 
 def sampler(size=(48, 40), crop=(32, 32), classes=1, images=3, seed=7, augmentation=EVERYTHING):
@@ -130,9 +128,7 @@ def test_batches_are_the_same_everywhere(size, crop):
         in_eager_mode(sampler(size, crop), 4, 0, 2) + in_a_graph(sampler(size, crop), 4, 2, 5),
     ]
     by_number = [sampler(size, crop).sample(number) for number in range(20)]
-    np.testing.assert_array_equal(
-        np.concatenate([x for x, _ in expected]), [x for x, _ in by_number]
-    )
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in expected]), [x for x, _ in by_number])
     for other in others:
         assert len(other) == 5
         for (image, target), (same_image, same_target) in zip(expected, other, strict=True):

@@ -227,9 +227,7 @@ def test_keras_3_and_eager_mode_stay_usable(tmp_path):
 @pytest.mark.parametrize(("task", "chief"), [("chief", True), ("worker", False), ("ps", False)])
 def test_run_config_reads_the_cluster(monkeypatch, task, chief):
     cluster = {"chief": ["one:2222"], "worker": ["two:2222"], "ps": ["three:2222", "four:2222"]}
-    monkeypatch.setenv(
-        "TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": task, "index": 0}})
-    )
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": task, "index": 0}}))
     config = estimator.RunConfig()
     assert config.cluster_spec.as_dict() == cluster
     assert (config.task_type, config.task_id, config.is_chief) == (task, 0, chief)
@@ -304,5 +302,5 @@ def test_missing_estimator_is_refused(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(package)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(UserError, match='pip install "tensorflow==2.21.*" "tensorflow-estimator'):
+    with pytest.raises(UserError, match=r'pip install "tensorflow==2\.21\.\*" "tensorflow-estimator'):
         estimator_compat.check_versions()

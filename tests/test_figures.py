@@ -99,9 +99,7 @@ HISTORIES = [
     pytest.param(history(validated=False), id="without validation"),
     pytest.param(history(steps=1), id="one step"),
     pytest.param([], id="empty"),
-    pytest.param(
-        [*history(), {**history()[-1], "loss": float("nan"), "validation_dice": None}], id="nan"
-    ),
+    pytest.param([*history(), {**history()[-1], "loss": float("nan"), "validation_dice": None}], id="nan"),
 ]
 
 

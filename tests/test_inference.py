@@ -150,9 +150,7 @@ def test_symmetries_make_the_prediction_equivariant(symmetries, views):
 def test_symmetries_with_tiles_and_volumes():
     network, image = Filter(rank=3, radius=1, symmetric=False), image_of((20, 24, 40))
     whole = predict_probabilities(network, image, network, symmetries="all")
-    tiled = predict_probabilities(
-        network, image, network, tile=(20, 24, 32), overlap=0.6, symmetries="all"
-    )
+    tiled = predict_probabilities(network, image, network, tile=(20, 24, 32), overlap=0.6, symmetries="all")
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 

@@ -60,9 +60,7 @@ def test_nothing_but_background_has_no_foreground_score():
 def test_matrices_add_up_to_scores_over_all_pixels():
     generator = np.random.default_rng(0)
     truth, prediction = generator.integers(0, 3, (2, 40))
-    parts = sum(
-        confusion_matrix(truth[part], prediction[part], 3) for part in (slice(9), slice(9, 40))
-    )
+    parts = sum(confusion_matrix(truth[part], prediction[part], 3) for part in (slice(9), slice(9, 40)))
     np.testing.assert_array_equal(parts, confusion_matrix(truth, prediction, 3))
 
 
@@ -104,9 +102,7 @@ def test_membrane_of_the_truth_is_left_out_and_predicted_membrane_is_single_pixe
     assert rand.merge == pytest.approx(1)
     assert rand.score == pytest.approx(10 / 13)
     assert rand == rand_scores(truth, np.array([7, 1, 1, 1, 2]))
-    assert information_scores(truth, prediction) == information_scores(
-        truth, np.array([7, 1, 1, 1, 2])
-    )
+    assert information_scores(truth, prediction) == information_scores(truth, np.array([7, 1, 1, 1, 2]))
 
 
 def test_perfect_and_degenerate_segmentations():

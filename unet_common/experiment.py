@@ -54,7 +54,7 @@ class Training(Settings):
     steps: PositiveInt | None = Field(None, description="updates of the weights (or give epochs)")
     epochs: PositiveFloat | None = Field(None, description="passes over the data (or give steps)")
     batch_size: PositiveInt = Field(4, description="samples per step")
-    validate_every: PositiveInt = Field(100, description="steps between validations and checkpoints")
+    validate_every: PositiveInt = Field(50, description="steps between validations and checkpoints")
     keep: PositiveInt = Field(2, description="checkpoints kept to resume from, besides the best weights")
     early_stopping: PositiveInt | None = Field(
         None, description="stop after so many validations without a better Dice"

@@ -21,7 +21,7 @@ from unet_common.experiment import Experiment, experiment_from, load_experiment,
 from unet_common.networks import Network
 
 # Without --steps or --epochs; on the embedded data three minutes of two processor cores.
-DEFAULT_STEPS = 300
+DEFAULT_STEPS = 400
 
 
 @dataclass(frozen=True)
