@@ -125,10 +125,13 @@ def save_prediction(prediction: Prediction, directory: Path, probabilities: bool
     class, and the overlay shows them in colours. Probabilities are float32 TIFF, one page a class.
     """
     case, label = prediction.case, prediction.label
-    name = case.path.name if case.path else f"{case.name}.png"
     if prediction.probability.shape[-1] == 1:
         label = label * 255
-    write_mask(directory / "masks" / Path(name).with_stem(case.name), label)
+    suffix = case.path.suffix if case.path else ".png"
+    path = directory / "masks" / f"{case.name}{suffix}"
+    if case.path and path.resolve() == case.path.resolve():
+        raise UserError(f"The mask would overwrite the image {case.path}: choose another --output.")
+    write_mask(path, label)
     if probabilities:
         with replacing(directory / "probabilities" / f"{case.name}.tif") as temporary:
             pages = np.moveaxis(prediction.probability, -1, 0)

@@ -37,8 +37,7 @@ def train(run: Run) -> None:
 
         # 2. Network and loss.
         build, loss_function = NETWORKS[run.network.name], losses.loss(experiment.loss)
-        with v1.variable_scope("", use_resource=True):
-            logits = build(images, run.network, training=True)
+        logits = build(images, run.network, training=True)
         loss = loss_function(targets, logits)
 
         # 3. One step: the moving statistics of batch normalisation are updated because we say so.

@@ -1,0 +1,150 @@
+"""predict.py and evaluate.py: files in, masks and scores out."""
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import evaluate
+import predict
+import train
+from data.errors import UserError
+from unet_common.implementation import IMPLEMENTATIONS
+from unet_common.prediction import find_weights
+from unet_common.run import Run
+
+TINY = ["--set", "network.depth=3", "--set", "network.filters=2", "--set", "data.size=[48, 48]"]
+TINY += ["--set", "data.images=5", "--set", "sampling.crop=[32, 32]", "--batch-size", "2"]
+
+
+def command(module, *arguments):
+    """Run a command's `main` as if it had been typed."""
+    before, sys.argv = sys.argv, [module.__name__, *map(str, arguments)]
+    try:
+        module.main()
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    command(train, "--run", path, "--steps", 6, *TINY)
+    return Run.open(path)
+
+
+def test_training_leaves_figures_and_weights(run):
+    for file in ("figures/history.png", "figures/validation.png", "weights/best.h5", "weights/final.h5"):
+        assert (run.path / file).stat().st_size > 1000, file
+    assert run.state() == "finished"
+
+
+def test_validation_images_get_masks_overlays_and_a_table(run, tmp_path, capsys):
+    command(predict, "--run", run.path, "--output", tmp_path, "--probabilities")
+    (name,) = run.split.validation
+    mask = np.asarray(Image.open(tmp_path / "masks" / f"{name}.png"))
+    probability = tifffile.imread(tmp_path / "probabilities" / f"{name}.tif")
+    assert mask.dtype == np.uint8 and mask.shape == (48, 48) and set(np.unique(mask)) <= {0, 255}
+    assert probability.dtype == np.float32
+    np.testing.assert_array_equal(mask == 255, probability.reshape(48, 48) >= 0.5)
+    assert Image.open(tmp_path / "overlays" / f"{name}.png").size == (48, 48)
+    assert (tmp_path / "overview.png").is_file()
+    table = (tmp_path / "metrics.md").read_text()
+    assert name in table and "v_rand_thinned" in table and "dice" in table
+    assert name in capsys.readouterr().out
+
+
+def test_every_implementation_predicts_the_same(run, tmp_path):
+    for name in IMPLEMENTATIONS:
+        command(predict, "--run", run.path, "--impl", name, "--output", tmp_path / name, "--probabilities")
+    (case,) = run.split.validation
+    probabilities = [
+        tifffile.imread(tmp_path / name / "probabilities" / f"{case}.tif") for name in IMPLEMENTATIONS
+    ]
+    for other in probabilities[1:]:
+        np.testing.assert_allclose(other, probabilities[0], atol=1e-5)
+
+
+def test_images_of_awkward_sizes_keep_size_and_format(run, tmp_path):
+    images, masks = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
+    generator = np.random.default_rng(0)
+
+    def pixels(*size):
+        return generator.integers(0, 255, size).astype(np.uint8)
+
+    Image.fromarray(pixels(37, 53)).save(images / "odd.png")
+    Image.fromarray(pixels(64, 41)).save(images / "photo.jpg")
+    tifffile.imwrite(images / "deep.tif", pixels(50, 50).astype(np.uint16) * 100)
+    tifffile.imwrite(images / "stack.tif", pixels(3, 39, 45), photometric="minisblack")
+    command(predict, "--run", run.path, "--input", images, "--output", masks, "--tile", 32, "--symmetries", "flips")
+    assert Image.open(masks / "masks" / "odd.png").size == (53, 37)
+    assert Image.open(masks / "masks" / "photo.png").size == (41, 64)  # JPEG would blur a mask
+    assert tifffile.imread(masks / "masks" / "deep.tif").shape == (50, 50)
+    assert tifffile.imread(masks / "masks" / "stack.tif").shape == (3, 39, 45)
+    assert not (masks / "metrics.md").exists()  # nothing is known to compare with
+
+
+def test_a_file_that_does_not_fit_is_named(run, tmp_path):
+    colour = tmp_path / "colour.png"
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(colour)
+    with pytest.raises(UserError, match=r"colour\.png: The image has 3 channels"):
+        command(predict, "--run", run.path, "--input", colour, "--output", tmp_path / "out")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nnot much more")
+    with pytest.raises(UserError, match=r"broken\.png: cannot be read as an image"):
+        command(predict, "--run", run.path, "--input", broken, "--output", tmp_path / "out")
+
+
+def test_inputs_whose_masks_would_collide_are_refused(run, tmp_path):
+    for name in ("a.png", "a.bmp"):
+        Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / name)
+    with pytest.raises(UserError, match="would collide:\n  - a"):
+        command(predict, "--run", run.path, "--input", tmp_path, "--output", tmp_path / "out")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UserError, match="There are no images"):
+        command(predict, "--run", run.path, "--input", empty, "--output", tmp_path / "out")
+
+
+def test_inputs_are_never_overwritten(run, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(folder / "a.png")
+    before = (folder / "a.png").read_bytes()
+    with pytest.raises(UserError, match="would overwrite"):
+        command(predict, "--run", run.path, "--input", folder, "--output", tmp_path)
+    assert (folder / "a.png").read_bytes() == before
+
+
+def test_weights_that_do_not_exist_yet(run, tmp_path):
+    with pytest.raises(UserError, match="There is no weights file nowhere.h5"):
+        command(predict, "--run", run.path, "--weights", "nowhere.h5", "--output", tmp_path)
+    unfinished = Run(tmp_path / "unfinished", run.experiment, run.split, run.statistics)
+    with pytest.raises(UserError, match="has no best weights yet.*--resume"):
+        find_weights(unfinished, "best")
+
+
+def test_settings_of_prediction_are_checked(run, tmp_path):
+    with pytest.raises(UserError, match=r"overlap: should be less than 1; got 1\.5"):
+        command(predict, "--run", run.path, "--overlap", 1.5, "--output", tmp_path)
+
+
+def test_evaluate_writes_the_table_into_the_run(run, capsys):
+    command(evaluate, "--run", run.path)
+    assert "**mean**" in capsys.readouterr().out
+    assert (run.path / "metrics.json").is_file()
+
+
+def test_watch_follows_until_the_training_has_ended(run, tmp_path, capsys):
+    run.set_state("running")
+    watching = threading.Thread(target=lambda: command(evaluate, "--run", run.path, "--watch"))
+    watching.start()
+    run.set_state("finished")
+    watching.join(timeout=60)
+    assert not watching.is_alive()
+    output = capsys.readouterr().out
+    assert "**mean**" in output and "The training has ended: finished." in output
