@@ -19,11 +19,13 @@ class SGD(keras.optimizers.SGD):
     """
 
     def update_step(self, gradient, variable, learning_rate):
+        if not self.momentum:  # Keras makes no velocities then
+            return super().update_step(gradient, variable, learning_rate)
         velocity = self.momentums[self._get_variable_index(variable)]
         rate = keras.ops.cast(learning_rate, variable.dtype)
         self.assign(velocity, self.momentum * velocity + gradient)
         direction = gradient + self.momentum * velocity if self.nesterov else velocity
-        self.assign_sub(variable, rate * direction)
+        return self.assign_sub(variable, rate * direction)
 
 
 def sgd(clip_norm, momentum=0.9, nesterov=False):

@@ -1,0 +1,21 @@
+"""Set-up of all tests: numbers that do not depend on the processor, and a fixture for the devices."""
+
+import os
+
+# oneDNN changes float32 results between calls of different layout; the tests compare to the last digits.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+
+import unet_common  # noqa: F401, I001  (first: it sets TensorFlow up)
+import pytest
+import tensorflow as tf
+
+tf.config.experimental.enable_tensor_float_32_execution(False)
+
+DEVICES = ["CPU:0"] + [f"GPU:{index}" for index in range(len(tf.config.list_physical_devices("GPU")))]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """Run the test on the CPU and on every GPU there is."""
+    with tf.device(request.param):
+        yield request.param

@@ -1,0 +1,188 @@
+"""The promise: one network, three APIs, the same weights, outputs, losses and gradients.
+
+Every network of the catalogue is tested in every configuration listed for it here; one without a
+configuration fails. float64 is the proof, float32 a smoke test: there, differently rounded sums flip the
+winners of poolings and rectifiers, and that is no difference between the networks.
+"""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data.errors import UserError
+from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.networks import CATALOGUE
+from unet_common.weights import is_weight, load_weights
+
+# Of each network: hyperparameters, a size it accepts, and its number of values, moving statistics included.
+CONFIGURATIONS = {
+    "unet": [
+        ({}, (32, 16), 1_945_233),
+        ({"depth": 3, "filters": 5, "channels": 3, "classes": 4, "dropout": 0.25}, (16, 24), 11_924),
+        ({"depth": 3, "filters": 4, "activation": "relu", "convolutions": 1}, (8, 16), 3_733),
+        (
+            {"depth": 3, "filters": 4, "padding": "valid", "normalisation": "none", "activation": "leaky_relu"},
+            (44, 52),
+            7_397,
+        ),
+        ({"rank": 3, "depth": 2, "filters": 3, "classes": 2, "dropout": 0.25}, (8, 4, 6), 2_762),
+        ({"rank": 3, "depth": 2, "filters": 2, "padding": "valid", "kernel_size": 2}, (14, 16, 18), 469),
+    ],
+}
+CASES = [
+    pytest.param(name, *configuration, id=f"{name}-{index}")
+    for name, configurations in CONFIGURATIONS.items()
+    for index, configuration in enumerate(configurations)
+]
+SEED, STEP, LOSS = 3, 7, "dice + cross_entropy"
+
+
+def test_every_network_of_the_catalogue_is_covered():
+    assert CONFIGURATIONS.keys() == CATALOGUE.keys()
+
+
+def batch(network, size):
+    """Two random images and random targets."""
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((2, *size, network.channels))
+    labels = generator.integers(0, max(network.classes, 2), (2, *size))
+    if network.classes == 1:
+        return images, labels[..., np.newaxis].astype(float)
+    return images, np.eye(network.classes)[labels]
+
+
+@pytest.fixture(scope="module")
+def built():
+    """Models by (network, implementation, precision), each built once."""
+    cache = {}
+
+    def build(network, name, precision="float64"):
+        key = network, name, precision
+        if key not in cache:
+            cache[key] = load(name).Model(network, seed=SEED, precision=precision)
+        return cache[key]
+
+    return build
+
+
+@pytest.mark.parametrize("name, hyperparameters, size, count", CASES)
+def test_names_shapes_counts_and_initial_weights(built, name, hyperparameters, size, count):
+    network = CATALOGUE[name](**hyperparameters)
+    first, *others = (built(network, implementation).weights() for implementation in IMPLEMENTATIONS)
+    assert sum(value.size for value in first.values()) == count
+    assert all(is_weight(weight) for weight in first)
+    for other in others:
+        assert other.keys() == first.keys()
+        for weight, value in first.items():
+            assert value.dtype == other[weight].dtype == np.float64
+            np.testing.assert_array_equal(other[weight], value, err_msg=weight)
+
+
+@pytest.mark.parametrize("name, hyperparameters, size, count", CASES)
+def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparameters, size, count):
+    network = CATALOGUE[name](**hyperparameters)
+    images, targets = batch(network, size)
+    first, *others = (results(built(network, implementation), images, targets) for implementation in IMPLEMENTATIONS)
+    inference, training, loss, gradients = first
+    assert inference.shape == (2, *network.output_size(size), network.classes)
+    if network.normalisation == "batch" or network.dropout:
+        assert np.abs(inference - training).max() > 1e-3  # the two modes are not the same thing
+    for other_inference, other_training, other_loss, other_gradients in others:
+        np.testing.assert_allclose(other_inference, inference, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(other_training, training, rtol=0, atol=1e-12)
+        assert other_loss == pytest.approx(loss, abs=1e-12)
+        assert other_gradients.keys() == gradients.keys()
+        largest = max(np.abs(gradient).max() for gradient in gradients.values())
+        for weight, gradient in gradients.items():
+            assert np.abs(gradient).max() > 0, f"{weight} has no gradient"
+            np.testing.assert_allclose(other_gradients[weight], gradient, rtol=0, atol=1e-10 * largest, err_msg=weight)
+
+
+@pytest.mark.parametrize("name, hyperparameters, size, count", CASES)
+def test_outputs_and_loss_in_float32(built, device, name, hyperparameters, size, count):
+    network = CATALOGUE[name](**hyperparameters)
+    images, targets = (array.astype(np.float32) for array in batch(network, size))
+    models = [built(network, implementation, "float32") for implementation in IMPLEMENTATIONS]
+    first, *others = (results(model, images, targets) for model in models)
+    for other in others:
+        assert other[0].dtype == np.float32
+        np.testing.assert_allclose(other[0], first[0], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(other[1], first[1], rtol=0, atol=1e-4)
+        assert other[2] == pytest.approx(first[2], abs=1e-5)
+
+
+def results(model, images, targets):
+    """Logits in inference and in training mode, loss, gradients."""
+    return (
+        model.predict(images),
+        model.predict(images, training=True, step=STEP),
+        *model.loss_and_gradients(images, targets, LOSS, step=STEP),
+    )
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_the_seed_decides_the_initial_weights(implementation):
+    network = CATALOGUE["unet"](depth=2, filters=2)
+    model = load(implementation).Model
+    weights, same, other = (model(network, seed=seed).weights() for seed in (0, 0, 1))
+    np.testing.assert_array_equal(weights["encoder1/conv2/kernel"], same["encoder1/conv2/kernel"])
+    assert np.abs(weights["encoder1/conv2/kernel"] - other["encoder1/conv2/kernel"]).min() > 0
+    # Layers of equal shape have weights of their own.
+    assert np.abs(weights["encoder1/conv2/kernel"] - weights["decoder1/conv2/kernel"]).min() > 0
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_dropout_masks_belong_to_the_step_and_leave_no_trace(implementation):
+    network = CATALOGUE["unet"](depth=2, filters=2, dropout=0.5)
+    model = load(implementation).Model(network, precision="float64")
+    images, targets = batch(network, (8, 8))
+    before = model.weights()
+    first, again, later = (model.predict(images, training=True, step=step) for step in (1, 1, 2))
+    model.loss_and_gradients(images, targets, LOSS)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - later).max() > 1e-3
+    for weight, value in model.weights().items():
+        np.testing.assert_array_equal(value, before[weight], err_msg=weight)
+
+
+@pytest.mark.parametrize("writer, reader", permutations(IMPLEMENTATIONS, 2))
+def test_weights_travel_between_implementations(writer, reader, tmp_path):
+    network = CATALOGUE["unet"](depth=2, filters=3, channels=2, classes=3)
+    original = load(writer).Model(network, seed=1)
+    generator = np.random.default_rng(0)
+    weights = {name: generator.random(value.shape, np.float32) for name, value in original.weights().items()}
+    original.set_weights(weights)
+    original.save(tmp_path / "weights.h5")
+    copy = load(reader).Model(network, seed=2)
+    copy.load(tmp_path / "weights.h5")
+    for name, value in copy.weights().items():
+        np.testing.assert_array_equal(value, weights[name], err_msg=name)
+        np.testing.assert_array_equal(load_weights(tmp_path / "weights.h5", network)[name], value)
+    images, _ = batch(network, (8, 6))
+    np.testing.assert_allclose(copy.predict(images), original.predict(images), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_wrong_weights_and_sizes_are_refused(implementation, tmp_path):
+    network = CATALOGUE["unet"](depth=3, filters=2)
+    model = load(implementation).Model(network)
+    weights = model.weights()
+    bias = weights.pop("head/bias")
+    with pytest.raises(UserError, match="from memory do not fit the network:\n  - head/bias is missing"):
+        model.set_weights(weights)
+    with pytest.raises(UserError, match=r"head/bias has shape \(2,\), the network \(1,\)"):
+        model.set_weights({**weights, "head/bias": np.append(bias, 0)})
+    model.save(tmp_path / "weights.h5")
+    deeper = load(implementation).Model(CATALOGUE["unet"](depth=4, filters=2))
+    with pytest.raises(UserError, match="another network:\n  - depth: 3 in the file, 4 here"):
+        deeper.load(tmp_path / "weights.h5")
+    with pytest.raises(UserError, match="Nearest good sizes: 8x12 or 12x12"):
+        model.predict(np.zeros((1, 10, 12, 1), np.float32))
+
+
+def test_the_network_computes_on_the_device(device):
+    """The fixture does what it says: on a GPU the comparison is one of GPU kernels."""
+    with tf.device(device):
+        assert device in tf.constant(1.0).device

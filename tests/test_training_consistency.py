@@ -1,0 +1,132 @@
+"""The same command with another --impl: the three real training loops end with the same weights.
+
+float64 is the proof. Its constants are numbers that float32 holds exactly, since `tf.train` and `tf.layers` round
+theirs to float32: the momentum 0.9 would differ by 2e-8, and so the moving statistics do (momentum 0.99).
+"""
+
+import numpy as np
+import pytest
+
+from unet_common.experiment import experiment_from
+from unet_common.history import read_history
+from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.run import Run
+from unet_common.weights import load_weights
+
+SETTINGS = {
+    "network": {"depth": 3, "filters": 3},
+    "data": {"images": 6, "size": [48, 48]},
+    "sampling": {"crop": [32, 32]},
+    "augmentation": {"flips": True, "rotation": 30, "noise": 0.1},
+    "optimizer": {"name": "sgd", "learning_rate": 2.0**-4, "momentum": 0.875},
+    "training": {"steps": 10, "validate_every": 4, "batch_size": 2},
+    "precision": "float64",
+}
+
+
+def train_all(directory, **changes):
+    """History and final weights of each implementation, trained by its own loop."""
+    results = []
+    for name in IMPLEMENTATIONS:
+        run = Run.create(directory / name, experiment_from({**SETTINGS, **changes, "implementation": name}))
+        load(name).train(run)
+        assert run.state() == "finished"
+        results.append((read_history(run.history), load_weights(run.final_weights, run.network), run))
+    return results
+
+
+def assert_equal_courses(results, loss, weights, moving):
+    """Compare with the first; bounds are absolute."""
+    (history, final, _), *others = results
+    for other_history, other_final, run in others:
+        name = run.experiment.implementation
+        assert [row["step"] for row in other_history] == [row["step"] for row in history]
+        for column, bound in (("loss", loss), ("validation_loss", max(loss, 1e-6)), ("learning_rate", 0)):
+            here, there = ([row[column] or 0 for row in rows] for rows in (history, other_history))
+            np.testing.assert_allclose(there, here, rtol=0, atol=bound, err_msg=f"{name}: {column}")
+        for weight, value in final.items():
+            bound = moving if "moving" in weight else weights
+            np.testing.assert_allclose(other_final[weight], value, rtol=0, atol=bound, err_msg=f"{name}: {weight}")
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_fifty_steps_of_momentum_in_float64(tmp_path, dropout):
+    results = train_all(
+        tmp_path,
+        network={**SETTINGS["network"], "dropout": dropout},
+        training={"steps": 50, "validate_every": 20, "batch_size": 2},
+    )
+    # The Estimator averages the validation loss in float32; tf.layers rounds the momentum of moving statistics.
+    assert_equal_courses(results, loss=1e-9, weights=1e-9, moving=1e-6)
+    history = results[0][0]
+    assert [row["step"] for row in history if row["validation_dice"] is not None] == [20, 40, 50]
+    dice = [[row["validation_dice"] for row in rows] for rows, _, _ in results]
+    assert dice[0] == dice[1] == dice[2]
+    losses = [row["loss"] for row in history if row["loss"] is not None]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+@pytest.mark.parametrize(
+    "optimizer, schedule",
+    [
+        ({"name": "sgd", "momentum": 0.875, "nesterov": True}, {"name": "cosine", "warmup": 3}),
+        ({"name": "sgd", "momentum": 0.5, "clip_norm": 0.125}, {"name": "step", "every": 3, "factor": 0.5}),
+        ({"name": "rmsprop", "learning_rate": 2.0**-10}, {"name": "polynomial"}),
+        ({"name": "adam", "learning_rate": 2.0**-10, "clip_norm": 0.5}, {"name": "plateau", "patience": 1}),
+    ],
+    ids=lambda setting: setting["name"],
+)
+def test_optimizers_and_schedules_in_float64(tmp_path, optimizer, schedule):
+    results = train_all(tmp_path, optimizer=optimizer, schedule=schedule)
+    # Decay 0.9 of rmsprop and the betas of adam are rounded to float32 by tf.train and, for adam, by Keras: a
+    # relative 1e-8 of steps, which ten steps at most make a hundred times larger.
+    bound = 1e-9 if optimizer["name"] == "sgd" else 1e-5
+    assert_equal_courses(results, loss=bound, weights=bound, moving=max(bound, 1e-6))
+
+
+def test_twenty_steps_of_adam_in_float32(tmp_path):
+    results = train_all(
+        tmp_path,
+        precision="float32",
+        optimizer={"name": "adam", "learning_rate": 1e-3},
+        training={"steps": 20, "validate_every": 10, "batch_size": 2},
+    )
+    losses = [[row["loss"] for row in rows if row["loss"] is not None] for rows, _, _ in results]
+    for other in losses[1:]:
+        assert other[0] == pytest.approx(losses[0][0], abs=1e-5)
+        np.testing.assert_allclose(other, losses[0], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
+def test_the_first_step_is_the_textbooks(tmp_path, optimizer):
+    """One update against the formula in NumPy, from the gradients that `Model` gives."""
+    rate = 2.0**-6
+    settings = {"optimizer": {"name": optimizer, "learning_rate": rate}, "training": {"steps": 1, "batch_size": 2}}
+    for history, final, run in train_all(tmp_path, **settings):
+        model = load(run.experiment.implementation).Model(run.network, run.experiment.seed, "float64")
+        before = model.weights()
+        images, targets = next(run.training_batches(0).as_numpy_iterator())
+        loss, gradients = model.loss_and_gradients(images, targets, run.experiment.loss)
+        assert history[0]["loss"] == pytest.approx(loss, abs=1e-12)
+        for name, gradient in gradients.items():
+            step = {
+                "sgd": lambda g: rate * g,
+                "rmsprop": lambda g: rate * g / np.sqrt(0.1 * g**2 + 1e-7),
+                # The corrected moments are g and g squared; epsilon is added before the correction.
+                "adam": lambda g: rate * np.sqrt(1e-3) * g / (np.sqrt(1e-3 * g**2) + 1e-7),
+            }[optimizer](gradient)
+            bound = 1e-12 if optimizer == "sgd" else 1e-6  # constants rounded to float32
+            np.testing.assert_allclose(before[name] - final[name], step, rtol=0, atol=bound, err_msg=name)
+
+
+def test_a_training_goes_on_in_another_implementation(tmp_path):
+    """The interchange file carries the weights; without slots (momentum 0) nothing else is needed."""
+    plain = {"optimizer": {"name": "sgd", "learning_rate": 2.0**-4, "momentum": 0.0}}
+    _, keras_weights, run = train_all(tmp_path / "first", **plain)[2]
+    results = train_all(tmp_path / "second", **plain, initial_weights=str(run.final_weights))
+    assert_equal_courses(results, loss=1e-9, weights=1e-9, moving=1e-6)
+    start = load("lowlevel").Model(run.network, precision="float64")
+    start.set_weights(keras_weights)
+    images, targets = next(run.training_batches(0).as_numpy_iterator())
+    loss, _ = start.loss_and_gradients(images, targets, run.experiment.loss)
+    assert results[1][0][0]["loss"] == pytest.approx(loss, abs=1e-9)
