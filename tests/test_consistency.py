@@ -23,7 +23,13 @@ CONFIGURATIONS = {
         ({"depth": 3, "filters": 5, "channels": 3, "classes": 4, "dropout": 0.25}, (16, 24), 11_924),
         ({"depth": 3, "filters": 4, "activation": "relu", "convolutions": 1}, (8, 16), 3_733),
         (
-            {"depth": 3, "filters": 4, "padding": "valid", "normalisation": "none", "activation": "leaky_relu"},
+            {
+                "depth": 3,
+                "filters": 4,
+                "padding": "valid",
+                "normalisation": "none",
+                "activation": "leaky_relu",
+            },
             (44, 52),
             7_397,
         ),
@@ -84,7 +90,9 @@ def test_names_shapes_counts_and_initial_weights(built, name, hyperparameters, s
 def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparameters, size, count):
     network = CATALOGUE[name](**hyperparameters)
     images, targets = batch(network, size)
-    first, *others = (results(built(network, implementation), images, targets) for implementation in IMPLEMENTATIONS)
+    first, *others = (
+        results(built(network, implementation), images, targets) for implementation in IMPLEMENTATIONS
+    )
     inference, training, loss, gradients = first
     assert inference.shape == (2, *network.output_size(size), network.classes)
     if network.normalisation == "batch" or network.dropout:
@@ -97,7 +105,9 @@ def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparamet
         largest = max(np.abs(gradient).max() for gradient in gradients.values())
         for weight, gradient in gradients.items():
             assert np.abs(gradient).max() > 0, f"{weight} has no gradient"
-            np.testing.assert_allclose(other_gradients[weight], gradient, rtol=0, atol=1e-10 * largest, err_msg=weight)
+            np.testing.assert_allclose(
+                other_gradients[weight], gradient, rtol=0, atol=1e-10 * largest, err_msg=weight
+            )
 
 
 @pytest.mark.parametrize("name, hyperparameters, size, count", CASES)

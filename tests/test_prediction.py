@@ -80,7 +80,19 @@ def test_images_of_awkward_sizes_keep_size_and_format(run, tmp_path):
     Image.fromarray(pixels(64, 41)).save(images / "photo.jpg")
     tifffile.imwrite(images / "deep.tif", pixels(50, 50).astype(np.uint16) * 100)
     tifffile.imwrite(images / "stack.tif", pixels(3, 39, 45), photometric="minisblack")
-    command(predict, "--run", run.path, "--input", images, "--output", masks, "--tile", 32, "--symmetries", "flips")
+    command(
+        predict,
+        "--run",
+        run.path,
+        "--input",
+        images,
+        "--output",
+        masks,
+        "--tile",
+        32,
+        "--symmetries",
+        "flips",
+    )
     assert Image.open(masks / "masks" / "odd.png").size == (53, 37)
     assert Image.open(masks / "masks" / "photo.png").size == (41, 64)  # JPEG would blur a mask
     assert tifffile.imread(masks / "masks" / "deep.tif").shape == (50, 50)

@@ -46,7 +46,9 @@ def assert_equal_courses(results, loss, weights, moving):
             np.testing.assert_allclose(there, here, rtol=0, atol=bound, err_msg=f"{name}: {column}")
         for weight, value in final.items():
             bound = moving if "moving" in weight else weights
-            np.testing.assert_allclose(other_final[weight], value, rtol=0, atol=bound, err_msg=f"{name}: {weight}")
+            np.testing.assert_allclose(
+                other_final[weight], value, rtol=0, atol=bound, err_msg=f"{name}: {weight}"
+            )
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
@@ -101,7 +103,10 @@ def test_twenty_steps_of_adam_in_float32(tmp_path):
 def test_the_first_step_is_the_textbooks(tmp_path, optimizer):
     """One update against the formula in NumPy, from the gradients that `Model` gives."""
     rate = 2.0**-6
-    settings = {"optimizer": {"name": optimizer, "learning_rate": rate}, "training": {"steps": 1, "batch_size": 2}}
+    settings = {
+        "optimizer": {"name": optimizer, "learning_rate": rate},
+        "training": {"steps": 1, "batch_size": 2},
+    }
     for history, final, run in train_all(tmp_path, **settings):
         model = load(run.experiment.implementation).Model(run.network, run.experiment.seed, "float64")
         before = model.weights()

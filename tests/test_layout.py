@@ -1,0 +1,86 @@
+"""The house rules: the three packages mirror each other, and imports point one way."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from unet_common.networks import CATALOGUE
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("unet_lowlevel", "unet_highlevel", "unet_keras")
+# Files that belong to one API, and the pair that its idiom names differently.
+OWN = {"unet_highlevel": {"estimator_compat.py"}}
+SAME = {"ops.py": "layers.py"}
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def public_names(path):
+    """Functions and classes of a file in order; a Keras layer class plays the part of a function."""
+    names = []
+    for node in tree(path).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            names.append(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node.name).lower())
+    return list(dict.fromkeys(names))
+
+
+def imported(path):
+    """Top-level packages that a file imports, wherever in it."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_the_packages_have_the_same_files():
+    listings = []
+    for package in PACKAGES:
+        files = {str(path.relative_to(ROOT / package)) for path in (ROOT / package).rglob("*.py")}
+        listings.append({SAME.get(file, file) for file in files - OWN.get(package, set())})
+    assert listings[0] == listings[1] == listings[2]
+
+
+@pytest.mark.parametrize("network", CATALOGUE)
+def test_the_files_of_a_network_have_the_same_names_in_the_same_order(network):
+    first, *others = (public_names(ROOT / package / "networks" / f"{network}.py") for package in PACKAGES)
+    assert first[-1] == network  # the assembled network comes last
+    for other in others:
+        assert other == first
+
+
+@pytest.mark.parametrize("network", CATALOGUE)
+def test_the_files_of_a_network_are_short(network):
+    for package in PACKAGES:
+        lines = (ROOT / package / "networks" / f"{network}.py").read_text().splitlines()
+        assert len(lines) <= 200, package
+
+
+def test_layers_and_optimizers_have_the_same_names_in_the_same_order():
+    for files in (("ops.py", "layers.py", "layers.py"), ("optimizers.py",) * 3):
+        lists = [public_names(ROOT / package / file) for package, file in zip(PACKAGES, files, strict=True)]
+        shared = [name for name in lists[0] if all(name in names for names in lists)]
+        assert {"adam", "sgd", "rmsprop"} <= set(shared) or {"convolution", "dropout"} <= set(shared)
+        for names in lists:
+            assert [name for name in names if name in shared] == shared
+
+
+def test_imports_point_one_way():
+    forbidden = {"data": {"unet_common", *PACKAGES}, "unet_common": set(PACKAGES)}
+    for package in PACKAGES:
+        forbidden[package] = set(PACKAGES) - {package}
+    for package, others in forbidden.items():
+        for path in (ROOT / package).rglob("*.py"):
+            assert not others & set(imported(path)), path
+
+
+def test_no_layers_object_in_the_low_level_package():
+    for path in (ROOT / "unet_lowlevel").rglob("*.py"):
+        assert "layers" not in {
+            node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)
+        }, path
+        assert not {"keras", "tf_keras", "tensorflow_estimator"} & set(imported(path)), path
