@@ -14,8 +14,21 @@ tf.config.experimental.enable_tensor_float_32_execution(False)
 DEVICES = ["CPU:0"] + [f"GPU:{index}" for index in range(len(tf.config.list_physical_devices("GPU")))]
 
 
+class PlacedGraph(tf.Graph):
+    """A graph on the device of the code around it; eager operations, and so Keras, go there by themselves."""
+
+    device_of_all = ""
+
+    def __init__(self):
+        super().__init__()
+        # Not `self.device(...)`: that is a scope, and tf.layers swaps the stack of scopes while it is open.
+        self._add_device_to_stack(self.device_of_all)
+
+
 @pytest.fixture(params=DEVICES)
-def device(request):
+def device(request, monkeypatch):
     """Run the test on the CPU and on every GPU there is."""
+    monkeypatch.setattr(PlacedGraph, "device_of_all", request.param)
+    monkeypatch.setattr(tf, "Graph", PlacedGraph)
     with tf.device(request.param):
         yield request.param

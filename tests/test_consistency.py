@@ -9,7 +9,6 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
@@ -61,11 +60,11 @@ def batch(network, size):
 
 @pytest.fixture(scope="module")
 def built():
-    """Models by (network, implementation, precision), each built once."""
+    """Models by (network, implementation, precision, device), each built once."""
     cache = {}
 
-    def build(network, name, precision="float64"):
-        key = network, name, precision
+    def build(network, name, precision="float64", device="CPU:0"):
+        key = network, name, precision, device
         if key not in cache:
             cache[key] = load(name).Model(network, seed=SEED, precision=precision)
         return cache[key]
@@ -91,7 +90,8 @@ def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparamet
     network = CATALOGUE[name](**hyperparameters)
     images, targets = batch(network, size)
     first, *others = (
-        results(built(network, implementation), images, targets) for implementation in IMPLEMENTATIONS
+        results(built(network, implementation, "float64", device), images, targets)
+        for implementation in IMPLEMENTATIONS
     )
     inference, training, loss, gradients = first
     assert inference.shape == (2, *network.output_size(size), network.classes)
@@ -114,7 +114,7 @@ def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparamet
 def test_outputs_and_loss_in_float32(built, device, name, hyperparameters, size, count):
     network = CATALOGUE[name](**hyperparameters)
     images, targets = (array.astype(np.float32) for array in batch(network, size))
-    models = [built(network, implementation, "float32") for implementation in IMPLEMENTATIONS]
+    models = [built(network, implementation, "float32", device) for implementation in IMPLEMENTATIONS]
     first, *others = (results(model, images, targets) for model in models)
     for other in others:
         assert other[0].dtype == np.float32
@@ -157,7 +157,7 @@ def test_dropout_masks_belong_to_the_step_and_leave_no_trace(implementation):
         np.testing.assert_array_equal(value, before[weight], err_msg=weight)
 
 
-@pytest.mark.parametrize("writer, reader", permutations(IMPLEMENTATIONS, 2))
+@pytest.mark.parametrize("writer, reader", list(permutations(IMPLEMENTATIONS, 2)))
 def test_weights_travel_between_implementations(writer, reader, tmp_path):
     network = CATALOGUE["unet"](depth=2, filters=3, channels=2, classes=3)
     original = load(writer).Model(network, seed=1)
@@ -192,7 +192,14 @@ def test_wrong_weights_and_sizes_are_refused(implementation, tmp_path):
         model.predict(np.zeros((1, 10, 12, 1), np.float32))
 
 
-def test_the_network_computes_on_the_device(device):
-    """The fixture does what it says: on a GPU the comparison is one of GPU kernels."""
-    with tf.device(device):
-        assert device in tf.constant(1.0).device
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_the_network_computes_on_the_device(device, implementation):
+    """The fixture does what it says: on a GPU the comparison is one of GPU kernels, and otherwise it is not."""
+    model = load(implementation).Model(CATALOGUE["unet"](depth=2, filters=2))
+    if implementation == "keras":
+        placed = [variable.value.device for variable in model.keras_model.trainable_variables]
+    else:
+        model.loss_and_gradients(*batch(model.network, (4, 4)), LOSS)
+        kinds = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
+        placed = [node.device for node in model.graph.get_operations() if node.type in kinds]
+    assert len(placed) > 10 and all(device in place for place in placed)

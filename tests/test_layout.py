@@ -78,6 +78,24 @@ def test_imports_point_one_way():
             assert not others & set(imported(path)), path
 
 
+def test_one_function_imports_by_name():
+    """What `test_imports_point_one_way` cannot see happens in one place, which turns a name into a package."""
+    found = [
+        path.relative_to(ROOT)
+        for package in ("data", "unet_common", *PACKAGES)
+        for path in (ROOT / package).rglob("*.py")
+        if "import_module" in path.read_text() or "__import__" in path.read_text()
+    ]
+    assert found == [Path("unet_common/implementation.py")]
+
+
+def test_the_lower_layers_do_not_know_the_commands():
+    commands = {path.stem for path in ROOT.glob("*.py")} | {"benchmarks", "tests"}
+    for package in ("data", "unet_common", *PACKAGES):
+        for path in (ROOT / package).rglob("*.py"):
+            assert not commands & set(imported(path)), path
+
+
 def test_no_layers_object_in_the_low_level_package():
     for path in (ROOT / "unet_lowlevel").rglob("*.py"):
         assert "layers" not in {

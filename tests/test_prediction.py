@@ -133,10 +133,10 @@ def test_inputs_are_never_overwritten(run, tmp_path):
 
 
 def test_weights_that_do_not_exist_yet(run, tmp_path):
-    with pytest.raises(UserError, match="There is no weights file nowhere.h5"):
+    with pytest.raises(UserError, match=r"There is no weights file nowhere\.h5"):
         command(predict, "--run", run.path, "--weights", "nowhere.h5", "--output", tmp_path)
     unfinished = Run(tmp_path / "unfinished", run.experiment, run.split, run.statistics)
-    with pytest.raises(UserError, match="has no best weights yet.*--resume"):
+    with pytest.raises(UserError, match=r"has no best weights yet.*--resume"):
         find_weights(unfinished, "best")
 
 

@@ -24,10 +24,10 @@ SETTINGS = {
 }
 
 
-def train_all(directory, **changes):
-    """History and final weights of each implementation, trained by its own loop."""
+def train_all(directory, implementations=IMPLEMENTATIONS, **changes):
+    """History, final weights and run of each implementation, trained by its own loop."""
     results = []
-    for name in IMPLEMENTATIONS:
+    for name in implementations:
         run = Run.create(directory / name, experiment_from({**SETTINGS, **changes, "implementation": name}))
         load(name).train(run)
         assert run.state() == "finished"
@@ -99,12 +99,22 @@ def test_twenty_steps_of_adam_in_float32(tmp_path):
         np.testing.assert_allclose(other, losses[0], rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
-def test_the_first_step_is_the_textbooks(tmp_path, optimizer):
+@pytest.mark.parametrize(
+    "rule, optimizer",
+    [
+        ("momentum", {"name": "sgd"}),
+        ("nesterov", {"name": "sgd", "momentum": 0.875, "nesterov": True}),
+        ("clipped", {"name": "sgd", "clip_norm": 0.125}),
+        ("rmsprop", {"name": "rmsprop"}),
+        ("adam", {"name": "adam"}),
+    ],
+)
+def test_the_first_step_is_the_textbooks(tmp_path, rule, optimizer):
     """One update against the formula in NumPy, from the gradients that `Model` gives."""
     rate = 2.0**-6
     settings = {
-        "optimizer": {"name": optimizer, "learning_rate": rate},
+        "network": {"depth": 2, "filters": 2},
+        "optimizer": {**optimizer, "learning_rate": rate},
         "training": {"steps": 1, "batch_size": 2},
     }
     for history, final, run in train_all(tmp_path, **settings):
@@ -113,21 +123,25 @@ def test_the_first_step_is_the_textbooks(tmp_path, optimizer):
         images, targets = next(run.training_batches(0).as_numpy_iterator())
         loss, gradients = model.loss_and_gradients(images, targets, run.experiment.loss)
         assert history[0]["loss"] == pytest.approx(loss, abs=1e-12)
+        norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))
+        assert norm > 0.125  # there is something to clip
         for name, gradient in gradients.items():
             step = {
-                "sgd": lambda g: rate * g,
+                "momentum": lambda g: rate * g,
+                "nesterov": lambda g: rate * (g + 0.875 * g),
+                "clipped": lambda g, norm=norm: rate * g * 0.125 / norm,
                 "rmsprop": lambda g: rate * g / np.sqrt(0.1 * g**2 + 1e-7),
                 # The corrected moments are g and g squared; epsilon is added before the correction.
                 "adam": lambda g: rate * np.sqrt(1e-3) * g / (np.sqrt(1e-3 * g**2) + 1e-7),
-            }[optimizer](gradient)
-            bound = 1e-12 if optimizer == "sgd" else 1e-6  # constants rounded to float32
+            }[rule](gradient)
+            bound = 1e-12 if optimizer["name"] == "sgd" else 1e-6  # constants rounded to float32
             np.testing.assert_allclose(before[name] - final[name], step, rtol=0, atol=bound, err_msg=name)
 
 
 def test_a_training_goes_on_in_another_implementation(tmp_path):
     """The interchange file carries the weights; without slots (momentum 0) nothing else is needed."""
     plain = {"optimizer": {"name": "sgd", "learning_rate": 2.0**-4, "momentum": 0.0}}
-    _, keras_weights, run = train_all(tmp_path / "first", **plain)[2]
+    ((_, keras_weights, run),) = train_all(tmp_path / "first", ["keras"], **plain)
     results = train_all(tmp_path / "second", **plain, initial_weights=str(run.final_weights))
     assert_equal_courses(results, loss=1e-9, weights=1e-9, moving=1e-6)
     start = load("lowlevel").Model(run.network, precision="float64")

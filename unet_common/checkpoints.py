@@ -59,7 +59,7 @@ def _readable(checkpoint: str) -> bool:
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         tensors = [reader.get_tensor(name) for name in reader.get_variable_to_shape_map()]
-    except (tf.errors.OpError, ValueError, RuntimeError):
+    except (tf.errors.OpError, ValueError, RuntimeError, LookupError):  # by the kind of damage
         return False
     return all(np.isfinite(tensor).all() for tensor in tensors if np.asarray(tensor).dtype.kind == "f")
 

@@ -3,6 +3,7 @@
 The three training loops report to a `Monitor` and do what it says; so they behave alike on the outside.
 """
 
+import contextlib
 import math
 import signal
 import sys
@@ -14,6 +15,9 @@ from tqdm import tqdm
 from data.errors import UserError
 from unet_common.history import History
 from unet_common.run import Run
+
+# How the operating system says it, through whichever library was writing.
+DISK_PROBLEMS = ("No space left on device", "File too large", "Disk quota exceeded")
 
 
 class Monitor:
@@ -48,10 +52,18 @@ class Monitor:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._bar.close()
-        self._history.close()
         if kind is not None:
-            self.run.set_state("failed")
-        elif self.step >= self.run.steps:
+            with contextlib.suppress(OSError):  # the disk may be full
+                self._history.close()
+                self.run.set_state("failed")
+            if any(reason in str(error) for reason in DISK_PROBLEMS):
+                raise UserError(
+                    f"{self.run.path} could not be written at step {self.step}: the disk is full. The previous "
+                    f"checkpoint is intact. Make room, then: python train.py --resume {self.run.path}"
+                ) from error
+            return
+        self._history.close()
+        if self.step >= self.run.steps:
             self.run.set_state("finished")
         else:
             self.run.set_state("interrupted" if self.interrupted else "stopped early")

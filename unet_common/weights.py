@@ -4,6 +4,7 @@ One data set a weight, under its canonical name (`encoder1/conv1/kernel`), and t
 version, the network's name and its hyperparameters as JSON. Reading never runs code from the file.
 """
 
+import io
 import json
 from pathlib import Path
 
@@ -29,12 +30,16 @@ def is_weight(name: str) -> bool:
 
 def save_weights(path: Path | str, weights: Weights, network: Network) -> None:
     """Write `weights` of `network`. An existing file is replaced only once the new one is complete."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    # Made in memory first: HDF5 does not survive a disk that becomes full under it.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["network"] = network.name
         file.attrs["hyperparameters"] = network.model_dump_json()
         for name, value in weights.items():
             file.create_dataset(name, data=value)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def load_weights(path: Path | str, network: Network) -> Weights:

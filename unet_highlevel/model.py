@@ -12,7 +12,7 @@ from unet_highlevel.networks import NETWORKS
 v1 = tf.compat.v1
 
 
-def model_fn(features, labels, mode, params):
+def model_fn(features, labels, mode, params, config=None):
     """Build the graph of one mode and say which of its tensors are what.
 
     Args:
@@ -20,6 +20,7 @@ def model_fn(features, labels, mode, params):
         labels: targets `[batch, *size, classes]`; None in PREDICT.
         mode: TRAIN, EVAL or PREDICT of `ModeKeys`.
         params: `network`; for TRAIN and EVAL also `loss`; for TRAIN also `optimizer` (their settings).
+        config: the Estimator's; EVAL asks it where TensorBoard looks.
     """
     # 1. The network. Nobody but us tells it whether it is being trained.
     network = params["network"]
@@ -35,12 +36,17 @@ def model_fn(features, labels, mode, params):
 
     # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
     if mode == estimator.ModeKeys.EVAL:
-        v1.summary.image("validation", preview(features, labels, logits))
         dice = pooled_dice(losses.confusion(labels, logits))
-        return estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops={"dice": dice})
+        picture = v1.summary.image("validation", preview(features, labels, logits))
+        return estimator.EstimatorSpec(
+            mode,
+            loss=loss,
+            eval_metric_ops={"validation_dice": dice},
+            evaluation_hooks=[FirstCase(picture, f"{config.model_dir}/eval")],
+        )
 
     # 5. One step. The moving statistics of batch normalisation are updated because we say so.
-    rate = v1.placeholder(tf.float64, [], "learning_rate")
+    rate = v1.placeholder(tf.float64, [], "rate")
     v1.summary.scalar("learning_rate", rate)
     optimizer = make_optimizer(tf.cast(rate, loss.dtype), params["optimizer"])
     gradients, variables = zip(*optimizer.compute_gradients(loss), strict=True)
@@ -67,6 +73,25 @@ def pooled_dice(counts):
         "counts", counts.shape, counts.dtype, zeros, trainable=False, collections=collections
     )
     return losses.pooled_dice(total), total.assign_add(counts)
+
+
+class FirstCase(v1.train.SessionRunHook):
+    """Writes the picture of an evaluation's first case: in EVAL the Estimator runs no summaries by itself."""
+
+    def __init__(self, picture, directory):
+        self.picture, self.directory = picture, directory
+
+    def after_create_session(self, session, coordinator):
+        self.done = False
+
+    def before_run(self, context):
+        if not self.done:
+            return v1.train.SessionRunArgs([self.picture, v1.train.get_global_step()])
+
+    def after_run(self, context, values):
+        if not self.done:
+            v1.summary.FileWriterCache.get(self.directory).add_summary(*values.results)
+            self.done = True
 
 
 class Model(GraphModel):

@@ -71,7 +71,7 @@ class Report(v1.train.SessionRunHook):
 
     def begin(self):
         graph = v1.get_default_graph()
-        self.rate = graph.get_tensor_by_name("learning_rate:0")
+        self.rate = graph.get_tensor_by_name("rate:0")
         (self.loss,) = graph.get_collection(v1.GraphKeys.LOSSES)
 
     def before_run(self, context):
@@ -132,7 +132,7 @@ class BestWeights(estimator.Exporter):
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         if self.monitor.validation_due and self.monitor.record_validation(
-            eval_result["loss"], eval_result["dice"]
+            eval_result["loss"], eval_result["validation_dice"]
         ):
             run = self.monitor.run
             save_weights(run.best_weights, checkpoints.weights_in(checkpoint_path), run.network)

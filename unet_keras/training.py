@@ -43,8 +43,9 @@ def _train(run):
     unet.optimizer.build(unet.trainable_variables)
     model.randomness.step = unet.optimizer.iterations
 
-    # 2. Checkpoints of TensorFlow: Keras's own leave out where the data stands, and are not written atomically.
-    checkpoint = tf.train.Checkpoint(model=unet, optimizer=unet.optimizer)
+    # 2. Checkpoints of TensorFlow: Keras's own are not written atomically. They are told every weight by name, for
+    # of a Keras model TensorFlow finds none, and of its optimizer only what is trained: no moving statistics.
+    checkpoint = tf.train.Checkpoint(weights=model.variables, optimizer=unet.optimizer)
     if latest:
         checkpoint.restore(latest).assert_consumed()
     manager = tf.train.CheckpointManager(
@@ -53,12 +54,9 @@ def _train(run):
 
     # 3. The loop, which is not ours. It is one long epoch: ours end where Keras cannot see it.
     with Monitor(run, first_step) as monitor:
-        callbacks = [
-            keras.callbacks.TensorBoard(str(run.logs), write_graph=False, update_freq=SUMMARY_EVERY),
-            Report(monitor, run, model, manager),
-        ]
         if not monitor.should_stop:
-            unet.fit(run.training_batches(first_step), callbacks=callbacks, verbose=0, shuffle=False)
+            report = Report(monitor, run, model, manager)
+            unet.fit(run.training_batches(first_step), callbacks=[report], verbose=0, shuffle=False)
         model.save(run.final_weights)
 
 
@@ -91,10 +89,10 @@ class Report(keras.callbacks.Callback):
         super().__init__()
         self.monitor, self.run, self.unet, self.manager = monitor, run, model, manager
         self.validation = run.validation_batches() if run.split.validation else None
-        self.writer = tf.summary.create_file_writer(str(run.logs / "validation"))
+        self.writer = tf.summary.create_file_writer(str(run.logs))
 
     def on_train_begin(self, logs=None):
-        # TensorBoard's callback would want a model that can be made again from JSON.
+        # `keras.callbacks.TensorBoard` has other names for the values, and wants a model that JSON can hold.
         images = tf.TensorSpec(self.model.input.shape, self.model.input.dtype)
         call = tf.function(self.model).get_concrete_function(images, training=False)
         with self.writer.as_default():
@@ -106,7 +104,12 @@ class Report(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         monitor = self.monitor
+        rate = monitor.learning_rate()
         monitor.stepped(logs["loss"])
+        if monitor.step % SUMMARY_EVERY == 0:
+            with self.writer.as_default(monitor.step):
+                tf.summary.scalar("loss", logs["loss"])
+                tf.summary.scalar("learning_rate", rate)
         if monitor.validation_due:
             self.validate()
         if monitor.checkpoint_due or monitor.should_stop:

@@ -41,7 +41,7 @@ def train(run: Run) -> None:
         loss = loss_function(targets, logits)
 
         # 3. One step: the moving statistics of batch normalisation are updated because we say so.
-        rate = v1.placeholder(tf.float64, [], "learning_rate")
+        rate = v1.placeholder(tf.float64, [], "rate")
         with tf.control_dependencies(v1.get_collection(v1.GraphKeys.UPDATE_OPS)):
             step = optimize(loss, rate, experiment.optimizer)
         summary = v1.summary.merge(

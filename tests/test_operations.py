@@ -1,0 +1,420 @@
+"""Operations and losses against NumPy: values from their definitions, gradients from finite differences.
+
+The hand-rolled operations of `unet_lowlevel` are tested here; `test_consistency.py` ties the other two packages
+to them.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data.errors import UserError
+from unet_common import losses
+from unet_common.graph_model import assign, canonical_variables
+from unet_lowlevel import ops
+
+v1 = tf.compat.v1
+
+SIZES = {2: (5, 6), 3: (4, 3, 5)}
+RANKS = pytest.mark.parametrize("rank", SIZES)
+
+
+def images(rank, channels=3, size=None):
+    """Two images of random values."""
+    return np.random.default_rng(10 + rank).standard_normal((2, *(size or SIZES[rank]), channels))
+
+
+class Operation:
+    """`build(x)` in a graph of its own, with weights that are not their initial values."""
+
+    def __init__(self, build, x, seed=0, step=0, initial=False):
+        with tf.Graph().as_default() as graph:
+            v1.set_random_seed(seed)
+            global_step = v1.train.get_or_create_global_step()
+            self.x = v1.placeholder(x.dtype, [None] * (x.ndim - 1) + [x.shape[-1]])
+            self.y = build(self.x)
+            self.updates = v1.get_collection(v1.GraphKeys.UPDATE_OPS)
+            self.trainable = {v.op.name: v for v in v1.trainable_variables()}
+            self.variables = canonical_variables(graph)
+            self.session = v1.Session(graph=graph)
+            self.session.run(v1.global_variables_initializer())
+        assign(self.session, [(global_step, step)])
+        if not initial:
+            generator = np.random.default_rng(1)
+            for variable in self.variables.values():
+                assign(self.session, [(variable, generator.uniform(0.5, 1.5, variable.shape))])
+
+    def __call__(self, x):
+        return self.session.run(self.y, {self.x: x})
+
+    def weights(self):
+        return self.session.run(self.variables)
+
+    def check_gradients(self, x):
+        """Those of the input and of every weight, element by element, against central differences."""
+        direction = np.random.default_rng(2).standard_normal(self(x).shape)
+        with self.session.graph.as_default():
+            value = tf.reduce_sum(self.y * direction)
+            gradients = tf.gradients(value, [self.x, *self.trainable.values()])
+        of_x, *of_weights = self.session.run(gradients, {self.x: x})
+
+        def at(point):
+            return self.session.run(value, {self.x: point})
+
+        np.testing.assert_allclose(of_x, central_differences(at, x), rtol=0, atol=1e-7)
+        for (name, variable), gradient in zip(self.trainable.items(), of_weights, strict=True):
+            before = self.session.run(variable)
+
+            def at_weight(point, variable=variable):
+                assign(self.session, [(variable, point)])
+                return at(x)
+
+            np.testing.assert_allclose(
+                gradient, central_differences(at_weight, before), rtol=0, atol=1e-7, err_msg=name
+            )
+            assign(self.session, [(variable, before)])
+
+
+def central_differences(function, point, distance=1e-5):
+    """The gradient of a scalar function at `point`: two evaluations for each of its elements."""
+    gradient = np.empty_like(point)
+    for index in np.ndindex(point.shape):
+        shift = np.zeros_like(point)
+        shift[index] = distance
+        gradient[index] = (function(point + shift) - function(point - shift)) / (2 * distance)
+    return gradient
+
+
+@RANKS
+@pytest.mark.parametrize("kernel_size", [1, 2, 3])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_convolution(rank, kernel_size, padding):
+    x = images(rank)
+    operation = Operation(lambda x: ops.convolution(x, 4, kernel_size, "conv", padding), x)
+    weights = operation.weights()
+    assert {name: value.shape for name, value in weights.items()} == {
+        "conv/kernel": (*[kernel_size] * rank, 3, 4),
+        "conv/bias": (4,),
+    }
+    padded = x
+    if padding == "same":  # of an odd number of zeros, the greater half comes after
+        before, after = (kernel_size - 1) // 2, kernel_size // 2
+        padded = np.pad(x, [(0, 0), *[(before, after)] * rank, (0, 0)])
+    spatial = tuple(range(1, rank + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, [kernel_size] * rank, spatial)
+    windows = np.moveaxis(windows, rank + 1, -1)  # [batch, *size, *kernel, channels]
+    expected = np.tensordot(windows, weights["conv/kernel"], rank + 1) + weights["conv/bias"]
+    np.testing.assert_allclose(operation(x), expected, rtol=0, atol=1e-12)
+
+
+@RANKS
+@pytest.mark.parametrize("factor", [2, 3])
+def test_transposed_convolution(rank, factor):
+    x = images(rank)
+    operation = Operation(lambda x: ops.transposed_convolution(x, 4, "up", factor), x)
+    kernel, bias = operation.weights()["up/kernel"], operation.weights()["up/bias"]
+    assert kernel.shape == (*[factor] * rank, 4, 3)
+    expected = np.empty((2, *(side * factor for side in SIZES[rank]), 4))
+    for offset in np.ndindex(*[factor] * rank):  # each pixel becomes a block
+        block = (slice(None), *(slice(start, None, factor) for start in offset))
+        expected[block] = x @ kernel[offset].T + bias
+    np.testing.assert_allclose(operation(x), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(6, 4), (7, 5), (4, 6, 2), (5, 4, 7)])
+def test_max_pooling(size):
+    x = images(len(size), size=size)
+    blocks = x[(slice(None), *(slice(side // 2 * 2) for side in size))]  # an odd last pixel is left out
+    expected = np.full((2, *(side // 2 for side in size), 3), -np.inf)
+    for offset in np.ndindex(*[2] * len(size)):
+        corner = (slice(None), *(slice(start, None, 2) for start in offset))
+        expected = np.maximum(expected, blocks[corner])
+    np.testing.assert_array_equal(Operation(ops.max_pooling, x)(x), expected)
+
+
+@RANKS
+def test_batch_normalisation_in_training_uses_the_batch_and_moves_its_statistics(rank):
+    x = 3 * images(rank) + 2
+    operation = Operation(lambda x: ops.batch_normalisation(x, True, "norm", 0.75, 0.01), x)
+    before = operation.weights()
+    axes = tuple(range(rank + 1))
+    mean, variance = x.mean(axes), x.var(axes)  # the biased variance, sum / N
+    expected = (x - mean) / np.sqrt(variance + 0.01) * before["norm/gamma"] + before["norm/beta"]
+    np.testing.assert_allclose(operation(x), expected, rtol=0, atol=1e-12)
+    for name, value in operation.weights().items():  # nothing moves unless the updates are run
+        np.testing.assert_array_equal(value, before[name])
+
+    operation.session.run(operation.updates, {operation.x: x})
+    after = operation.weights()
+    for name, batch in (("norm/moving_mean", mean), ("norm/moving_variance", variance)):
+        np.testing.assert_allclose(after[name], 0.75 * before[name] + 0.25 * batch, rtol=0, atol=1e-12)
+    assert set(operation.trainable) == {"norm/gamma", "norm/beta"}
+
+
+def test_batch_normalisation_in_inference_uses_the_moving_statistics():
+    x = images(2)
+    operation = Operation(lambda x: ops.batch_normalisation(x, False, "norm"), x)
+    gamma, beta, mean, variance = (
+        operation.weights()[f"norm/{role}"] for role in ("gamma", "beta", "moving_mean", "moving_variance")
+    )
+    expected = (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+    np.testing.assert_allclose(operation(x), expected, rtol=0, atol=1e-12)
+    assert operation.updates == []
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_zeroes_its_share_and_scales_the_rest(rate):
+    x = np.random.default_rng(0).uniform(1, 2, (4, 50, 50, 4))  # no zeros of its own
+    y = Operation(lambda x: ops.dropout(x, rate, True, "dropout"), x)(x)
+    kept = y != 0
+    np.testing.assert_allclose(y[kept], x[kept] / (1 - rate), rtol=1e-15)
+    five_deviations = 5 * math.sqrt(rate * (1 - rate) / x.size)
+    assert kept.mean() == pytest.approx(1 - rate, abs=five_deviations)
+    for axis in range(4):  # no image, row, column or channel is spared
+        others = tuple(range(axis)) + tuple(range(axis + 1, 4))
+        np.testing.assert_allclose(kept.mean(others), 1 - rate, atol=0.1)
+
+
+def test_a_dropout_mask_is_a_function_of_seed_layer_and_step():
+    x = np.ones((1, 16, 16, 2))
+
+    def mask(seed=0, scope="encoder1", name="dropout1", step=0):
+        def build(x):
+            with v1.variable_scope(scope):
+                return ops.dropout(x, 0.5, True, name)
+
+        return Operation(build, x, seed, step)(x) != 0
+
+    np.testing.assert_array_equal(mask(), mask())
+    for change in ({"seed": 1}, {"scope": "encoder2"}, {"name": "dropout2"}, {"step": 1}):
+        assert 0.3 < np.mean(mask() != mask(**change)) < 0.7, change
+
+
+def test_no_dropout_in_inference_or_at_rate_zero():
+    x = tf.ones([1, 4, 4, 1])
+    assert ops.dropout(x, 0.5, False, "dropout") is x
+    assert ops.dropout(x, 0.0, True, "dropout") is x
+
+
+def test_kernels_are_drawn_as_he_et_al_say():
+    x = np.zeros((1, 4, 4, 64))
+    kernel = Operation(lambda x: ops.convolution(x, 64, 3, "conv"), x, initial=True).weights()["conv/kernel"]
+    deviation = math.sqrt(2 / (3 * 3 * 64))
+    assert kernel.std() == pytest.approx(deviation, rel=0.02)  # five standard errors of 36,864 draws
+    assert abs(kernel.mean()) < 5 * deviation / math.sqrt(kernel.size)
+    assert 2.2 * deviation < np.abs(kernel).max() < 2.28 * deviation  # cut at two deviations, then widened
+    up = Operation(lambda x: ops.transposed_convolution(x, 64, "up"), x, initial=True).weights()["up/kernel"]
+    assert up.std() == pytest.approx(math.sqrt(2 / 64), rel=0.03)  # every output pixel sees one input pixel
+    single = Operation(lambda x: ops.convolution(x, 64, 3, "conv"), x.astype(np.float32), initial=True)
+    np.testing.assert_array_equal(single.weights()["conv/kernel"], kernel)  # whatever the precision
+
+
+def test_activations():
+    x = np.linspace(-3, 3, 13).reshape(1, 13, 1, 1)
+    expected = {
+        "elu": np.where(x > 0, x, np.expm1(x)),
+        "relu": np.maximum(x, 0),
+        "leaky_relu": np.where(x > 0, x, 0.01 * x),
+    }
+    for name, values in expected.items():
+        y = Operation(lambda x, name=name: ops.activate(x, name), x)(x)
+        # TensorFlow keeps the slope of a leaky ReLU in float32.
+        np.testing.assert_allclose(y, values, rtol=0, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("size, smaller", [((8, 9), (4, 4)), ((6, 7, 8), (6, 4, 2))])
+def test_crop_takes_the_middle(size, smaller):
+    x = images(len(size), size=size)
+    y = Operation(lambda x: ops.crop(x, tf.zeros([2, *smaller, 5])), x)(x)
+    starts = [(side - length) // 2 for side, length in zip(size, smaller, strict=True)]
+    middle = tuple(slice(start, start + length) for start, length in zip(starts, smaller, strict=True))
+    np.testing.assert_array_equal(y, x[(slice(None), *middle)])
+
+
+BUILDS = {
+    "convolution": lambda x: ops.convolution(x, 2, 3, "layer"),
+    "valid convolution": lambda x: ops.convolution(x, 2, 2, "layer", "valid"),
+    "transposed convolution": lambda x: ops.transposed_convolution(x, 2, "layer"),
+    "max pooling": ops.max_pooling,
+    "batch normalisation": lambda x: ops.batch_normalisation(x, True, "layer"),
+    "inference's normalisation": lambda x: ops.batch_normalisation(x, False, "layer"),
+    "dropout": lambda x: ops.dropout(x, 0.5, True, "layer"),
+    "elu": lambda x: ops.activate(x, "elu"),
+    "leaky relu": lambda x: ops.activate(x, "leaky_relu"),
+    "crop": lambda x: ops.crop(x, x[:, 1:-1, 1:-1]),
+}
+
+
+@RANKS
+@pytest.mark.parametrize("name", BUILDS)
+def test_gradients_by_finite_differences(rank, name):
+    x = images(rank, channels=2, size=(4, 4) if rank == 2 else (4, 4, 2))
+    Operation(BUILDS[name], x).check_gradients(x)
+
+
+# Losses: everything that can stand in `--loss`, for one class and for several.
+CLASSES = pytest.mark.parametrize("classes", [1, 3])
+TERMS = pytest.mark.parametrize("term", ["cross_entropy", "dice", "jaccard"])
+
+
+def labelled(classes, rank=2):
+    """Targets and logits of two images."""
+    generator = np.random.default_rng(classes)
+    labels = generator.integers(0, max(classes, 2), (2, *SIZES[rank]))
+    targets = np.eye(classes)[labels] if classes > 1 else labels[..., np.newaxis].astype(float)
+    return targets, 2 * generator.standard_normal(targets.shape)
+
+
+def softmax(logits):
+    if logits.shape[-1] == 1:
+        return 1 / (1 + np.exp(-logits))
+    return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+
+
+def by_definition(term, targets, logits):
+    """The losses written for well-behaved logits."""
+    predicted = softmax(logits)
+    if term == "cross_entropy" and logits.shape[-1] == 1:
+        return -np.mean(targets * np.log(predicted) + (1 - targets) * np.log(1 - predicted))
+    if term == "cross_entropy":
+        return -np.mean(np.sum(targets * np.log(predicted), -1))
+    foreground = range(1, logits.shape[-1]) if logits.shape[-1] > 1 else [0]
+    scores = []
+    for index in foreground:
+        t, p = targets[..., index], predicted[..., index]
+        if term == "dice":
+            scores.append((2 * (t * p).sum() + 1) / (t.sum() + p.sum() + 1))
+        else:
+            scores.append(((t * p).sum() + 1) / (t.sum() + p.sum() - (t * p).sum() + 1))
+    return 1 - np.mean(scores)
+
+
+@RANKS
+@CLASSES
+@TERMS
+def test_losses_follow_their_definitions(term, classes, rank):
+    targets, logits = labelled(classes, rank)
+    value = losses.loss(term)(tf.constant(targets), tf.constant(logits))
+    assert float(value) == pytest.approx(by_definition(term, targets, logits), abs=1e-12)
+
+
+@CLASSES
+@TERMS
+def test_gradients_of_losses_by_finite_differences(term, classes):
+    targets, logits = labelled(classes)
+    function = tf.function(losses.loss(term))  # in a graph; the test above runs eagerly
+    point = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(point)
+        value = function(tf.constant(targets), point)
+    expected = central_differences(lambda x: float(function(tf.constant(targets), tf.constant(x))), logits)
+    np.testing.assert_allclose(tape.gradient(value, point), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("empty", [True, False])
+@CLASSES
+@TERMS
+def test_losses_are_finite_at_saturated_logits_and_without_foreground(term, classes, empty, sign, precision):
+    targets, logits = labelled(classes)
+    if empty:
+        targets = np.zeros_like(targets)
+        if classes > 1:
+            targets[..., 0] = 1
+    point = tf.constant(sign * 1e4 * np.sign(logits), precision)
+    with tf.GradientTape() as tape:
+        tape.watch(point)
+        value = losses.loss(term)(tf.constant(targets, precision), point)
+    assert np.isfinite(value) and value >= 0
+    assert np.isfinite(tape.gradient(value, point)).all()
+
+
+@CLASSES
+def test_a_perfect_prediction_costs_nothing_even_of_an_empty_mask(classes):
+    targets, _ = labelled(classes)
+    empty = np.zeros_like(targets)
+    if classes > 1:
+        empty[..., 0] = 1
+    for wanted in (targets, empty):
+        logits = 1e4 * (2 * wanted - 1)
+        value = losses.loss("dice + jaccard + cross_entropy")(tf.constant(wanted), tf.constant(logits))
+        assert float(value) == 0
+
+
+def test_cross_entropy_of_a_confident_mistake_grows_with_the_logit():
+    value = losses.loss("bce")(tf.ones([1, 2, 2, 1]), tf.fill([1, 2, 2, 1], -1e4))
+    assert float(value) == 1e4  # a clipped probability would stop at some twenty
+
+
+def test_a_weighted_sum_of_losses():
+    targets, logits = labelled(1)
+    total = losses.loss("dice + 0.5*bce + 2e-1*jaccard")(tf.constant(targets), tf.constant(logits))
+    parts = [by_definition(term, targets, logits) for term in ("dice", "cross_entropy", "jaccard")]
+    assert float(total) == pytest.approx(parts[0] + 0.5 * parts[1] + 0.2 * parts[2], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "expression, message",
+    [
+        ("dice + focal", "'focal' in 'dice [+] focal' is not understood.*cross_entropy, bce, dice, jaccard"),
+        ("", "'' in '' is not understood"),
+        ("dice - bce", "'dice - bce' in 'dice - bce' is not understood"),
+        ("1.2.3*dice", "'1.2.3' in '1.2.3[*]dice' is not a number"),
+    ],
+)
+def test_a_loss_that_is_not_understood_is_refused(expression, message):
+    with pytest.raises(UserError, match=f"loss: {message}"):
+        losses.loss(expression)
+
+
+@pytest.mark.parametrize("size, smaller", [((9, 8), (4, 4)), ((4, 5, 6), (2, 5, 3))])
+@pytest.mark.parametrize("known", [True, False], ids=["static", "dynamic"])
+def test_targets_are_cropped_to_the_middle(size, smaller, known):
+    targets = images(len(size), channels=2, size=size)
+    logits = np.zeros((2, *smaller, 2))
+    signature = None if known else [tf.TensorSpec([None, *[None] * len(size), 2], tf.float64)] * 2
+    cropped = tf.function(losses.crop_to, input_signature=signature)(
+        tf.constant(targets), tf.constant(logits)
+    )
+    starts = [(side - length) // 2 for side, length in zip(size, smaller, strict=True)]
+    middle = tuple(slice(start, start + length) for start, length in zip(starts, smaller, strict=True))
+    np.testing.assert_array_equal(cropped, targets[(slice(None), *middle)])
+
+
+def test_targets_of_the_right_size_are_left_alone():
+    targets = tf.zeros([1, 4, 4, 1])
+    assert losses.crop_to(targets, tf.ones([1, 4, 4, 1])) is targets
+
+
+def test_confusion_of_one_class():
+    targets = np.array([1, 1, 1, 0, 0, 0, 0]).reshape(1, 1, 7, 1)
+    logits = np.array([2, 1, -1, 3, -1, 0, -2]).reshape(1, 1, 7, 1)  # a logit of 0 is background
+    counts = losses.confusion(tf.constant(targets, tf.float32), tf.constant(logits, tf.float32))
+    np.testing.assert_array_equal(counts, [[2, 1, 1]])  # hits, false alarms, misses
+    assert float(losses.pooled_dice(counts)) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+
+
+def test_confusion_of_three_classes():
+    truth, predicted = np.array([0, 0, 1, 1, 1, 2]), np.array([0, 1, 1, 1, 2, 2])
+    targets, logits = (np.eye(3)[labels].reshape(1, 6, 1, 3) for labels in (truth, predicted))
+    counts = losses.confusion(tf.constant(targets), tf.constant(logits))
+    np.testing.assert_array_equal(counts, [[2, 1, 1], [1, 1, 0]])
+    assert float(losses.pooled_dice(counts)) == pytest.approx((4 / 6 + 2 / 3) / 2)
+
+
+@pytest.mark.parametrize(
+    "counts, dice",
+    [
+        ([[3, 0, 0]], 1),
+        ([[0, 2, 5]], 0),
+        ([[1, 1, 3]], 2 / 6),
+        ([[0, 0, 0]], 0),  # nothing there, nothing found: no score
+        ([[4, 2, 2], [0, 0, 0]], 2 / 3),  # a class that does not occur is left out of the mean
+        ([[4, 2, 2], [0, 1, 0]], 1 / 3),  # one that is wrongly found is not
+    ],
+)
+def test_pooled_dice(counts, dice):
+    assert float(losses.pooled_dice(tf.constant(counts, tf.float64))) == pytest.approx(dice)

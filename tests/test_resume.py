@@ -1,0 +1,195 @@
+"""A training that was stopped, in whatever way, goes on as if it had not been: bit for bit on the CPU."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import UserError
+from unet_common import checkpoints
+from unet_common.experiment import experiment_from
+from unet_common.history import read_history
+from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.run import Run
+from unet_common.weights import load_weights
+
+ROOT = Path(__file__).parent.parent
+SETTINGS = {
+    "network": {"depth": 2, "filters": 2, "dropout": 0.25},
+    "data": {"images": 5, "size": [32, 32]},
+    "sampling": {"crop": [16, 16]},
+    "augmentation": {"rotation": 90, "elastic": 1.0, "noise": 0.1},
+    "schedule": {"name": "plateau", "patience": 1, "factor": 0.5},
+    "training": {"steps": 60, "batch_size": 2, "validate_every": 8, "keep": 2},
+}
+
+pytestmark = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+
+
+def new_run(path, implementation, **changes):
+    return Run.create(path, experiment_from({**SETTINGS, "implementation": implementation, **changes}))
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """History, final and best weights of a training that nothing stopped; each trained once."""
+    cache = {}
+
+    def train(implementation):
+        if implementation not in cache:
+            run = new_run(tmp_path_factory.mktemp("unbroken") / implementation, implementation)
+            load(implementation).train(run)
+            cache[implementation] = run
+        return cache[implementation]
+
+    return train
+
+
+def train_in_a_process(path):
+    """The resume command in a process of its own; it also starts a run that has not begun."""
+    program = (
+        "import sys; from pathlib import Path; from unet_common.implementation import load;"
+        "from unet_common.run import Run; run = Run.open(Path(sys.argv[1]));"
+        "load(run.experiment.implementation).train(run)"
+    )
+    return subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT, stderr=subprocess.DEVNULL)
+
+
+def wait_for_steps(run, process, steps):
+    """Return as soon as the history has `steps` rows."""
+    deadline = time.monotonic() + 120
+    while len(read_history(run.history)) < steps:
+        assert process.poll() is None, "the training ended before it could be stopped"
+        assert time.monotonic() < deadline, "the training does not move"
+        time.sleep(0.001)
+
+
+def assert_same(run, reference):
+    """Weights and history are those of the training that was never stopped."""
+    for file in ("final_weights", "best_weights"):
+        here, there = (load_weights(getattr(one, file), run.network) for one in (run, reference))
+        for name, value in there.items():
+            np.testing.assert_array_equal(here[name], value, err_msg=f"{file}: {name}")
+    assert read_history(run.history) == read_history(reference.history)
+
+
+def test_killed_at_a_random_moment(implementation, unbroken, tmp_path):
+    run = new_run(tmp_path / "run", implementation)
+    process = train_in_a_process(run.path)
+    wait_for_steps(run, process, random.randint(12, 50))
+    process.kill()
+    process.wait()
+    assert run.state() == "killed"
+    Run.resume(run.path, {})  # what --resume checks first
+    load(implementation).train(run)
+    assert run.state() == "finished"
+    assert_same(run, unbroken(implementation))
+
+
+def test_interrupted_with_ctrl_c(implementation, unbroken, tmp_path):
+    run = new_run(tmp_path / "run", implementation)
+    process = train_in_a_process(run.path)
+    wait_for_steps(run, process, 21)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0  # the loop ends as it always does
+    assert run.state() == "interrupted"
+    stopped_at = max(row["step"] for row in read_history(run.history))
+    assert checkpoints.step_of(checkpoints.latest_intact(run.checkpoints)) == stopped_at
+    load(implementation).train(run)
+    assert_same(run, unbroken(implementation))
+
+
+def test_a_damaged_checkpoint_is_passed_over(implementation, unbroken, tmp_path, capsys):
+    run = new_run(tmp_path / "run", implementation, training={**SETTINGS["training"], "steps": 24})
+    load(implementation).train(run)
+    latest = checkpoints.latest_intact(run.checkpoints)
+    data = Path(f"{latest}.data-00000-of-00001")
+    os.truncate(data, data.stat().st_size // 2)
+    resumed = Run.resume(run.path, {"training.steps": 60})
+    assert checkpoints.step_of(checkpoints.latest_intact(run.checkpoints)) == 16
+    assert "is damaged or not finite; trying the one before" in capsys.readouterr().err
+    load(implementation).train(resumed)
+    assert_same(resumed, unbroken(implementation))
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(implementation, tmp_path):
+    run = new_run(
+        tmp_path / "run",
+        implementation,
+        optimizer={"name": "sgd", "learning_rate": 1e-3},
+        schedule={"name": "step", "every": 11, "factor": 1e-9},
+    )
+    poison(run)
+    with pytest.raises(UserError, match=r"The loss became nan at step 12; .*--learning-rate \(now 0\.001\)"):
+        load(implementation).train(run)
+    assert run.state() == "failed"
+    latest = checkpoints.latest_intact(run.checkpoints)
+    assert checkpoints.step_of(latest) == 8
+    for value in load_weights(run.best_weights, run.network).values():
+        assert np.isfinite(value).all()
+
+
+def poison(run):
+    """Make the images of the twelfth step NaN."""
+    sample = run.sampler.sample
+
+    def poisoned(number):
+        image, target = sample(number)
+        return image * np.float32("nan" if number // 2 == 11 else 1), target
+
+    run.sampler.sample = poisoned
+
+
+def test_early_stopping(implementation, tmp_path):
+    """With a rate of nearly nothing the first validation stays the best."""
+    run = new_run(
+        tmp_path / "run",
+        implementation,
+        optimizer={"name": "sgd", "learning_rate": 1e-30},
+        network={"depth": 2, "filters": 2, "normalisation": "none"},
+        training={**SETTINGS["training"], "early_stopping": 2},
+    )
+    load(implementation).train(run)
+    assert run.state() == "stopped early"
+    assert read_history(run.history)[-1]["step"] == 24
+    assert run.final_weights.is_file()
+
+
+def test_without_validation(implementation, tmp_path):
+    run = new_run(
+        tmp_path / "run",
+        implementation,
+        sampling={"crop": [16, 16], "validation": 0},
+        training={"steps": 5, "batch_size": 2},
+    )
+    load(implementation).train(run)
+    assert run.state() == "finished" and run.final_weights.is_file() and not run.best_weights.exists()
+    load(implementation).train(run)  # a finished training has nothing left to do, and does no harm
+    assert run.state() == "finished" and len(read_history(run.history)) == 5
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint(implementation, unbroken, tmp_path):
+    """The limit on the size of files stands for the disk: writes fail with EFBIG instead of ENOSPC."""
+    run = new_run(tmp_path / "run", implementation, training={**SETTINGS["training"], "steps": 16})
+    load(implementation).train(run)
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from unet_common.implementation import load;"
+        "from unet_common.run import Run; from unet_common.cli import run_command;"
+        "run = Run.resume(Path(sys.argv[1]), {'training.steps': 60});"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY));"
+        "run_command(lambda: load(run.experiment.implementation).train(run))"
+    )
+    command = [sys.executable, "-c", program, str(run.path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2, ended.stderr
+    assert f"error: {run.path}" in ended.stderr and "could not be written" in ended.stderr
+    assert checkpoints.step_of(checkpoints.latest_intact(run.checkpoints)) >= 16
+    load(implementation).train(Run.resume(run.path, {}))
+    assert_same(run, unbroken(implementation))
