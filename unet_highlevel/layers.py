@@ -15,15 +15,19 @@ from unet_common.randomness import stateless_seed, truncated_normal
 v1 = tf.compat.v1
 
 
+def canonical_name(name):
+    """The path of the variable scopes around us, and `name`."""
+    scope = v1.get_variable_scope().name
+    return f"{scope}/{name}" if scope else name
+
+
 def he_normal(name, fan_in):
     """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
 
     The draws of `v1.initializers.he_normal()` depend on the order in which the graph was built; these depend
     on the graph's seed and the weight's canonical name alone.
     """
-    scope = v1.get_variable_scope().name
-    full_name = f"{scope}/{name}" if scope else name
-    seed = stateless_seed(v1.get_default_graph().seed, full_name)
+    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
     deviation = math.sqrt(2 / fan_in)
     return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
 
@@ -99,8 +103,7 @@ def dropout(x, rate, training, name):
     """
     if not training or rate == 0:
         return x
-    scope = v1.get_variable_scope().name
-    seed = stateless_seed(v1.get_default_graph().seed, f"{scope}/{name}")
+    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
     step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
     return tf.nn.experimental.stateless_dropout(x, rate, seed=[seed, step])
 

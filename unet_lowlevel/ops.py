@@ -20,13 +20,18 @@ v1 = tf.compat.v1
 Initialiser = Callable[..., tf.Tensor]
 
 
+def canonical_name(name):
+    """The path of the variable scopes around us, and `name`."""
+    scope = v1.get_variable_scope().name
+    return f"{scope}/{name}" if scope else name
+
+
 def he_normal(name: str, fan_in: int) -> Initialiser:
     """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
 
     The draw is a function of the graph's seed and the weight's canonical name alone.
     """
-    scope = v1.get_variable_scope().name
-    seed = stateless_seed(v1.get_default_graph().seed, f"{scope}/{name}")
+    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
     deviation = math.sqrt(2 / fan_in)
     return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
 
@@ -109,8 +114,7 @@ def dropout(x, rate, training, name):
     """
     if not training or rate == 0:
         return x
-    scope = v1.get_variable_scope().name
-    seed = stateless_seed(v1.get_default_graph().seed, f"{scope}/{name}")
+    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
     step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
     uniform = tf.random.stateless_uniform(tf.shape(x), [seed, step], dtype=x.dtype)
     return tf.where(uniform >= rate, x / (1 - rate), tf.zeros_like(x))
