@@ -120,8 +120,7 @@ def experiment_from(settings: dict[str, Any]) -> Experiment:
             problems.append(f"{key}.name: must be one of {', '.join(registry)}; got {name!r}")
             continue
         settings[key] = _validated(registry[name], section, f"{key}.", problems)
-    if problems:
-        raise UserError(f"The settings have mistakes:\n{listed(problems)}")
+    _refuse(problems)
     return validated(Experiment, settings)
 
 
@@ -182,9 +181,16 @@ def validated(kind: type[Settings], settings: dict[str, Any]) -> Any:
     """`kind` made of `settings`. Raises UserError with a line for each mistake."""
     problems: list[str] = []
     result = _validated(kind, settings, "", problems)
-    if problems:
-        raise UserError(f"The settings have mistakes:\n{listed(problems)}")
+    _refuse(problems)
     return result
+
+
+def _refuse(problems: list[str]) -> None:
+    """One mistake is told in a line, more in a list."""
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    if problems:
+        raise UserError(f"The settings have {len(problems)} mistakes:\n{listed(problems)}")
 
 
 def _validated(kind: type[Settings], settings: dict, prefix: str, problems: list[str]) -> Any:

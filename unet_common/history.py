@@ -52,16 +52,18 @@ def read_history(path: Path) -> list[Row]:
     """
     if not path.is_file():
         return []
+    lines = path.read_text().splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()  # of a process that was killed, or is still writing
+    reader = csv.DictReader(lines)
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise UserError(f"{path} is not a history of this program: its columns are {reader.fieldnames}.")
     rows: list[Row] = []
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path} is not a history of this program: its columns are {reader.fieldnames}.")
-        for cells in reader:
-            try:
-                row = {column: float(cells[column]) if cells[column] else None for column in COLUMNS}
-                row["step"] = int(row["step"])
-            except (TypeError, ValueError):
-                break  # the last line of a process that was killed while writing it
-            rows.append(row)
+    for cells in reader:
+        try:
+            row = {column: float(cells[column]) if cells[column] else None for column in COLUMNS}
+        except (TypeError, ValueError):
+            raise UserError(f"{path}: the line {','.join(map(str, cells.values()))} is damaged.") from None
+        row["step"] = int(row["step"])
+        rows.append(row)
     return rows

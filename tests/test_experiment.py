@@ -1,0 +1,234 @@
+"""Settings: from YAML and flags to one validated object, with errors that name the key."""
+
+import argparse
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from PIL import Image
+
+from data.errors import UserError
+from unet_common.cli import add_experiment_flags, experiment_of
+from unet_common.experiment import (
+    Experiment,
+    experiment_from,
+    load_experiment,
+    resolve,
+    save_experiment,
+)
+from unet_common.history import History, read_history
+from unet_common.run import Run, newest_run
+from unet_common.schedule import Schedule
+from unet_common.weights import load_weights, save_weights
+
+
+def from_flags(*words):
+    parser = argparse.ArgumentParser()
+    add_experiment_flags(parser)
+    return experiment_of(parser.parse_args(list(words)))
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"training": {"steps": "abc"}}, "training.steps: should be a valid integer"),
+        ({"network": {"dept": 3}}, "network.dept: unknown; allowed here: activation, channels, classes"),
+        ({"network": "resnet"}, "network.name: must be one of unet; got 'resnet'"),
+        ({"network": [1]}, "network: must be a name or a group of settings, got [1]"),
+        ({"data": {"foo": 1}}, "data.foo: unknown; allowed here: directory, images, name, seed, size"),
+        ({"lose": "dice"}, "lose: unknown; allowed here: augmentation, data, implementation"),
+        ({"loss": "dise"}, "loss: 'dise' in 'dise' is not understood. Allowed is a sum"),
+        ({"loss": "bce", "network": {"classes": 3}}, "loss: bce is for one class, the network has 3"),
+        ({"sampling": {"crop": [100, 128]}}, "Nearest good sizes: 96x128 or 112x128"),
+        ({"training": {"steps": 1, "epochs": 2}}, "training: give steps or epochs, not both"),
+        ({"optimizer": {"nesterov": True}}, "optimizer: nesterov is a form of sgd"),
+        (
+            {"augmentation": {"rotation": 500}},
+            "augmentation.rotation: should be less than or equal to 180; got 500",
+        ),
+        ({"precision": "float16"}, "precision: should be 'float32' or 'float64'; got 'float16'"),
+        ({"seed": -1}, "seed: should be greater than or equal to 0; got -1"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(settings, message):
+    with pytest.raises(UserError) as error:
+        experiment_from(settings)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_several_mistakes_are_told_at_once():
+    with pytest.raises(
+        UserError, match=r"3 mistakes:\n  - network\.dept.*\n  - data\.images.*\n  - data\.foo"
+    ):
+        experiment_from({"network": {"dept": 3}, "data": {"foo": 1, "images": 0}})
+
+
+def test_yaml_round_trip(tmp_path):
+    experiment = experiment_from(
+        {
+            "implementation": "keras",
+            "network": {"name": "unet", "depth": 3, "padding": "valid", "classes": 4},
+            "data": {"name": "isbi2012", "directory": "somewhere", "foreground": "cell"},
+            "sampling": {"crop": [44, 52], "validation": ["1", "2"]},
+            "schedule": {"name": "cosine", "warmup": 3},
+            "training": {"epochs": 2.5},
+            "precision": "float64",
+        }
+    )
+    save_experiment(tmp_path / "experiment.yaml", experiment)
+    assert load_experiment(tmp_path / "experiment.yaml") == experiment
+    assert yaml.safe_load((tmp_path / "experiment.yaml").read_text())["format_version"] == 1
+
+
+def test_files_that_are_no_settings(tmp_path):
+    path = tmp_path / "x.yaml"
+    with pytest.raises(UserError, match=r"x\.yaml cannot be read: No such file"):
+        load_experiment(path)
+    path.write_text("a: [1")
+    with pytest.raises(UserError, match=r"x\.yaml is not YAML"):
+        load_experiment(path)
+    path.write_text("format_version: 99\nseed: 1")
+    with pytest.raises(UserError, match="has format version 99, this program reads 1"):
+        load_experiment(path)
+
+
+def test_flags_override_the_file(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("training: {epochs: 3, batch_size: 8}\nnetwork: {depth: 3}\nseed: 5\n")
+    experiment = from_flags(
+        "--config", str(path), "--steps", "7", "--impl", "keras", "--set", "network.filters=8"
+    )
+    assert experiment.training.steps == 7 and experiment.training.epochs is None
+    assert experiment.training.batch_size == 8 and experiment.seed == 5
+    assert (experiment.network.depth, experiment.network.filters) == (3, 8)
+    assert experiment.implementation == "keras"
+    assert from_flags() == Experiment()
+
+
+def test_another_data_set_forgets_the_settings_of_the_first(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("data: {name: isbi2012, foreground: cell}")
+    assert from_flags("--config", str(path), "--data", "membranes").data.name == "membranes"
+
+
+def test_set_takes_key_and_value():
+    with pytest.raises(UserError, match=r"--set takes KEY=VALUE, such as network\.depth=4; got 'depth'"):
+        from_flags("--set", "depth")
+
+
+def test_the_data_decides_channels_and_classes(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    mask = np.arange(32 * 32).reshape(32, 32) % 3
+    for name in "ab":
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "images" / f"{name}.png")
+        tifffile.imwrite(tmp_path / "masks" / f"{name}.tif", mask.astype(np.uint8))
+    folder = {"name": "folder", "directory": str(tmp_path)}
+    network = resolve(experiment_from({"data": folder})).network
+    assert (network.channels, network.classes) == (3, 3)
+    assert resolve(Experiment()).network.classes == 1  # two label values make a sigmoid
+    with pytest.raises(UserError, match=r"network\.channels is 1, but the images of 'folder' have 3 values"):
+        resolve(experiment_from({"data": folder, "network": {"channels": 1}}))
+    with pytest.raises(UserError, match=r"network\.classes is 2, but the labels of 'folder' have 3 values"):
+        resolve(experiment_from({"data": folder, "network": {"classes": 2}}))
+
+
+@pytest.mark.parametrize(
+    "settings, step, validations, expected",
+    [
+        ({"name": "constant"}, 50, [], 1.0),
+        ({"name": "constant", "warmup": 4}, 0, [], 0.25),
+        ({"name": "constant", "warmup": 4}, 4, [], 1.0),
+        ({"name": "step", "every": 10, "factor": 0.5}, 29, [], 0.25),
+        ({"name": "cosine"}, 50, [], 0.5),
+        ({"name": "cosine", "final": 0.1}, 100, [], 0.1),
+        ({"name": "cosine", "warmup": 20}, 60, [], 0.5),
+        ({"name": "polynomial", "power": 2}, 50, [], 0.25),
+        ({"name": "plateau", "patience": 2, "factor": 0.5}, 0, [0.1, 0.2, 0.2, 0.1], 0.5),
+        ({"name": "plateau", "patience": 2, "factor": 0.5}, 0, [0.1, 0.2, 0.2, 0.3, 0.3], 1.0),
+        ({"name": "plateau", "patience": 1, "factor": 0.5}, 0, [0.3, 0.2, 0.2], 0.25),
+    ],
+)
+def test_schedules(settings, step, validations, expected):
+    assert Schedule(**settings).rate(1.0, step, 100, validations) == pytest.approx(expected)
+
+
+def test_history_forgets_what_was_lost(tmp_path):
+    path = tmp_path / "history.csv"
+    history = History(path)
+    for step in (1, 2, 3):
+        history.append(step=step, epoch=step / 2, loss=1 / 3, learning_rate=0.1)
+    history.append(step=3, epoch=1.5, validation_loss=0.5, validation_dice=0.7)
+    history.close()
+    path.write_text(path.read_text() + "4,2.0,0.1")  # killed while writing
+    assert [row["step"] for row in read_history(path)] == [1, 2, 3, 3]
+    assert read_history(path)[0]["loss"] == 1 / 3  # to the last digit
+    again = History(path, last_step=2)
+    again.append(step=3, epoch=1.5, loss=0.5, learning_rate=0.1)
+    again.close()
+    assert [row["loss"] for row in read_history(path)] == [1 / 3, 1 / 3, 0.5]
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="is not a history of this program"):
+        read_history(path)
+
+
+def test_run_folders_that_do_not_serve(tmp_path):
+    with pytest.raises(UserError, match="There is no run folder"):
+        Run.open(tmp_path / "missing")
+    with pytest.raises(UserError, match=r"is not a run: it has no experiment\.yaml"):
+        Run.open(tmp_path)
+    with pytest.raises(UserError, match=r"There is no run in .*Train one first"):
+        newest_run(tmp_path)
+    experiment = experiment_from({"data": {"images": 4, "size": [32, 32]}, "sampling": {"crop": [32, 32]}})
+    run = Run.create(tmp_path / "run", experiment)
+    assert Run.open(run.path) == run and run.state() == "not started"
+    assert newest_run(tmp_path).path == run.path
+    with pytest.raises(UserError, match="exists already: continue it with --resume"):
+        Run.create(run.path, experiment)
+    with pytest.raises(UserError, match="has no checkpoint to resume from"):
+        Run.resume(run.path, {})
+    with pytest.raises(UserError, match="A resumed run keeps its settings; loss, seed cannot change"):
+        Run.resume(run.path, {"seed": 1, "loss": "dice"})
+    text = (run.path / "experiment.yaml").read_text()
+    (run.path / "experiment.yaml").write_text(text.replace("format_version: 1", "format_version: 7"))
+    with pytest.raises(UserError, match="has format version 7, this program reads 1"):
+        Run.open(run.path)
+
+
+def test_images_smaller_than_the_crop_are_named_before_anything_is_written(tmp_path):
+    experiment = experiment_from({"data": {"images": 4, "size": [64, 64]}})
+    with pytest.raises(UserError, match="images are smaller than the training crop of 128 x 128"):
+        Run.create(tmp_path / "run", experiment)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weight_files_that_do_not_serve(tmp_path):
+    network = Experiment().network
+    path = tmp_path / "weights.h5"
+    with pytest.raises(UserError, match="There is no weights file"):
+        load_weights(path, network)
+    path.write_text("text")
+    with pytest.raises(UserError, match="cannot be read as HDF5"):
+        load_weights(path, network)
+    save_weights(path, {"head/bias": np.zeros(1)}, network)
+    other = network.model_copy(update={"depth": 3, "filters": 8})
+    with pytest.raises(
+        UserError, match="another network:\n  - depth: 5 in the file, 3 here\n  - filters: 16"
+    ):
+        load_weights(path, other)
+
+
+def test_weights_are_replaced_only_as_a_whole(tmp_path, monkeypatch):
+    network = Experiment().network
+    path = tmp_path / "weights.h5"
+    save_weights(path, {"head/bias": np.ones(1)}, network)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_weights(path, {"head/bias": np.zeros(1)}, network)
+    assert load_weights(path, network)["head/bias"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.h5"]
