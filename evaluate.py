@@ -4,10 +4,8 @@ With --watch, beside a training in another process: again after every improvemen
 """
 
 import argparse
-from pathlib import Path
 
 from unet_common.cli import add_inference_flags, inference_of, run_command
-from unet_common.implementation import IMPLEMENTATIONS
 
 
 def parse() -> argparse.Namespace:
@@ -15,13 +13,6 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--run", type=Path, metavar="DIR", help="a run folder (default: the newest in runs/)")
-    add(
-        "--impl",
-        choices=IMPLEMENTATIONS,
-        help="which of the three predicts (default: the one that was trained)",
-    )
-    add("--weights", default="best", metavar="best|final|FILE", help="default: best")
     add("--watch", action="store_true", help="follow a training in another process")
     add_inference_flags(parser)
     return parser.parse_args()

@@ -8,7 +8,6 @@ import argparse
 from pathlib import Path
 
 from unet_common.cli import add_inference_flags, inference_of, run_command
-from unet_common.implementation import IMPLEMENTATIONS
 
 
 def parse() -> argparse.Namespace:
@@ -16,13 +15,6 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--run", type=Path, metavar="DIR", help="a run folder (default: the newest in runs/)")
-    add(
-        "--impl",
-        choices=IMPLEMENTATIONS,
-        help="which of the three predicts (default: the one that was trained)",
-    )
-    add("--weights", default="best", metavar="best|final|FILE", help="default: best")
     add(
         "--input", type=Path, metavar="PATH", help="an image or a folder of them (default: validation images)"
     )

@@ -86,8 +86,11 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
 
 
 def add_inference_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags from which `inference_of` makes an `Inference`."""
+    """The flags of a command that applies a trained network; `inference_of` makes an `Inference` of some."""
     add = parser.add_argument
+    add("--run", type=Path, metavar="DIR", help="a run folder (default: the newest in runs/)")
+    add("--impl", choices=IMPLEMENTATIONS, help="which of the three predicts (default: the one that trained)")
+    add("--weights", default="best", metavar="best|final|FILE", help="default: best")
     add("--tile", type=int, metavar="N", help="predict in tiles of N pixels a side, for large images")
     add(
         "--overlap",
