@@ -7,6 +7,7 @@ As in every TensorFlow 1 graph, the seed and the training step belong to the gra
 """
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -15,13 +16,13 @@ from unet_common.randomness import stateless_seed, truncated_normal
 v1 = tf.compat.v1
 
 
-def canonical_name(name):
+def canonical_name(name: str) -> str:
     """The path of the variable scopes around us, and `name`."""
     scope = v1.get_variable_scope().name
     return f"{scope}/{name}" if scope else name
 
 
-def he_normal(name, fan_in):
+def he_normal(name: str, fan_in: int) -> Callable[..., tf.Tensor]:
     """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
 
     The draws of `v1.initializers.he_normal()` depend on the order in which the graph was built; these depend
@@ -32,7 +33,9 @@ def he_normal(name, fan_in):
     return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
 
 
-def convolution(x, filters, kernel_size, name, padding="same", bias=True):
+def convolution(
+    x: tf.Tensor, filters: int, kernel_size: int, name: str, padding: str = "same", bias: bool = True
+) -> tf.Tensor:
     """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
     channels, rank = x.shape[-1], x.shape.rank - 2
     layer = {2: v1.layers.conv2d, 3: v1.layers.conv3d}[rank]
@@ -48,7 +51,7 @@ def convolution(x, filters, kernel_size, name, padding="same", bias=True):
     )
 
 
-def transposed_convolution(x, filters, name, factor=2):
+def transposed_convolution(x: tf.Tensor, filters: int, name: str, factor: int = 2) -> tf.Tensor:
     """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
 
     The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
@@ -66,7 +69,7 @@ def transposed_convolution(x, filters, name, factor=2):
     )
 
 
-def max_pooling(x, factor=2):
+def max_pooling(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """Largest value of every block of `factor` pixels a side.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
@@ -83,7 +86,9 @@ def max_pooling(x, factor=2):
     return tf.reshape(columns, [batch, *size, x.shape[-1]])
 
 
-def batch_normalisation(x, training, name, momentum=0.99, epsilon=1e-3):
+def batch_normalisation(
+    x: tf.Tensor, training: bool, name: str, momentum: float = 0.99, epsilon: float = 1e-3
+) -> tf.Tensor:
     """Ioffe & Szegedy 2015, arXiv:1502.03167: each channel to mean `beta` and deviation `gamma`.
 
     `training` is False unless one says otherwise, and the updates of the moving statistics are only added to
@@ -95,7 +100,7 @@ def batch_normalisation(x, training, name, momentum=0.99, epsilon=1e-3):
     )
 
 
-def dropout(x, rate, training, name):
+def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     """Srivastava et al. 2014: zero a share `rate` of the values, scale the others by 1 / (1 - rate).
 
     `v1.layers.dropout` draws from a generator with hidden state, which a resumed training cannot restore; the
@@ -108,14 +113,14 @@ def dropout(x, rate, training, name):
     return tf.nn.experimental.stateless_dropout(x, rate, seed=[seed, step])
 
 
-def activate(x, name):
+def activate(x: tf.Tensor, name: str) -> tf.Tensor:
     """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
         return tf.nn.leaky_relu(x, alpha=0.01)
     return {"elu": tf.nn.elu, "relu": tf.nn.relu}[name](x)
 
 
-def crop(skip, x):
+def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
     size = tf.shape(x)[1:-1]
     start = (tf.shape(skip)[1:-1] - size) // 2

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from unet_common import losses
+from unet_common.experiment import Optimizer
 from unet_common.graph_model import GraphModel
 from unet_common.preview import preview
 from unet_highlevel import optimizers
@@ -12,7 +13,13 @@ from unet_highlevel.networks import NETWORKS
 v1 = tf.compat.v1
 
 
-def model_fn(features, labels, mode, params, config=None):
+def model_fn(
+    features: tf.Tensor,
+    labels: tf.Tensor | None,
+    mode: str,
+    params: dict,
+    config: estimator.RunConfig | None = None,
+) -> estimator.EstimatorSpec:
     """Build the graph of one mode and say which of its tensors are what.
 
     Args:
@@ -58,14 +65,14 @@ def model_fn(features, labels, mode, params, config=None):
     return estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
 
-def make_optimizer(rate, settings):
+def make_optimizer(rate: tf.Tensor, settings: Optimizer) -> v1.train.Optimizer:
     """The optimizer with the name and constants of the experiment."""
     if settings.name == "sgd":
         return optimizers.sgd(rate, settings.momentum, settings.nesterov)
     return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](rate)
 
 
-def pooled_dice(counts):
+def pooled_dice(counts: tf.Tensor) -> tuple[tf.Tensor, tf.Operation]:
     """A streaming metric in the manner of `tf.metrics`: its value, and an operation that adds a batch's `counts`."""
     collections = [v1.GraphKeys.LOCAL_VARIABLES, v1.GraphKeys.METRIC_VARIABLES]
     zeros = v1.zeros_initializer()

@@ -8,12 +8,12 @@ import tensorflow as tf
 v1 = tf.compat.v1
 
 
-def adam(rate):
+def adam(rate: tf.Tensor) -> v1.train.Optimizer:
     """Kingma & Ba 2015, arXiv:1412.6980. `tf.train` has epsilon 1e-8, Keras 1e-7."""
     return v1.train.AdamOptimizer(rate, beta1=0.9, beta2=0.999, epsilon=1e-7)
 
 
-def sgd(rate, momentum=0.9, nesterov=False):
+def sgd(rate: tf.Tensor, momentum: float = 0.9, nesterov: bool = False) -> v1.train.Optimizer:
     """Sutskever et al. 2013. The rate scales what is taken from the velocity, not what goes in."""
     return v1.train.MomentumOptimizer(rate, momentum, use_nesterov=nesterov)
 
@@ -27,12 +27,12 @@ class RMSPropFromZero(v1.train.RMSPropOptimizer):
             self._zeros_slot(variable, "momentum", self._name)
 
 
-def rmsprop(rate, decay=0.9, epsilon=1e-7):
+def rmsprop(rate: tf.Tensor, decay: float = 0.9, epsilon: float = 1e-7) -> v1.train.Optimizer:
     """Hinton's lecture 6e: divide by a running root mean square, which starts at zero."""
     return RMSPropFromZero(rate, decay=decay, momentum=0.0, epsilon=epsilon)
 
 
-def clip(gradients, norm):
+def clip(gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
     """Scale all gradients down together if their common norm is larger than `norm`."""
     clipped, _norm = tf.clip_by_global_norm(gradients, norm)
     return clipped

@@ -43,7 +43,15 @@ class HeNormal(keras.initializers.Initializer):
         return truncated_normal(shape, math.sqrt(2 / self.fan_in(shape)), seed, dtype)
 
 
-def convolution(rank, filters, kernel_size, randomness, name, padding="same", bias=True):
+def convolution(
+    rank: int,
+    filters: int,
+    kernel_size: int,
+    randomness: Randomness,
+    name: str,
+    padding: str = "same",
+    bias: bool = True,
+) -> layers.Layer:
     """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
     kind = {2: layers.Conv2D, 3: layers.Conv3D}[rank]
     layer = kind(filters, kernel_size, padding=padding, use_bias=bias, name=name)
@@ -52,7 +60,9 @@ def convolution(rank, filters, kernel_size, randomness, name, padding="same", bi
     return layer
 
 
-def transposed_convolution(rank, filters, randomness, name, factor=2):
+def transposed_convolution(
+    rank: int, filters: int, randomness: Randomness, name: str, factor: int = 2
+) -> layers.Layer:
     """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
 
     The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
@@ -91,12 +101,12 @@ class MaxPooling(layers.Layer):
         return (shape[0], *pooled, shape[-1])
 
 
-def max_pooling(factor=2):
+def max_pooling(factor: int = 2) -> layers.Layer:
     """A `MaxPooling` layer."""
     return MaxPooling(factor)
 
 
-def batch_normalisation(name, momentum=0.99, epsilon=1e-3):
+def batch_normalisation(name: str, momentum: float = 0.99, epsilon: float = 1e-3) -> layers.Layer:
     """Ioffe & Szegedy 2015, arXiv:1502.03167: each channel to mean `beta` and deviation `gamma`.
 
     `fit` says `training=True` by itself, and the layer updates its moving statistics by itself, from the biased
@@ -124,19 +134,19 @@ class Dropout(layers.Layer):
         return tf.nn.experimental.stateless_dropout(x, self.rate, seed=[seed, step])
 
 
-def dropout(rate, randomness, name):
+def dropout(rate: float, randomness: Randomness, name: str) -> layers.Layer:
     """A `Dropout` layer."""
     return Dropout(rate, randomness, name)
 
 
-def activate(x, name):
+def activate(x: tf.Tensor, name: str) -> tf.Tensor:
     """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
         return keras.ops.leaky_relu(x, negative_slope=0.01)
     return {"elu": keras.ops.elu, "relu": keras.ops.relu}[name](x)
 
 
-def crop(skip, x):
+def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
     size = tf.shape(x)[1:-1]
     start = (tf.shape(skip)[1:-1] - size) // 2

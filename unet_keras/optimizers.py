@@ -6,7 +6,7 @@ A Keras optimizer clips the gradients itself: that is the argument `clip_norm`.
 import keras
 
 
-def adam(clip_norm):
+def adam(clip_norm: float | None) -> keras.optimizers.Optimizer:
     """Kingma & Ba 2015, arXiv:1412.6980. `tf.train` has epsilon 1e-8, Keras 1e-7."""
     return keras.optimizers.Adam(beta_1=0.9, beta_2=0.999, epsilon=1e-7, global_clipnorm=clip_norm)
 
@@ -28,11 +28,11 @@ class SGD(keras.optimizers.SGD):
         return self.assign_sub(variable, rate * direction)
 
 
-def sgd(clip_norm, momentum=0.9, nesterov=False):
+def sgd(clip_norm: float | None, momentum: float = 0.9, nesterov: bool = False) -> keras.optimizers.Optimizer:
     """Stochastic gradient descent with momentum."""
     return SGD(momentum=momentum, nesterov=nesterov, global_clipnorm=clip_norm)
 
 
-def rmsprop(clip_norm, decay=0.9, epsilon=1e-7):
+def rmsprop(clip_norm: float | None, decay: float = 0.9, epsilon: float = 1e-7) -> keras.optimizers.Optimizer:
     """Hinton's lecture 6e: divide by a running root mean square, which starts at zero."""
     return keras.optimizers.RMSprop(rho=decay, epsilon=epsilon, global_clipnorm=clip_norm)

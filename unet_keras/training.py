@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from unet_common import checkpoints, losses
+from unet_common.experiment import Optimizer
 from unet_common.monitor import Monitor
 from unet_common.preview import preview
 from unet_common.run import Run
@@ -60,7 +61,7 @@ def _train(run):
         model.save(run.final_weights)
 
 
-def make_optimizer(settings):
+def make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
     """The optimizer with the name and constants of the experiment."""
     if settings.name == "sgd":
         return optimizers.sgd(settings.clip_norm, settings.momentum, settings.nesterov)

@@ -20,7 +20,7 @@ v1 = tf.compat.v1
 Initialiser = Callable[..., tf.Tensor]
 
 
-def canonical_name(name):
+def canonical_name(name: str) -> str:
     """The path of the variable scopes around us, and `name`."""
     scope = v1.get_variable_scope().name
     return f"{scope}/{name}" if scope else name
@@ -36,7 +36,9 @@ def he_normal(name: str, fan_in: int) -> Initialiser:
     return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
 
 
-def convolution(x, filters, kernel_size, name, padding="same", bias=True):
+def convolution(
+    x: tf.Tensor, filters: int, kernel_size: int, name: str, padding: str = "same", bias: bool = True
+) -> tf.Tensor:
     """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
     channels, rank = x.shape[-1], x.shape.rank - 2
     with v1.variable_scope(name):
@@ -49,7 +51,7 @@ def convolution(x, filters, kernel_size, name, padding="same", bias=True):
     return x
 
 
-def transposed_convolution(x, filters, name, factor=2):
+def transposed_convolution(x: tf.Tensor, filters: int, name: str, factor: int = 2) -> tf.Tensor:
     """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
 
     The gradient of a convolution that takes `filters` channels to `channels`: hence the order of the
@@ -65,7 +67,7 @@ def transposed_convolution(x, filters, name, factor=2):
         return tf.nn.conv_transpose(x, kernel, output_shape, [factor] * rank, padding="SAME") + bias
 
 
-def max_pooling(x, factor=2):
+def max_pooling(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """Largest value of every block of `factor` pixels a side.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
@@ -82,7 +84,9 @@ def max_pooling(x, factor=2):
     return tf.reshape(columns, [batch, *size, x.shape[-1]])
 
 
-def batch_normalisation(x, training, name, momentum=0.99, epsilon=1e-3):
+def batch_normalisation(
+    x: tf.Tensor, training: bool, name: str, momentum: float = 0.99, epsilon: float = 1e-3
+) -> tf.Tensor:
     """Ioffe & Szegedy 2015, arXiv:1502.03167: each channel to mean `beta` and deviation `gamma`.
 
     Training normalises by the batch's own statistics and adds the operations that update the moving ones to
@@ -107,7 +111,7 @@ def batch_normalisation(x, training, name, momentum=0.99, epsilon=1e-3):
         return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
 
 
-def dropout(x, rate, training, name):
+def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     """Srivastava et al. 2014: zero a share `rate` of the values, scale the others by 1 / (1 - rate).
 
     The mask is a function of the graph's seed, the layer's canonical name and the step alone.
@@ -120,14 +124,14 @@ def dropout(x, rate, training, name):
     return tf.where(uniform >= rate, x / (1 - rate), tf.zeros_like(x))
 
 
-def activate(x, name):
+def activate(x: tf.Tensor, name: str) -> tf.Tensor:
     """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
         return tf.nn.leaky_relu(x, alpha=0.01)
     return {"elu": tf.nn.elu, "relu": tf.nn.relu}[name](x)
 
 
-def crop(skip, x):
+def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
     size = tf.shape(x)[1:-1]
     start = (tf.shape(skip)[1:-1] - size) // 2

@@ -9,7 +9,14 @@ import tensorflow as tf
 v1 = tf.compat.v1
 
 
-def adam(gradients, variables, rate, beta1=0.9, beta2=0.999, epsilon=1e-7):
+def adam(
+    gradients: list[tf.Tensor],
+    variables: list[tf.Variable],
+    rate: tf.Tensor,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-7,
+) -> tf.Operation:
     """Kingma & Ba 2015, arXiv:1412.6980, in the form at the end of their section 2 ("epsilon hat")."""
     step = v1.train.get_or_create_global_step()
     updates = []
@@ -23,7 +30,13 @@ def adam(gradients, variables, rate, beta1=0.9, beta2=0.999, epsilon=1e-7):
     return counted(updates, step)
 
 
-def sgd(gradients, variables, rate, momentum=0.9, nesterov=False):
+def sgd(
+    gradients: list[tf.Tensor],
+    variables: list[tf.Variable],
+    rate: tf.Tensor,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+) -> tf.Operation:
     """Sutskever et al. 2013. The rate scales what is taken from the velocity, not what goes in."""
     updates = []
     for gradient, variable in zip(gradients, variables, strict=True):
@@ -34,7 +47,13 @@ def sgd(gradients, variables, rate, momentum=0.9, nesterov=False):
     return counted(updates, v1.train.get_or_create_global_step())
 
 
-def rmsprop(gradients, variables, rate, decay=0.9, epsilon=1e-7):
+def rmsprop(
+    gradients: list[tf.Tensor],
+    variables: list[tf.Variable],
+    rate: tf.Tensor,
+    decay: float = 0.9,
+    epsilon: float = 1e-7,
+) -> tf.Operation:
     """Hinton's lecture 6e: divide by a running root mean square, which starts at zero."""
     updates = []
     for gradient, variable in zip(gradients, variables, strict=True):
@@ -46,19 +65,19 @@ def rmsprop(gradients, variables, rate, decay=0.9, epsilon=1e-7):
     return counted(updates, v1.train.get_or_create_global_step())
 
 
-def clip(gradients, norm):
+def clip(gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
     """Scale all gradients down together if their common norm is larger than `norm`."""
     clipped, _norm = tf.clip_by_global_norm(gradients, norm)
     return clipped
 
 
-def slot(variable, name):
+def slot(variable: tf.Variable, name: str) -> tf.Variable:
     """What the optimizer remembers of a variable: of its shape, zero at first."""
     name = f"optimizer/{variable.op.name}/{name}"
     return v1.get_variable(name, variable.shape, variable.dtype, v1.zeros_initializer(), trainable=False)
 
 
-def counted(updates, step):
+def counted(updates: list[tf.Operation], step: tf.Variable) -> tf.Operation:
     """All updates, and only then one step more: Adam's correction reads the step."""
     with tf.control_dependencies(updates):
         return step.assign_add(1).op

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from unet_common import checkpoints, losses
+from unet_common.experiment import Optimizer
 from unet_common.graph_model import assign, canonical_variables
 from unet_common.monitor import Monitor
 from unet_common.preview import preview
@@ -84,7 +85,7 @@ def train(run: Run) -> None:
             save_weights(run.final_weights, session.run(variables), run.network)
 
 
-def optimize(loss, rate, settings):
+def optimize(loss: tf.Tensor, rate: tf.Tensor, settings: Optimizer) -> tf.Operation:
     """The operation that makes one step: gradients, clipping, the optimizer's rule."""
     variables = v1.trainable_variables()
     gradients = tf.gradients(loss, variables)

@@ -16,7 +16,7 @@ from unet_highlevel.layers import (
 v1 = tf.compat.v1
 
 
-def convolution_block(x, filters, network: UNet, training, name):
+def convolution_block(x: tf.Tensor, filters: int, network: UNet, training: bool, name: str) -> tf.Tensor:
     """The blue arrows of the figure: convolution, normalisation, activation, dropout, twice."""
     normalise = network.normalisation == "batch"
     with v1.variable_scope(name):
@@ -30,7 +30,9 @@ def convolution_block(x, filters, network: UNet, training, name):
     return x
 
 
-def decoder_block(x, skip, filters, network: UNet, training, name):
+def decoder_block(
+    x: tf.Tensor, skip: tf.Tensor, filters: int, network: UNet, training: bool, name: str
+) -> tf.Tensor:
     """Green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it."""
     with v1.variable_scope(name):
         x = transposed_convolution(x, filters, "up")
@@ -40,7 +42,7 @@ def decoder_block(x, skip, filters, network: UNet, training, name):
     return convolution_block(x, filters, network, training, name)
 
 
-def unet(images, network: UNet, training):
+def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     x, skips = images, []
     for level in range(1, network.depth):

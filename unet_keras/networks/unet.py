@@ -67,7 +67,7 @@ class DecoderBlock(ConvolutionBlock):
         return super().call(x, training=training)
 
 
-def unet(images, network: UNet, randomness: Randomness):
+def unet(images: keras.KerasTensor, network: UNet, randomness: Randomness) -> keras.KerasTensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     x, skips = images, []
     for level in range(1, network.depth):
