@@ -82,7 +82,7 @@ def assert_same(run, reference):
 def test_killed_at_a_random_moment(implementation, unbroken, tmp_path):
     run = new_run(tmp_path / "run", implementation)
     process = train_in_a_process(run.path)
-    wait_for_steps(run, process, random.randint(12, 50))
+    wait_for_steps(run, process, random.randint(10, 30))
     process.kill()
     process.wait()
     assert run.state() == "killed"
