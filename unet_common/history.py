@@ -12,7 +12,7 @@ Row = dict[str, float | None]
 
 
 class History:
-    """The rows so far and the file they are in. A row is a step, a validation, or both in one.
+    """The file, and the `validations` so far. A row is a step or a validation.
 
     Step n is the n-th update: its loss was computed before it; a validation at n happened after it.
     """
@@ -20,24 +20,23 @@ class History:
     def __init__(self, path: Path, last_step: int = 0):
         """Continue the file at `path` after `last_step`: later rows belong to updates that were lost."""
         self.path = path
-        self.rows = [row for row in read_history(path) if row["step"] <= last_step] if last_step else []
+        rows = [row for row in read_history(path) if row["step"] <= last_step] if last_step else []
+        # Only these are kept in memory: the training loop asks for them at every step.
+        self.validations = [row for row in rows if row["validation_dice"] is not None]
         with replacing(path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows)
         self._file = open(path, "a", newline="")  # noqa: SIM115  (closed by `close`)
         self._writer = csv.DictWriter(self._file, COLUMNS)
 
     def append(self, **values: float) -> None:
         """Add a row and write it at once, so that other programs see it and a kill loses nothing."""
         row: Row = {column: values.get(column) for column in COLUMNS}
-        self.rows.append(row)
+        if row["validation_dice"] is not None:
+            self.validations.append(row)
         self._writer.writerow(row)
         self._file.flush()
-
-    def validations(self) -> list[Row]:
-        """The rows that have a validation."""
-        return [row for row in self.rows if row["validation_dice"] is not None]
 
     def close(self) -> None:
         """Close the file."""

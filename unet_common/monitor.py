@@ -76,7 +76,7 @@ class Monitor:
     @property
     def dice_so_far(self) -> list[float]:
         """Validation Dice, oldest first."""
-        return [row["validation_dice"] for row in self._history.validations()]
+        return [row["validation_dice"] for row in self._history.validations]
 
     def learning_rate(self) -> float:
         """The rate of the next update."""
@@ -103,7 +103,7 @@ class Monitor:
     @property
     def validation_due(self) -> bool:
         """Whether a validation belongs there too: there are cases, and it was not done before a resume."""
-        validations = self._history.validations()
+        validations = self._history.validations
         done = bool(validations) and validations[-1]["step"] == self.step
         return self.checkpoint_due and bool(self.run.split.validation) and not done
 
