@@ -34,6 +34,34 @@ CONFIGURATIONS = {
         ),
         ({"rank": 3, "depth": 2, "filters": 3, "classes": 2, "dropout": 0.25}, (8, 4, 6), 2_762),
         ({"rank": 3, "depth": 2, "filters": 2, "padding": "valid", "kernel_size": 2}, (14, 16, 18), 469),
+        (
+            {
+                "depth": 4,
+                "filters": 4,
+                "normalisation": "instance",
+                "activation": "leaky_relu",
+                "deep_supervision": 2,
+                "classes": 3,
+            },
+            (16, 24),
+            30_557,
+        ),
+        (
+            {
+                "rank": 3,
+                "depth": 3,
+                "filters": 4,
+                "most_filters": 8,
+                "normalisation": "group",
+                "groups": 2,
+                "kernel_size": ((1, 3, 3), (3, 3, 3), (3, 3, 3)),
+                "pooling": ((1, 2, 2), (2, 2, 2)),
+                "deep_supervision": 1,
+                "dropout": 0.25,
+            },
+            (4, 8, 12),
+            12_638,
+        ),
     ],
 }
 CASES = [

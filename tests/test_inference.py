@@ -19,23 +19,27 @@ class Filter:
     rank: int = 2
     classes: int = 1
     radius: int = 3  # of the blur, in blocks
-    stride: int = 4  # side of a block in pixels
+    block: int = 4  # side in pixels
     valid: bool = False
     symmetric: bool = True
 
     @property
-    def context(self) -> int:
-        return self.stride * (self.radius + 1)
+    def stride(self) -> tuple[int, ...]:
+        return (self.block,) * self.rank
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        return (self.block * (self.radius + 1),) * self.rank
 
     @property
     def margin(self) -> int:
-        return self.stride * self.radius if self.valid else 0
+        return self.block * self.radius if self.valid else 0
 
     def _covering(self, side):
-        return -(-side // self.stride) * self.stride + 2 * self.margin
+        return -(-side // self.block) * self.block + 2 * self.margin
 
     def output_size(self, size):
-        assert all(side % self.stride == 0 and side > 2 * self.margin for side in size)
+        assert all(side % self.block == 0 and side > 2 * self.margin for side in size)
         return tuple(side - 2 * self.margin for side in size)
 
     def padding_for(self, size):
@@ -53,10 +57,10 @@ class Filter:
         axes = range(1, self.rank + 1)
         values = images.astype(np.float64)
         for axis in axes:
-            blocks = np.add.reduceat(values, np.arange(0, values.shape[axis], self.stride), axis)
+            blocks = np.add.reduceat(values, np.arange(0, values.shape[axis], self.block), axis)
             tilt = 1 if self.symmetric else np.linspace(0.2, 1.8, len(kernel)) ** axis
             values = ndimage.convolve1d(blocks, kernel * tilt, axis, mode="constant")
-            values = np.repeat(values, self.stride, axis)
+            values = np.repeat(values, self.block, axis)
         keep = slice(self.margin, -self.margin or None)
         values = values[(slice(None), *[keep] * self.rank)]
         scale = np.linspace(0.3, 1.0, self.classes)

@@ -15,7 +15,7 @@ def test_the_papers_sizes_with_valid_convolutions(size, output):
 
 def test_same_convolutions_keep_multiples_of_the_stride():
     network = UNet(depth=4)
-    assert network.stride == 8
+    assert network.stride == (8, 8)
     assert network.output_size((8, 64)) == (8, 64)
 
 
@@ -38,7 +38,7 @@ def test_padding_and_crop_bring_an_image_back_to_its_place(padding, kernel_size)
     network = UNet(depth=3, padding=padding, kernel_size=kernel_size)
     for side in [1, 2, 7, 16, 33, 100]:
         ((before, after),) = network.padding_for((side,))
-        output = network.output_side(before + side + after)
+        output = network.output_side(before + side + after, axis=0)
         (crop,) = network.crop_after((side,))
         assert crop.stop - crop.start == side and crop.start >= 0 and crop.stop <= output
         lost = (before + side + after - output) // 2  # at each border of the padded image
@@ -49,13 +49,46 @@ def test_context_bounds_what_a_pixel_depends_on():
     """A change beyond `context` pixels away must not show."""
     from unet_common.implementation import load
 
-    network = UNet(depth=3, filters=2)
+    network = UNet(depth=3, filters=2, kernel_size=[3, 1], pooling=[[2, 2], [2, 1]])
     model = load("lowlevel").Model(network, precision="float64")
-    images = np.zeros((1, 96, 16, 1))
-    before = model.predict(images)
-    images[0, 0] = 1e3
-    changed = np.abs(model.predict(images) - before).max(axis=(0, 2, 3)) > 0
-    assert changed[0] and not changed[network.context + 1 :].any()
+    before = model.predict(np.zeros((1, 96, 96, 1)))
+    for axis in range(2):
+        images = np.zeros((1, 96, 96, 1))
+        np.moveaxis(images, axis + 1, 0)[0] = 1e3
+        changed = np.moveaxis(np.abs(model.predict(images) - before), axis + 1, 0).max(axis=(1, 2, 3)) > 0
+        assert changed[0] and not changed[network.context[axis] + 1 :].any()
+    assert network.context[1] < network.context[0]
+
+
+def test_kernels_and_poolings_of_axes_and_levels():
+    network = UNet(
+        rank=3, depth=3, kernel_size=[[1, 3, 3], [3, 3, 3], [3, 3, 3]], pooling=[[1, 2, 2], [2, 2, 2]]
+    )
+    assert network.kernel_at(1) == (1, 3, 3) and network.kernel_at(3) == (3, 3, 3)
+    assert [network.scale_at(level) for level in (1, 2, 3)] == [(1, 1, 1), (1, 2, 2), (2, 4, 4)]
+    assert network.output_size((2, 8, 12)) == (2, 8, 12)
+    with pytest.raises(UserError, match=r"multiples of 2, 4, 4. Nearest good sizes: 2x8x12 or 4x12x12"):
+        network.output_size((3, 9, 12))
+    assert UNet(rank=3, kernel_size=[1, 3, 3]).kernel_at(4) == (1, 3, 3)
+    assert UNet(filters=8, most_filters=20).filters_at(4) == 20
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"kernel_size": [3, 3, 3]}, r"kernel_size: \[3, 3, 3\] has 3 axes, the rank is 2"),
+        ({"pooling": [[2, 2]]}, "pooling lists 1 levels; with depth 5 it takes 4"),
+        (
+            {"normalisation": "group", "filters": 12},
+            "groups is 8, which does not divide the 12 channels of level 1",
+        ),
+        ({"deep_supervision": 4}, "with depth 5 the decoder has 3 levels below the first"),
+        ({"deep_supervision": 1, "padding": "valid"}, "deep_supervision needs padding 'same'"),
+    ],
+)
+def test_hyperparameters_that_do_not_fit_together(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        UNet(**settings)
 
 
 def test_hyperparameters_are_frozen_and_checked():

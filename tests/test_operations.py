@@ -88,50 +88,55 @@ def central_differences(function, point, distance=1e-5):
 
 
 @RANKS
-@pytest.mark.parametrize("kernel_size", [1, 2, 3])
+@pytest.mark.parametrize("sides", [(1, 1, 1), (2, 2, 2), (3, 3, 3), (1, 3, 2)])
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_convolution(rank, kernel_size, padding):
-    x = images(rank)
+def test_convolution(rank, sides, padding):
+    x, kernel_size = images(rank), sides[:rank]
     operation = Operation(lambda x: ops.convolution(x, 4, kernel_size, "conv", padding), x)
     weights = operation.weights()
     assert {name: value.shape for name, value in weights.items()} == {
-        "conv/kernel": (*[kernel_size] * rank, 3, 4),
+        "conv/kernel": (*kernel_size, 3, 4),
         "conv/bias": (4,),
     }
     padded = x
     if padding == "same":  # of an odd number of zeros, the greater half comes after
-        before, after = (kernel_size - 1) // 2, kernel_size // 2
-        padded = np.pad(x, [(0, 0), *[(before, after)] * rank, (0, 0)])
+        padded = np.pad(x, [(0, 0), *[((side - 1) // 2, side // 2) for side in kernel_size], (0, 0)])
     spatial = tuple(range(1, rank + 1))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, [kernel_size] * rank, spatial)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, spatial)
     windows = np.moveaxis(windows, rank + 1, -1)  # [batch, *size, *kernel, channels]
     expected = np.tensordot(windows, weights["conv/kernel"], rank + 1) + weights["conv/bias"]
     np.testing.assert_allclose(operation(x), expected, rtol=0, atol=1e-12)
 
 
 @RANKS
-@pytest.mark.parametrize("factor", [2, 3])
-def test_transposed_convolution(rank, factor):
-    x = images(rank)
-    operation = Operation(lambda x: ops.transposed_convolution(x, 4, "up", factor), x)
+@pytest.mark.parametrize("factors", [(2, 2, 2), (3, 3, 3), (1, 2, 3)])
+def test_transposed_convolution(rank, factors):
+    x, factor = images(rank), factors[:rank]
+    operation = Operation(lambda x: ops.transposed_convolution(x, 4, factor, "up"), x)
     kernel, bias = operation.weights()["up/kernel"], operation.weights()["up/bias"]
-    assert kernel.shape == (*[factor] * rank, 4, 3)
-    expected = np.empty((2, *(side * factor for side in SIZES[rank]), 4))
-    for offset in np.ndindex(*[factor] * rank):  # each pixel becomes a block
-        block = (slice(None), *(slice(start, None, factor) for start in offset))
+    assert kernel.shape == (*factor, 4, 3)
+    expected = np.empty((2, *np.multiply(SIZES[rank], factor), 4))
+    for offset in np.ndindex(factor):  # each pixel becomes a block
+        block = (slice(None), *(slice(start, None, step) for start, step in zip(offset, factor, strict=True)))
         expected[block] = x @ kernel[offset].T + bias
     np.testing.assert_allclose(operation(x), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [(6, 4), (7, 5), (4, 6, 2), (5, 4, 7)])
-def test_max_pooling(size):
-    x = images(len(size), size=size)
-    blocks = x[(slice(None), *(slice(side // 2 * 2) for side in size))]  # an odd last pixel is left out
-    expected = np.full((2, *(side // 2 for side in size), 3), -np.inf)
-    for offset in np.ndindex(*[2] * len(size)):
-        corner = (slice(None), *(slice(start, None, 2) for start in offset))
+@pytest.mark.parametrize("factors", [(2, 2, 2), (1, 2, 2), (3, 1, 2)])
+def test_max_pooling(size, factors):
+    x, factor = images(len(size), size=size), factors[: len(size)]
+    pooled = np.floor_divide(size, factor)
+    # What does not fill a block at the end is left out.
+    blocks = x[(slice(None), *(slice(side * step) for side, step in zip(pooled, factor, strict=True)))]
+    expected = np.full((2, *pooled, 3), -np.inf)
+    for offset in np.ndindex(factor):
+        corner = (
+            slice(None),
+            *(slice(start, None, step) for start, step in zip(offset, factor, strict=True)),
+        )
         expected = np.maximum(expected, blocks[corner])
-    np.testing.assert_array_equal(Operation(ops.max_pooling, x)(x), expected)
+    np.testing.assert_array_equal(Operation(lambda x: ops.max_pooling(x, factor), x)(x), expected)
 
 
 @RANKS
@@ -192,6 +197,29 @@ def test_a_dropout_mask_is_a_function_of_seed_layer_and_step():
         assert 0.3 < np.mean(mask() != mask(**change)) < 0.7, change
 
 
+@RANKS
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_group_normalisation(rank, groups):
+    x = 3 * images(rank, channels=4) + 2
+    operation = Operation(lambda x: ops.group_normalisation(x, groups, "norm", 0.01), x)
+    grouped = x.reshape(*x.shape[:-1], groups, 4 // groups)
+    axes = (*range(1, rank + 1), rank + 2)
+    mean, variance = grouped.mean(axes, keepdims=True), grouped.var(axes, keepdims=True)
+    standard = ((grouped - mean) / np.sqrt(variance + 0.01)).reshape(x.shape)
+    expected = standard * operation.weights()["norm/gamma"] + operation.weights()["norm/beta"]
+    np.testing.assert_allclose(operation(x), expected, rtol=0, atol=1e-12)
+
+
+def test_normalisations_by_name():
+    x = images(2, channels=4)
+    for kind, groups in (("instance", 4), ("group", 2)):
+        named = Operation(lambda x, kind=kind: ops.normalise(x, kind, 2, True, "norm"), x)
+        same = Operation(lambda x, groups=groups: ops.group_normalisation(x, groups, "norm"), x)
+        np.testing.assert_array_equal(named(x), same(x))
+    constant = tf.ones([1, 2, 2, 4])
+    assert ops.normalise(constant, "none", 2, True, "norm") is constant
+
+
 def test_no_dropout_in_inference_or_at_rate_zero():
     x = tf.ones([1, 4, 4, 1])
     assert ops.dropout(x, 0.5, False, "dropout") is x
@@ -200,14 +228,18 @@ def test_no_dropout_in_inference_or_at_rate_zero():
 
 def test_kernels_are_drawn_as_he_et_al_say():
     x = np.zeros((1, 4, 4, 64))
-    kernel = Operation(lambda x: ops.convolution(x, 64, 3, "conv"), x, initial=True).weights()["conv/kernel"]
+    kernel = Operation(lambda x: ops.convolution(x, 64, [3, 3], "conv"), x, initial=True).weights()[
+        "conv/kernel"
+    ]
     deviation = math.sqrt(2 / (3 * 3 * 64))
     assert kernel.std() == pytest.approx(deviation, rel=0.02)  # five standard errors of 36,864 draws
     assert abs(kernel.mean()) < 5 * deviation / math.sqrt(kernel.size)
     assert 2.2 * deviation < np.abs(kernel).max() < 2.28 * deviation  # cut at two deviations, then widened
-    up = Operation(lambda x: ops.transposed_convolution(x, 64, "up"), x, initial=True).weights()["up/kernel"]
+    up = Operation(lambda x: ops.transposed_convolution(x, 64, [2, 2], "up"), x, initial=True).weights()[
+        "up/kernel"
+    ]
     assert up.std() == pytest.approx(math.sqrt(2 / 64), rel=0.03)  # every output pixel sees one input pixel
-    single = Operation(lambda x: ops.convolution(x, 64, 3, "conv"), x.astype(np.float32), initial=True)
+    single = Operation(lambda x: ops.convolution(x, 64, [3, 3], "conv"), x.astype(np.float32), initial=True)
     np.testing.assert_array_equal(single.weights()["conv/kernel"], kernel)  # whatever the precision
 
 
@@ -233,11 +265,18 @@ def test_crop_takes_the_middle(size, smaller):
     np.testing.assert_array_equal(y, x[(slice(None), *middle)])
 
 
+def sides(x, length):
+    """The same length along each spatial axis of `x`."""
+    return [length] * (x.shape.rank - 2)
+
+
 BUILDS = {
-    "convolution": lambda x: ops.convolution(x, 2, 3, "layer"),
-    "valid convolution": lambda x: ops.convolution(x, 2, 2, "layer", "valid"),
-    "transposed convolution": lambda x: ops.transposed_convolution(x, 2, "layer"),
-    "max pooling": ops.max_pooling,
+    "convolution": lambda x: ops.convolution(x, 2, sides(x, 3), "layer"),
+    "valid convolution": lambda x: ops.convolution(x, 2, sides(x, 2), "layer", "valid"),
+    "transposed convolution": lambda x: ops.transposed_convolution(x, 2, sides(x, 2), "layer"),
+    "max pooling": lambda x: ops.max_pooling(x, sides(x, 2)),
+    "instance normalisation": lambda x: ops.normalise(x, "instance", 1, True, "layer"),
+    "group normalisation": lambda x: ops.normalise(x, "group", 1, True, "layer"),
     "batch normalisation": lambda x: ops.batch_normalisation(x, True, "layer"),
     "inference's normalisation": lambda x: ops.batch_normalisation(x, False, "layer"),
     "dropout": lambda x: ops.dropout(x, 0.5, True, "layer"),
@@ -265,6 +304,19 @@ def labelled(classes, rank=2):
     labels = generator.integers(0, max(classes, 2), (2, *SIZES[rank]))
     targets = np.eye(classes)[labels] if classes > 1 else labels[..., np.newaxis].astype(float)
     return targets, 2 * generator.standard_normal(targets.shape)
+
+
+def test_deep_supervision_halves_the_weight_of_each_coarser_level():
+    targets = np.random.default_rng(0).integers(0, 2, (2, 4, 8, 1)).astype(float)
+    fine, coarse = np.full((2, 4, 8, 1), 0.5), np.full((2, 2, 2, 1), -1.0)
+    means = targets.reshape(2, 2, 2, 2, 4, 1).mean((2, 4))
+    cross_entropy = losses.loss("cross_entropy")
+    expected = 2 / 3 * cross_entropy(targets, tf.constant(fine)) + 1 / 3 * cross_entropy(
+        means, tf.constant(coarse)
+    )
+    together = cross_entropy(tf.constant(targets), [tf.constant(fine), tf.constant(coarse)])
+    assert float(together) == pytest.approx(float(expected), abs=1e-14)
+    assert losses.finest([fine, coarse]) is fine and losses.finest(fine) is fine
 
 
 def softmax(logits):

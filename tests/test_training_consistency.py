@@ -68,6 +68,25 @@ def test_fifty_steps_of_momentum_in_float64(tmp_path, dropout):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
+def test_volumes_with_instance_normalisation_and_deep_supervision_in_float64(tmp_path):
+    results = train_all(
+        tmp_path,
+        network={
+            "rank": 3,
+            "depth": 3,
+            "filters": 2,
+            "normalisation": "instance",
+            "activation": "leaky_relu",
+            "pooling": [[1, 2, 2], [2, 2, 2]],
+            "deep_supervision": 1,
+        },
+        data={"images": 3, "size": [16, 20, 24]},
+        sampling={"crop": [8, 16, 16]},
+    )
+    assert_equal_courses(results, loss=1e-9, weights=1e-9, moving=0)
+    assert "head2/kernel" in results[0][1]
+
+
 @pytest.mark.parametrize(
     "optimizer, schedule",
     [

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from unet_common import weights as interchange
+from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
 
@@ -48,8 +49,8 @@ class GraphModel:
         self.session.run(initialise)
         self._loss_and_gradients = {}
 
-    def logits(self, images: tf.Tensor, training: bool) -> tf.Tensor:
-        """Add the network to the current graph."""
+    def logits(self, images: tf.Tensor, training: bool) -> tf.Tensor | list[tf.Tensor]:
+        """Add the network to the current graph; a list if its training has deep supervision."""
         raise NotImplementedError
 
     def weights(self) -> interchange.Weights:
@@ -80,7 +81,7 @@ class GraphModel:
         """
         self.network.output_size(images.shape[1:-1])
         assign(self.session, [(self.step, step)])
-        return self.session.run(self.outputs[training], {self.images: images})
+        return self.session.run(finest(self.outputs[training]), {self.images: images})
 
     def loss_and_gradients(
         self, images: np.ndarray, targets: np.ndarray, loss: str, step: int = 0

@@ -22,8 +22,8 @@ class Network(Protocol):
 
     rank: int  # spatial axes
     classes: int  # values per pixel of the output
-    stride: int  # shifting the input by this many pixels shifts the output by as many
-    context: int  # an output pixel depends on input pixels up to this far away
+    stride: tuple[int, ...]  # along each axis: a shift of the input by this shifts the output by as much
+    context: tuple[int, ...]  # along each axis: an output pixel depends on input pixels up to this far away
 
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]: ...
     def padding_for(self, size: tuple[int, ...]) -> list[tuple[int, int]]: ...
@@ -139,14 +139,17 @@ def _predict_view(
     whole = padded.shape[:-1]
     output = network.output_size(whole)
     # Tiles of less than a stride would leave gaps between them.
-    wanted = [max(side, network.stride) for side in (tile or size)]
+    wanted = [max(pair) for pair in zip(tile or size, network.stride, strict=True)]
     accepted = [
         side + before + after
         for side, (before, after) in zip(wanted, network.padding_for(tuple(wanted)), strict=True)
     ]
     inputs = tuple(min(sides) for sides in zip(accepted, whole, strict=True))
     outputs = network.output_size(inputs)
-    grid = [_tiles_along(*sides, network, overlap) for sides in zip(inputs, outputs, output, strict=True)]
+    grid = [
+        _tiles_along(*sides, overlap)
+        for sides in zip(inputs, outputs, output, network.stride, network.context, strict=True)
+    ]
 
     result = np.zeros((*output, network.classes), np.float32)
     tiles = list(product(*grid))
@@ -172,7 +175,7 @@ class _Along:
 
 
 def _tiles_along(
-    input_side: int, side: int, output_side: int, network: Network, overlap: float
+    input_side: int, side: int, output_side: int, stride: int, context: int, overlap: float
 ) -> list[_Along]:
     """Tiles along one axis that cover the output; their weights add up to 1 at every pixel.
 
@@ -183,16 +186,17 @@ def _tiles_along(
         input_side: of a tile, in pixels that enter the network.
         side: of a tile, in pixels that leave it.
         output_side: of the whole image.
+        stride, context: of the network along this axis.
     """
     # A network with pooling is the same function at every tile only if tiles lie whole strides
     # apart. All sizes it accepts are whole strides apart too, so the last tile fits as well.
-    strides = int(side * (1 - overlap)) // network.stride
-    step = max(strides, 1) * network.stride
+    strides = int(side * (1 - overlap)) // stride
+    step = max(strides, 1) * stride
     last = output_side - side
     starts = [*range(0, last, step), last]
 
     # Pixels closer to an inner border than this see the tile's zero padding, not the image.
-    blind = max(network.context - (input_side - side) // 2, 0)
+    blind = max(context - (input_side - side) // 2, 0)
     shared = side - step
     discard = blind if 2 * blind <= shared else shared // 4
     weights = np.zeros((len(starts), output_side))

@@ -85,14 +85,40 @@ def parse(expression: str) -> list[tuple[float, str]]:
 
 
 def loss(expression: str) -> Loss:
-    """The function (targets, logits) -> scalar that `expression`, a weighted sum of terms, stands for."""
+    """The function (targets, logits) -> scalar that `expression`, a weighted sum of terms, stands for.
+
+    Logits may be a list, of deep supervision: the finest first, then ever coarser ones, which are compared
+    with the mean of the targets of the pixels they stand for. As in nnU-Net (Isensee et al. 2021, Nature
+    Methods 18:203, section "Training"), each counts half of the one before, and the weights add up to 1.
+    """
     terms = parse(expression)
 
-    def total(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def total(targets: tf.Tensor, logits: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
+        if isinstance(logits, (list, tuple)):
+            shares = [0.5**i for i in range(len(logits))]
+            parts = [
+                share / sum(shares) * total(shrink_to(targets, level), level)
+                for share, level in zip(shares, logits, strict=True)
+            ]
+            return tf.add_n(parts)
         targets = crop_to(targets, logits)
         return tf.add_n([weight * TERMS[name](targets, logits) for weight, name in terms])
 
     return total
+
+
+def finest(logits: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
+    """The logits of the full resolution, with deep supervision or without."""
+    return logits[0] if isinstance(logits, (list, tuple)) else logits
+
+
+def shrink_to(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Means of the blocks of targets that the pixels of coarser logits stand for."""
+    sides, wanted = tf.unstack(tf.shape(targets)[1:-1]), tf.unstack(tf.shape(logits)[1:-1])
+    blocks = [part for side, length in zip(sides, wanted, strict=True) for part in (length, side // length)]
+    divided = tf.reshape(targets, [tf.shape(targets)[0], *blocks, targets.shape[-1]])
+    within = range(2, 2 + 2 * len(sides), 2)
+    return tf.ensure_shape(tf.reduce_mean(divided, list(within)), [None, *logits.shape[1:]])
 
 
 def crop_to(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

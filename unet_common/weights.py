@@ -77,7 +77,9 @@ def _check_header(path: Path, attributes: h5py.AttributeManager, network: Networ
             f"{path} has format version {attributes['format_version']}, this program reads {FORMAT_VERSION}. "
             "Read it with the version of the program that wrote it."
         )
-    stored = json.loads(attributes["hyperparameters"])
+    # Hyperparameters that were added later have a default that means what was before.
+    defaults = json.loads(type(network)().model_dump_json())
+    stored = {**defaults, **json.loads(attributes["hyperparameters"])}
     wanted = json.loads(network.model_dump_json())
     differences = [
         f"{key}: {stored.get(key)} in the file, {wanted.get(key)} here"

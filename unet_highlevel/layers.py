@@ -7,7 +7,7 @@ As in every TensorFlow 1 graph, the seed and the training step belong to the gra
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -34,12 +34,16 @@ def he_normal(name: str, fan_in: int) -> Callable[..., tf.Tensor]:
 
 
 def convolution(
-    x: tf.Tensor, filters: int, kernel_size: int, name: str, padding: str = "same", bias: bool = True
+    x: tf.Tensor,
+    filters: int,
+    kernel_size: Sequence[int],
+    name: str,
+    padding: str = "same",
+    bias: bool = True,
 ) -> tf.Tensor:
     """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
-    channels, rank = x.shape[-1], x.shape.rank - 2
-    layer = {2: v1.layers.conv2d, 3: v1.layers.conv3d}[rank]
-    fan_in = kernel_size**rank * channels
+    layer = {4: v1.layers.conv2d, 5: v1.layers.conv3d}[x.shape.rank]
+    fan_in = math.prod(kernel_size) * x.shape[-1]
     return layer(
         x,
         filters,
@@ -51,39 +55,38 @@ def convolution(
     )
 
 
-def transposed_convolution(x: tf.Tensor, filters: int, name: str, factor: int = 2) -> tf.Tensor:
-    """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
+def transposed_convolution(x: tf.Tensor, filters: int, factor: Sequence[int], name: str) -> tf.Tensor:
+    """Enlarge each axis by its `factor`: kernel and stride are equal, so the patches do not overlap.
 
     The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
     """
-    channels, rank = x.shape[-1], x.shape.rank - 2
-    layer = {2: v1.layers.conv2d_transpose, 3: v1.layers.conv3d_transpose}[rank]
+    layer = {4: v1.layers.conv2d_transpose, 5: v1.layers.conv3d_transpose}[x.shape.rank]
     return layer(
         x,
         filters,
         kernel_size=factor,
         strides=factor,
         padding="same",
-        kernel_initializer=he_normal(f"{name}/kernel", channels),
+        kernel_initializer=he_normal(f"{name}/kernel", x.shape[-1]),
         name=name,
     )
 
 
-def max_pooling(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
-    """Largest value of every block of `factor` pixels a side.
+def max_pooling(x: tf.Tensor, factor: Sequence[int]) -> tf.Tensor:
+    """Largest value of every block of pixels with the sides `factor`.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
     """
     if x.shape.rank == 4:
         return v1.layers.max_pooling2d(x, pool_size=factor, strides=factor)
-    batch, depth, height, width = tf.unstack(tf.shape(x)[:-1])
-    slices = tf.reshape(x, [batch * depth, height, width, x.shape[-1]])
-    slices = v1.layers.max_pooling2d(slices, pool_size=factor, strides=factor)
-    columns = tf.reshape(slices, [batch, depth, (height // factor) * (width // factor), x.shape[-1]])
-    columns = v1.layers.max_pooling2d(columns, pool_size=[factor, 1], strides=[factor, 1])
-    size = [depth // factor, height // factor, width // factor]
-    return tf.reshape(columns, [batch, *size, x.shape[-1]])
+    channels, (batch, *size) = x.shape[-1], tf.unstack(tf.shape(x)[:-1])
+    depth, height, width = (side // step for side, step in zip(size, factor, strict=True))
+    slices = tf.reshape(x, [batch * size[0], *size[1:], channels])
+    slices = v1.layers.max_pooling2d(slices, pool_size=factor[1:], strides=factor[1:])
+    columns = tf.reshape(slices, [batch, size[0], height * width, channels])
+    columns = v1.layers.max_pooling2d(columns, pool_size=[factor[0], 1], strides=[factor[0], 1])
+    return tf.reshape(columns, [batch, depth, height, width, channels])
 
 
 def batch_normalisation(
@@ -98,6 +101,45 @@ def batch_normalisation(
     return v1.layers.batch_normalization(
         x, axis=-1, momentum=momentum, epsilon=epsilon, training=training, fused=False, name=name
     )
+
+
+class GroupNormalisation(v1.layers.Layer):
+    """`tf.layers` has none (it was in `tf.contrib`), so this is how one makes a layer of its own kind."""
+
+    def __init__(self, groups: int, epsilon: float, name: str):
+        super().__init__(name=name)
+        self.groups, self.epsilon = groups, epsilon
+
+    def build(self, shape):
+        self.gamma = self.add_weight("gamma", [shape[-1]], initializer=v1.ones_initializer())
+        self.beta = self.add_weight("beta", [shape[-1]], initializer=v1.zeros_initializer())
+        super().build(shape)
+
+    def call(self, x):
+        size, rank = tf.shape(x), x.shape.rank
+        grouped = tf.reshape(x, tf.concat([size[:-1], [self.groups, x.shape[-1] // self.groups]], 0))
+        axes = [*range(1, rank - 1), rank]  # the pixels, and the channels of a group
+        mean, variance = tf.nn.moments(grouped, axes, keepdims=True)
+        standard = tf.reshape((grouped - mean) * tf.math.rsqrt(variance + self.epsilon), size)
+        return tf.ensure_shape(standard, x.shape) * self.gamma + self.beta
+
+
+def group_normalisation(x: tf.Tensor, groups: int, name: str, epsilon: float = 1e-5) -> tf.Tensor:
+    """Wu & He 2018, arXiv:1803.08494: each group of channels of each image to mean 0 and deviation 1.
+
+    As many groups as channels make instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022). Nothing
+    is kept of one batch for the next, so training and inference are the same function.
+    """
+    return GroupNormalisation(groups, epsilon, name)(x)
+
+
+def normalise(x: tf.Tensor, kind: str, groups: int, training: bool, name: str) -> tf.Tensor:
+    """The normalisation called `kind`: batch, instance, group (with its number of groups), none."""
+    if kind == "none":
+        return x
+    if kind == "batch":
+        return batch_normalisation(x, training, name)
+    return group_normalisation(x, x.shape[-1] if kind == "instance" else groups, name)
 
 
 def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:

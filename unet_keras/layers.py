@@ -7,6 +7,7 @@ Keras has no graph to hold a seed and a training step, so they travel as a `Rand
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -46,7 +47,7 @@ class HeNormal(keras.initializers.Initializer):
 def convolution(
     rank: int,
     filters: int,
-    kernel_size: int,
+    kernel_size: Sequence[int],
     randomness: Randomness,
     name: str,
     padding: str = "same",
@@ -61,9 +62,9 @@ def convolution(
 
 
 def transposed_convolution(
-    rank: int, filters: int, randomness: Randomness, name: str, factor: int = 2
+    rank: int, filters: int, factor: Sequence[int], randomness: Randomness, name: str
 ) -> layers.Layer:
-    """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
+    """Enlarge each axis by its `factor`: kernel and stride are equal, so the patches do not overlap.
 
     The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
     """
@@ -74,34 +75,34 @@ def transposed_convolution(
 
 
 class MaxPooling(layers.Layer):
-    """Largest value of every block of `factor` pixels a side.
+    """Largest value of every block of pixels with the sides `factor`.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
     """
 
-    def __init__(self, factor: int):
+    def __init__(self, factor: Sequence[int]):
         super().__init__()
-        self.factor = factor
+        self.factor = tuple(factor)
 
     def call(self, x):
         factor = self.factor
         if len(x.shape) == 4:
             return keras.ops.max_pool(x, factor, strides=factor)
-        batch, depth, height, width, channels = keras.ops.shape(x)
-        slices = keras.ops.reshape(x, [batch * depth, height, width, channels])
-        slices = keras.ops.max_pool(slices, factor, strides=factor)
-        columns = keras.ops.reshape(slices, [batch, depth, (height // factor) * (width // factor), channels])
-        columns = keras.ops.max_pool(columns, [factor, 1], strides=[factor, 1])
-        size = [depth // factor, height // factor, width // factor]
-        return keras.ops.reshape(columns, [batch, *size, channels])
+        batch, *size, channels = keras.ops.shape(x)
+        depth, height, width = (side // step for side, step in zip(size, factor, strict=True))
+        slices = keras.ops.reshape(x, [batch * size[0], *size[1:], channels])
+        slices = keras.ops.max_pool(slices, factor[1:], strides=factor[1:])
+        columns = keras.ops.reshape(slices, [batch, size[0], height * width, channels])
+        columns = keras.ops.max_pool(columns, [factor[0], 1], strides=[factor[0], 1])
+        return keras.ops.reshape(columns, [batch, depth, height, width, channels])
 
     def compute_output_shape(self, shape):
-        pooled = [None if side is None else side // self.factor for side in shape[1:-1]]
-        return (shape[0], *pooled, shape[-1])
+        sides = zip(shape[1:-1], self.factor, strict=True)
+        return (shape[0], *[None if side is None else side // step for side, step in sides], shape[-1])
 
 
-def max_pooling(factor: int = 2) -> layers.Layer:
+def max_pooling(factor: Sequence[int]) -> layers.Layer:
     """A `MaxPooling` layer."""
     return MaxPooling(factor)
 
@@ -113,6 +114,25 @@ def batch_normalisation(name: str, momentum: float = 0.99, epsilon: float = 1e-3
     variance (sum / N) of the batch.
     """
     return layers.BatchNormalization(axis=-1, momentum=momentum, epsilon=epsilon, name=name)
+
+
+def group_normalisation(groups: int, name: str, epsilon: float = 1e-5) -> layers.Layer:
+    """Wu & He 2018, arXiv:1803.08494: each group of channels of each image to mean 0 and deviation 1.
+
+    `groups=-1` makes a group of each channel, which is instance normalisation (Ulyanov et al. 2016,
+    arXiv:1607.08022). Nothing is kept of one batch for the next, so training and inference are the same
+    function. Keras's default epsilon is 1e-3.
+    """
+    return layers.GroupNormalization(groups, axis=-1, epsilon=epsilon, name=name)
+
+
+def normalise(kind: str, groups: int, name: str) -> layers.Layer:
+    """The normalisation called `kind`: batch, instance, group (with its number of groups), none."""
+    if kind == "none":
+        return layers.Identity()
+    if kind == "batch":
+        return batch_normalisation(name)
+    return group_normalisation(-1 if kind == "instance" else groups, name)
 
 
 class Dropout(layers.Layer):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from unet_common import weights as interchange
+from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
 from unet_keras.layers import Randomness
@@ -28,6 +29,19 @@ def precise(precision: str) -> Iterator[None]:
         keras.config.set_floatx(before[1])
 
 
+class SegmentationModel(keras.Model):
+    """A functional model whose loss gets all outputs in training, and else the finest, as the metrics do.
+
+    Keras wants a loss and targets for every output; deep supervision is one loss of all of them together.
+    """
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return self.loss(y, y_pred if training else finest(y_pred))
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, finest(y_pred), sample_weight)
+
+
 class Model:
     """A functional Keras model, as `keras_model`, with the names the other two packages use."""
 
@@ -38,7 +52,7 @@ class Model:
         with precise(precision):
             images = keras.Input([*[None] * network.rank, network.channels], name="images")
             logits = NETWORKS[network.name](images, network, self.randomness)
-        self.keras_model = keras.Model(images, logits, name=network.name)
+        self.keras_model = SegmentationModel(images, logits, name=network.name)
         self.variables = {variable.path: variable for variable in self.keras_model.weights}
         self.precision = precision
 
@@ -71,9 +85,9 @@ class Model:
         """
         self.network.output_size(images.shape[1:-1])
         if not training:
-            return self.keras_model.predict_on_batch(images)
+            return finest(self.keras_model.predict_on_batch(images))
         self.randomness.step.assign(step)
-        return self._training_logits(self.keras_model.trainable_variables, images).numpy()
+        return finest(self._training_logits(self.keras_model.trainable_variables, images)).numpy()
 
     def loss_and_gradients(
         self, images: np.ndarray, targets: np.ndarray, loss: str, step: int = 0
@@ -84,11 +98,11 @@ class Model:
         trainable = {variable.path: variable.value for variable in self.keras_model.trainable_variables}
         with tf.GradientTape() as tape:
             logits = self._training_logits(list(trainable.values()), images)
-            value = parse_loss(loss)(tf.cast(targets, logits.dtype), logits)
+            value = parse_loss(loss)(tf.cast(targets, self.precision), logits)
         gradients = tape.gradient(value, trainable)
         return value.numpy(), {name: gradient.numpy() for name, gradient in gradients.items()}
 
-    def _training_logits(self, trainable, images) -> tf.Tensor:
+    def _training_logits(self, trainable, images) -> tf.Tensor | list[tf.Tensor]:
         """A call in training mode would update the moving statistics; a stateless one returns them instead."""
         state = self.keras_model.non_trainable_variables
         logits, _new_state = self.keras_model.stateless_call(

@@ -126,4 +126,6 @@ class Report(keras.callbacks.Callback):
         with self.writer.as_default(self.monitor.step):
             tf.summary.scalar("validation_loss", results["loss"])
             tf.summary.scalar("validation_dice", results["dice"])
-            tf.summary.image("validation", preview(images, targets, self.model(images, training=False)))
+            tf.summary.image(
+                "validation", preview(images, targets, losses.finest(self.model(images, training=False)))
+            )

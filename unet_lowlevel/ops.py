@@ -9,7 +9,7 @@ Two things a layer needs come from the graph, where TensorFlow 1 keeps them: the
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -37,51 +37,54 @@ def he_normal(name: str, fan_in: int) -> Initialiser:
 
 
 def convolution(
-    x: tf.Tensor, filters: int, kernel_size: int, name: str, padding: str = "same", bias: bool = True
+    x: tf.Tensor,
+    filters: int,
+    kernel_size: Sequence[int],
+    name: str,
+    padding: str = "same",
+    bias: bool = True,
 ) -> tf.Tensor:
     """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
-    channels, rank = x.shape[-1], x.shape.rank - 2
+    shape = [*kernel_size, x.shape[-1], filters]
     with v1.variable_scope(name):
-        shape = [kernel_size] * rank + [channels, filters]
-        fan_in = kernel_size**rank * channels
-        kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", fan_in))
+        kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", math.prod(shape[:-1])))
         x = tf.nn.convolution(x, kernel, padding=padding.upper())
         if bias:
             x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
     return x
 
 
-def transposed_convolution(x: tf.Tensor, filters: int, name: str, factor: int = 2) -> tf.Tensor:
-    """Enlarge every axis by `factor`: kernel and stride are both `factor`, so the patches do not overlap.
+def transposed_convolution(x: tf.Tensor, filters: int, factor: Sequence[int], name: str) -> tf.Tensor:
+    """Enlarge each axis by its `factor`: kernel and stride are equal, so the patches do not overlap.
 
     The gradient of a convolution that takes `filters` channels to `channels`: hence the order of the
     kernel's last two axes, and hence TensorFlow wants to be told the output's shape.
     """
-    channels, rank = x.shape[-1], x.shape.rank - 2
+    channels = x.shape[-1]
     with v1.variable_scope(name):
-        shape = [factor] * rank + [filters, channels]
+        shape = [*factor, filters, channels]
         kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", channels))
         bias = v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
         size = tf.shape(x)
         output_shape = tf.concat([size[:1], size[1:-1] * factor, [filters]], 0)
-        return tf.nn.conv_transpose(x, kernel, output_shape, [factor] * rank, padding="SAME") + bias
+        return tf.nn.conv_transpose(x, kernel, output_shape, factor, padding="SAME") + bias
 
 
-def max_pooling(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
-    """Largest value of every block of `factor` pixels a side.
+def max_pooling(x: tf.Tensor, factor: Sequence[int]) -> tf.Tensor:
+    """Largest value of every block of pixels with the sides `factor`.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
     """
     if x.shape.rank == 4:
         return tf.nn.max_pool2d(x, factor, strides=factor, padding="VALID")
-    batch, depth, height, width = tf.unstack(tf.shape(x)[:-1])
-    slices = tf.reshape(x, [batch * depth, height, width, x.shape[-1]])
-    slices = tf.nn.max_pool2d(slices, factor, strides=factor, padding="VALID")
-    columns = tf.reshape(slices, [batch, depth, (height // factor) * (width // factor), x.shape[-1]])
-    columns = tf.nn.max_pool2d(columns, [factor, 1], strides=[factor, 1], padding="VALID")
-    size = [depth // factor, height // factor, width // factor]
-    return tf.reshape(columns, [batch, *size, x.shape[-1]])
+    channels, (batch, *size) = x.shape[-1], tf.unstack(tf.shape(x)[:-1])
+    depth, height, width = (side // step for side, step in zip(size, factor, strict=True))
+    slices = tf.reshape(x, [batch * size[0], *size[1:], channels])
+    slices = tf.nn.max_pool2d(slices, factor[1:], strides=factor[1:], padding="VALID")
+    columns = tf.reshape(slices, [batch, size[0], height * width, channels])
+    columns = tf.nn.max_pool2d(columns, [factor[0], 1], strides=[factor[0], 1], padding="VALID")
+    return tf.reshape(columns, [batch, depth, height, width, channels])
 
 
 def batch_normalisation(
@@ -109,6 +112,32 @@ def batch_normalisation(
         else:
             mean, variance = moving_mean, moving_variance
         return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
+
+
+def group_normalisation(x: tf.Tensor, groups: int, name: str, epsilon: float = 1e-5) -> tf.Tensor:
+    """Wu & He 2018, arXiv:1803.08494: each group of channels of each image to mean 0 and deviation 1.
+
+    As many groups as channels make instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022). Nothing
+    is kept of one batch for the next, so training and inference are the same function.
+    """
+    channels, size = x.shape[-1], tf.shape(x)
+    with v1.variable_scope(name):
+        gamma = v1.get_variable("gamma", [channels], x.dtype, v1.ones_initializer())
+        beta = v1.get_variable("beta", [channels], x.dtype, v1.zeros_initializer())
+        grouped = tf.reshape(x, tf.concat([size[:-1], [groups, channels // groups]], 0))
+        axes = [*range(1, x.shape.rank - 1), x.shape.rank]  # the pixels, and the channels of a group
+        mean, variance = tf.nn.moments(grouped, axes, keepdims=True)
+        standard = tf.reshape((grouped - mean) * tf.math.rsqrt(variance + epsilon), size)
+        return tf.ensure_shape(standard, x.shape) * gamma + beta
+
+
+def normalise(x: tf.Tensor, kind: str, groups: int, training: bool, name: str) -> tf.Tensor:
+    """The normalisation called `kind`: batch, instance, group (with its number of groups), none."""
+    if kind == "none":
+        return x
+    if kind == "batch":
+        return batch_normalisation(x, training, name)
+    return group_normalisation(x, x.shape[-1] if kind == "instance" else groups, name)
 
 
 def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:

@@ -14,7 +14,8 @@ SEARCH = 4096
 class Network(Settings):
     """Hyperparameters of a network and the sizes it accepts. Subclasses add their own.
 
-    A subclass answers one question about sizes, `output_side`; everything else follows from it.
+    A subclass answers one question about sizes, `output_side`; everything else follows from it. Axes may
+    differ from each other: anisotropic volumes are pooled less along their coarse axis.
     """
 
     paper: ClassVar[str]
@@ -26,8 +27,8 @@ class Network(Settings):
         1, description="values per pixel of the output: 1 is binary (sigmoid), more are softmax"
     )
 
-    def output_side(self, side: int) -> int | None:
-        """Length of the output along an axis of `side` input pixels; None if that is refused."""
+    def output_side(self, side: int, axis: int) -> int | None:
+        """Length of the output along spatial `axis` for `side` input pixels; None if that is refused."""
         raise NotImplementedError
 
     @property
@@ -36,13 +37,13 @@ class Network(Settings):
         raise NotImplementedError
 
     @property
-    def stride(self) -> int:
-        """Shifting the input by this many pixels shifts the output by as many."""
+    def stride(self) -> tuple[int, ...]:
+        """Along each axis: shifting the input by this many pixels shifts the output by as many."""
         raise NotImplementedError
 
     @property
-    def context(self) -> int:
-        """Pixels around an output pixel that can influence it, on each side (an upper bound)."""
+    def context(self) -> tuple[int, ...]:
+        """Along each axis: pixels on either side of an output pixel that can influence it (an upper bound)."""
         raise NotImplementedError
 
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
@@ -56,10 +57,10 @@ class Network(Settings):
                 f"{self.name} with rank {self.rank} takes inputs with {self.rank} spatial axes, "
                 f"got size {_times(size)}. Set network.rank to {len(size)}, or change the data."
             )
-        output = tuple(self.output_side(side) for side in size)
+        output = tuple(self.output_side(side, axis) for axis, side in enumerate(size))
         if None in output:
-            smaller = tuple(self._nearest(side, -1) for side in size)
-            larger = tuple(self._nearest(side, +1) for side in size)
+            smaller = tuple(self._nearest(side, axis, -1) for axis, side in enumerate(size))
+            larger = tuple(self._nearest(side, axis, +1) for axis, side in enumerate(size))
             good = [_times(option) for option in (smaller, larger) if None not in option]
             raise UserError(
                 f"{self.name} does not accept inputs of size {_times(size)}: {self.size_rule}. "
@@ -74,31 +75,32 @@ class Network(Settings):
         lie in the middle of it, from `crop_after(size)` on.
         """
         padding = []
-        for side in size:
-            padded = self._smallest_covering(side)
-            margin = (padded - self.output_side(padded)) // 2  # lost at each border inside the network
-            before = margin + (self.output_side(padded) - side) // 2
+        for axis, side in enumerate(size):
+            padded = self._smallest_covering(side, axis)
+            output = self.output_side(padded, axis)
+            margin = (padded - output) // 2  # lost at each border inside the network
+            before = margin + (output - side) // 2
             padding.append((before, padded - side - before))
         return padding
 
     def crop_after(self, size: tuple[int, ...]) -> tuple[slice, ...]:
         """Where an image of `size`, padded by `padding_for(size)`, lies in the network's output."""
         crop = []
-        for side in size:
-            start = (self.output_side(self._smallest_covering(side)) - side) // 2
+        for axis, side in enumerate(size):
+            start = (self.output_side(self._smallest_covering(side, axis), axis) - side) // 2
             crop.append(slice(start, start + side))
         return tuple(crop)
 
-    def _smallest_covering(self, side: int) -> int:
+    def _smallest_covering(self, side: int, axis: int) -> int:
         for padded in range(side, side + SEARCH):
-            if (self.output_side(padded) or 0) >= side:
+            if (self.output_side(padded, axis) or 0) >= side:
                 return padded
         raise UserError(f"{self.name} has no input size whose output covers {side} pixels")
 
-    def _nearest(self, side: int, direction: int) -> int | None:
+    def _nearest(self, side: int, axis: int, direction: int) -> int | None:
         last = max(side + direction * SEARCH, 0)
         for candidate in range(side, last, direction):
-            if self.output_side(candidate) is not None:
+            if self.output_side(candidate, axis) is not None:
                 return candidate
         return None
 

@@ -1,11 +1,15 @@
 """The U-Net with same or valid convolutions, in 2D and 3D."""
 
+from math import prod
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from data.settings import Fraction
 from unet_common.networks.base import Network
+
+# One number for every axis, one each, or those of every level.
+Sides = PositiveInt | tuple[PositiveInt, ...] | tuple[tuple[PositiveInt, ...], ...]
 
 
 class UNet(Network):
@@ -14,6 +18,9 @@ class UNet(Network):
     Deviations from the paper, all of them common today: half-wide or narrower levels, convolutions
     that keep the size (`padding="valid"` gives the paper's), batch normalisation, ELU for ReLU,
     one logit a pixel for two classes, dropout after every convolution instead of at the bottom only.
+
+    Kernels and poolings that differ between axes and levels, instance normalisation, leaky ReLU and
+    deep supervision are those of nnU-Net (Isensee et al. 2021, Nature Methods 18:203).
     """
 
     paper: ClassVar[str] = (
@@ -23,50 +30,127 @@ class UNet(Network):
     name: Literal["unet"] = "unet"
     depth: Annotated[int, Field(ge=2, le=8)] = Field(5, description="levels of resolution")
     filters: PositiveInt = Field(16, description="channels of the first level; each level doubles them")
+    most_filters: PositiveInt | None = Field(None, description="no level has more channels than this")
     convolutions: PositiveInt = Field(2, description="convolutions per level and direction")
-    kernel_size: PositiveInt = Field(3, description="side of the convolution kernels")
+    kernel_size: Sides = Field(
+        3,
+        description="side of the convolution kernels: a number, one per axis as in [1, 3, 3], or such a list "
+        "for each level",
+    )
+    pooling: Sides = Field(
+        2,
+        description="factor from each level to the next: a number, one per axis, or such a list for each of "
+        "the depth - 1 poolings",
+    )
     padding: Literal["same", "valid"] = Field(
         "same", description="valid: no padding, the output is smaller than the input"
     )
-    normalisation: Literal["batch", "none"] = Field(
+    normalisation: Literal["batch", "instance", "group", "none"] = Field(
         "batch", description="none: the convolutions have a bias instead"
     )
+    groups: PositiveInt = Field(8, description="groups of channels of the group normalisation")
     activation: Literal["elu", "relu", "leaky_relu"] = Field("elu", description="after each convolution")
     dropout: Fraction = Field(0.0, description="share of activations dropped after each convolution")
+    deep_supervision: NonNegativeInt = Field(
+        0, description="decoder levels below the first that the loss judges, too, while training"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "UNet":
+        for key, levels in (("kernel_size", self.depth), ("pooling", self.depth - 1)):
+            sides = getattr(self, key)
+            if isinstance(sides, int):
+                continue
+            if isinstance(sides[0], tuple) and len(sides) != levels:
+                raise ValueError(
+                    f"{key} lists {len(sides)} levels; with depth {self.depth} it takes {levels}"
+                )
+            for axes in sides if isinstance(sides[0], tuple) else [sides]:
+                if len(axes) != self.rank:
+                    raise ValueError(f"{key}: {list(axes)} has {len(axes)} axes, the rank is {self.rank}")
+        if self.normalisation == "group":
+            for level in range(1, self.depth + 1):
+                if self.filters_at(level) % self.groups:
+                    raise ValueError(
+                        f"groups is {self.groups}, which does not divide the {self.filters_at(level)} channels "
+                        f"of level {level}"
+                    )
+        if self.deep_supervision > self.depth - 2:
+            raise ValueError(
+                f"deep_supervision is {self.deep_supervision}; with depth {self.depth} the decoder has "
+                f"{self.depth - 2} levels below the first"
+            )
+        if self.deep_supervision and self.padding == "valid":
+            raise ValueError("deep_supervision needs padding 'same', where all levels show the same region")
+        return self
 
     def filters_at(self, level: int) -> int:
         """Channels of the convolutions at `level`; 1 is the full resolution, `depth` the bottom."""
-        return self.filters * 2 ** (level - 1)
+        filters = self.filters * 2 ** (level - 1)
+        return min(filters, self.most_filters or filters)
 
-    def output_side(self, side: int) -> int | None:
+    def kernel_at(self, level: int) -> tuple[int, ...]:
+        """Sides of the kernels at `level`, one for each axis."""
+        return self._of_level(self.kernel_size, level)
+
+    def pooling_at(self, level: int) -> tuple[int, ...]:
+        """Factors from `level` to the next, one for each axis."""
+        return self._of_level(self.pooling, level)
+
+    def scale_at(self, level: int) -> tuple[int, ...]:
+        """Pixels of the input that one pixel at `level` stands for, along each axis."""
+        return tuple(
+            prod(self.pooling_at(above)[axis] for above in range(1, level)) for axis in range(self.rank)
+        )
+
+    def _of_level(self, sides: Sides, level: int) -> tuple[int, ...]:
+        if isinstance(sides, int):
+            return (sides,) * self.rank
+        return sides[level - 1] if isinstance(sides[0], tuple) else sides
+
+    def output_side(self, side: int, axis: int) -> int | None:
         if side < 1:
             return None
         if self.padding == "same":
-            return side if side % self.stride == 0 else None
-        shrinkage = self.convolutions * (self.kernel_size - 1)
-        for _level in range(1, self.depth):
-            side -= shrinkage
-            if side < 2 or side % 2:  # an odd side would lose a pixel in pooling and misalign the skip
+            return side if side % self.stride[axis] == 0 else None
+        for level in range(1, self.depth):
+            side -= self._shrinkage(level, axis)
+            factor = self.pooling_at(level)[axis]
+            if side < factor or side % factor:  # a remainder would be lost in pooling and misalign the skip
                 return None
-            side //= 2
-        side -= shrinkage
-        for _level in range(1, self.depth):
-            side = 2 * side - shrinkage
+            side //= factor
+        side -= self._shrinkage(self.depth, axis)
+        for level in reversed(range(1, self.depth)):
+            side = side * self.pooling_at(level)[axis] - self._shrinkage(level, axis)
         return side if side > 0 else None
+
+    def _shrinkage(self, level: int, axis: int) -> int:
+        """Pixels that the valid convolutions of a level take off an axis."""
+        return self.convolutions * (self.kernel_at(level)[axis] - 1)
 
     @property
     def size_rule(self) -> str:
-        if self.padding == "same":
-            return f"with depth {self.depth} every side must be a multiple of {self.stride}"
-        return f"with valid convolutions every side must be even before each of the {self.depth - 1} poolings"
+        if self.padding == "valid":
+            return (
+                f"with valid convolutions every side must be divisible by the pooling's factor before each of "
+                f"the {self.depth - 1} poolings"
+            )
+        if len(set(self.stride)) == 1:
+            return f"with depth {self.depth} every side must be a multiple of {self.stride[0]}"
+        return f"the sides must be multiples of {', '.join(map(str, self.stride))}"
 
     @property
-    def stride(self) -> int:
-        return 2 ** (self.depth - 1)
+    def stride(self) -> tuple[int, ...]:
+        return self.scale_at(self.depth)
 
     @property
-    def context(self) -> int:
-        per_level = self.convolutions * (self.kernel_size // 2)
-        down = sum(per_level * 2**level for level in range(self.depth))
-        up = sum(per_level * 2**level for level in range(self.depth - 1))
-        return down + up + self.stride  # pooling windows reach up to one stride further
+    def context(self) -> tuple[int, ...]:
+        context = []
+        for axis in range(self.rank):
+            reach = [
+                self.convolutions * (self.kernel_at(level)[axis] // 2) * self.scale_at(level)[axis]
+                for level in range(1, self.depth + 1)
+            ]
+            # Down and up again; pooling windows reach up to one stride further.
+            context.append(sum(reach) + sum(reach[:-1]) + self.stride[axis])
+        return tuple(context)

@@ -7,11 +7,11 @@ from unet_common.networks import UNet
 from unet_keras.layers import (
     Randomness,
     activate,
-    batch_normalisation,
     convolution,
     crop,
     dropout,
     max_pooling,
+    normalise,
     transposed_convolution,
 )
 
@@ -19,32 +19,22 @@ from unet_keras.layers import (
 class ConvolutionBlock(layers.Layer):
     """The blue arrows of the figure: convolution, normalisation, activation, dropout, twice."""
 
-    def __init__(self, filters, network: UNet, randomness: Randomness, name):
+    def __init__(self, level, network: UNet, randomness: Randomness, name):
         super().__init__(name=name)
         self.activation, self.padding = network.activation, network.padding
-        normalise = network.normalisation == "batch"
+        rank, filters, kernel_size = network.rank, network.filters_at(level), network.kernel_at(level)
+        bias = network.normalisation == "none"  # the normalisation's mean would take it off again
         self.convolutions, self.normalisations, self.dropouts = [], [], []
         for i in range(1, network.convolutions + 1):
-            # A bias would be taken off again by the normalisation's mean.
             self.convolutions.append(
-                convolution(
-                    network.rank,
-                    filters,
-                    network.kernel_size,
-                    randomness,
-                    f"conv{i}",
-                    network.padding,
-                    bias=not normalise,
-                )
+                convolution(rank, filters, kernel_size, randomness, f"conv{i}", network.padding, bias)
             )
-            self.normalisations.append(batch_normalisation(f"norm{i}") if normalise else layers.Identity())
+            self.normalisations.append(normalise(network.normalisation, network.groups, f"norm{i}"))
             self.dropouts.append(dropout(network.dropout, randomness, f"dropout{i}"))
 
     def call(self, x, training=None):
-        for convolve, normalise, drop in zip(
-            self.convolutions, self.normalisations, self.dropouts, strict=True
-        ):
-            x = activate(normalise(convolve(x), training=training), self.activation)
+        for convolve, norm, drop in zip(self.convolutions, self.normalisations, self.dropouts, strict=True):
+            x = activate(norm(convolve(x), training=training), self.activation)
             x = drop(x, training=training)
         return x
 
@@ -55,9 +45,10 @@ class DecoderBlock(ConvolutionBlock):
     A block that is more than a convolution block, not one that has one: so `conv1` stays `decoder1/conv1`.
     """
 
-    def __init__(self, filters, network: UNet, randomness: Randomness, name):
-        super().__init__(filters, network, randomness, name)
-        self.up = transposed_convolution(network.rank, filters, randomness, "up")
+    def __init__(self, level, network: UNet, randomness: Randomness, name):
+        super().__init__(level, network, randomness, name)
+        filters, factor = network.filters_at(level), network.pooling_at(level)
+        self.up = transposed_convolution(network.rank, filters, factor, randomness, "up")
 
     def call(self, x, skip, training=None):
         x = self.up(x)
@@ -67,15 +58,27 @@ class DecoderBlock(ConvolutionBlock):
         return super().call(x, training=training)
 
 
-def unet(images: keras.KerasTensor, network: UNet, randomness: Randomness) -> keras.KerasTensor:
-    """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
-    x, skips = images, []
+def head(network: UNet, randomness: Randomness, name: str) -> layers.Layer:
+    """The 1 x 1 convolution: a logit for each class."""
+    return convolution(network.rank, network.classes, [1] * network.rank, randomness, name)
+
+
+def unet(
+    images: keras.KerasTensor, network: UNet, randomness: Randomness
+) -> keras.KerasTensor | list[keras.KerasTensor]:
+    """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`.
+
+    With deep supervision a list: these logits, and those of ever coarser decoder levels. A functional model has
+    the same outputs in training and inference.
+    """
+    x, skips, coarse = images, [], []
     for level in range(1, network.depth):
-        skip = ConvolutionBlock(network.filters_at(level), network, randomness, f"encoder{level}")(x)
-        skips.append(skip)
-        x = max_pooling()(skip)
-    x = ConvolutionBlock(network.filters_at(network.depth), network, randomness, "bottleneck")(x)
+        skips.append(ConvolutionBlock(level, network, randomness, f"encoder{level}")(x))
+        x = max_pooling(network.pooling_at(level))(skips[-1])
+    x = ConvolutionBlock(network.depth, network, randomness, "bottleneck")(x)
     for level in reversed(range(1, network.depth)):
-        decoder = DecoderBlock(network.filters_at(level), network, randomness, f"decoder{level}")
-        x = decoder(x, skips.pop())
-    return convolution(network.rank, network.classes, 1, randomness, "head")(x)
+        x = DecoderBlock(level, network, randomness, f"decoder{level}")(x, skips.pop())
+        if 1 < level <= 1 + network.deep_supervision:
+            coarse.insert(0, head(network, randomness, f"head{level}")(x))
+    logits = head(network, randomness, "head")(x)
+    return [logits, *coarse] if coarse else logits

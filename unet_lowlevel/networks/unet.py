@@ -5,51 +5,60 @@ import tensorflow as tf
 from unet_common.networks import UNet
 from unet_lowlevel.ops import (
     activate,
-    batch_normalisation,
     convolution,
     crop,
     dropout,
     max_pooling,
+    normalise,
     transposed_convolution,
 )
 
 v1 = tf.compat.v1
 
 
-def convolution_block(x: tf.Tensor, filters: int, network: UNet, training: bool, name: str) -> tf.Tensor:
+def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
     """The blue arrows of the figure: convolution, normalisation, activation, dropout, twice."""
-    normalise = network.normalisation == "batch"
+    filters, kernel_size = network.filters_at(level), network.kernel_at(level)
+    bias = network.normalisation == "none"  # the normalisation's mean would take it off again
     with v1.variable_scope(name):
         for i in range(1, network.convolutions + 1):
-            # A bias would be taken off again by the normalisation's mean.
-            x = convolution(x, filters, network.kernel_size, f"conv{i}", network.padding, bias=not normalise)
-            if normalise:
-                x = batch_normalisation(x, training, f"norm{i}")
+            x = convolution(x, filters, kernel_size, f"conv{i}", network.padding, bias)
+            x = normalise(x, network.normalisation, network.groups, training, f"norm{i}")
             x = activate(x, network.activation)
             x = dropout(x, network.dropout, training, f"dropout{i}")
     return x
 
 
 def decoder_block(
-    x: tf.Tensor, skip: tf.Tensor, filters: int, network: UNet, training: bool, name: str
+    x: tf.Tensor, skip: tf.Tensor, level: int, network: UNet, training: bool, name: str
 ) -> tf.Tensor:
     """Green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it."""
     with v1.variable_scope(name):
-        x = transposed_convolution(x, filters, "up")
+        x = transposed_convolution(x, network.filters_at(level), network.pooling_at(level), "up")
     if network.padding == "valid":
         skip = crop(skip, x)
     x = tf.concat([skip, x], -1)
-    return convolution_block(x, filters, network, training, name)
+    return convolution_block(x, level, network, training, name)
 
 
-def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor:
-    """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
-    x, skips = images, []
+def head(x: tf.Tensor, network: UNet, name: str) -> tf.Tensor:
+    """The 1 x 1 convolution: a logit for each class."""
+    return convolution(x, network.classes, [1] * network.rank, name)
+
+
+def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[tf.Tensor]:
+    """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`.
+
+    With deep supervision, training gets a list: these logits, and those of ever coarser decoder levels.
+    """
+    x, skips, coarse = images, [], []
     for level in range(1, network.depth):
-        skip = convolution_block(x, network.filters_at(level), network, training, f"encoder{level}")
-        skips.append(skip)
-        x = max_pooling(skip)
-    x = convolution_block(x, network.filters_at(network.depth), network, training, "bottleneck")
+        skips.append(convolution_block(x, level, network, training, f"encoder{level}"))
+        x = max_pooling(skips[-1], network.pooling_at(level))
+    x = convolution_block(x, network.depth, network, training, "bottleneck")
     for level in reversed(range(1, network.depth)):
-        x = decoder_block(x, skips.pop(), network.filters_at(level), network, training, f"decoder{level}")
-    return convolution(x, network.classes, 1, "head")
+        x = decoder_block(x, skips.pop(), level, network, training, f"decoder{level}")
+        if training and 1 < level <= 1 + network.deep_supervision:
+            coarse.insert(0, head(x, network, f"head{level}"))
+    logits = head(x, network, "head")
+    return [logits, *coarse] if coarse else logits
