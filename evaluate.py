@@ -1,6 +1,6 @@
 """Scores of a run's best weights on its validation images: python evaluate.py --run runs/x.
 
-With --watch, beside a training in another process: again after every improvement, until the training ends.
+With --watch, beside a training in another process: every checkpoint until the training ends, the best one kept.
 """
 
 import argparse
@@ -20,15 +20,17 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    from unet_common.report import evaluate, follow
-    from unet_common.run import Run, newest_run
+    from unet_common.cross_validation import newest, open_runs
+    from unet_common.report import evaluate
+    from unet_common.watching import follow
 
-    run = Run.open(arguments.run) if arguments.run else newest_run()
-    implementation = arguments.impl or run.experiment.implementation
+    path = arguments.run or newest()
+    runs, inference = open_runs(path), inference_of(arguments)
     if arguments.watch:
-        follow(run, implementation, inference_of(arguments))
+        for run in runs:
+            follow(run, arguments.impl, inference)
     else:
-        evaluate(run, implementation, arguments.weights, inference_of(arguments))
+        evaluate(runs, arguments.impl, arguments.weights, inference, path)
 
 
 if __name__ == "__main__":

@@ -16,33 +16,38 @@ def parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add(
-        "--input", type=Path, metavar="PATH", help="an image or a folder of them (default: validation images)"
+        "--input",
+        type=Path,
+        metavar="PATH",
+        help="an image, a volume, a DICOM folder, or a folder of them (default: validation images)",
     )
     add("--output", type=Path, metavar="DIR", help="default: predictions/ in the run folder")
-    add("--probabilities", action="store_true", help="write the probabilities, too (float32 TIFF)")
+    add("--probabilities", action="store_true", help="write the probabilities, too (float32)")
+    add(
+        "--figures",
+        action="store_true",
+        help="draw a picture of every volume, and the worst and best of them",
+    )
     add_inference_flags(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse()
-    from unet_common import prediction
-    from unet_common.report import report_predictions
-    from unet_common.run import Run, newest_run
+    from unet_common.cross_validation import newest, open_runs
+    from unet_common.prediction import Predictor, input_cases
+    from unet_common.report import predict_all, predict_each, report_predictions
 
-    run = Run.open(arguments.run) if arguments.run else newest_run()
-    output = arguments.output or run.path / "predictions"
+    path = arguments.run or newest()
+    runs, inference = open_runs(path), inference_of(arguments)
     if arguments.input:
-        files, cases = prediction.input_cases(arguments.input)
-        count = len(files)
+        files, cases = input_cases(arguments.input)
+        predictor = Predictor(runs, arguments.impl, arguments.weights)
+        predictions = predict_each(predictor, cases, len(files), inference, arguments.probabilities)
     else:
-        cases, count = prediction.validation_cases(run), len(run.split.validation)
-    weights = prediction.find_weights(run, arguments.weights)
-    implementation = arguments.impl or run.experiment.implementation
-    predictions = prediction.predict_cases(
-        run, implementation, weights, cases, count, inference_of(arguments)
-    )
-    report_predictions(run, predictions, output, arguments.probabilities)
+        predictions = predict_all(runs, arguments.impl, arguments.weights, inference, arguments.probabilities)
+    output = arguments.output or path / "predictions"
+    report_predictions(predictions, runs[0], output, arguments.probabilities, arguments.figures)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,16 @@ Without other flags: the U-Net on the embedded data. Everything about the traini
 folder, from which evaluate.py and predict.py read it and --resume continues it.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unet_common.cli import add_experiment_flags, experiment_of, given_settings, run_command
+
+if TYPE_CHECKING:
+    from unet_common.run import Run
 
 
 def parse() -> argparse.Namespace:
@@ -26,15 +32,27 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    from unet_common.implementation import load
-    from unet_common.report import report_training
+    from unet_common.cross_validation import is_cross_validation, resume_folds, train_folds
     from unet_common.run import Run, new_run_path
 
     if arguments.resume:
-        run = Run.resume(arguments.resume, given_settings(arguments))
+        if is_cross_validation(arguments.resume):
+            resume_folds(arguments.resume, given_settings(arguments), train)
+        else:
+            train(Run.resume(arguments.resume, given_settings(arguments)))
+        return
+    experiment = experiment_of(arguments)
+    path = arguments.run or new_run_path(experiment)
+    if arguments.fold == "all":
+        train_folds(path, experiment, train)
     else:
-        experiment = experiment_of(arguments)
-        run = Run.create(arguments.run or new_run_path(experiment), experiment)
+        train(Run.create(path, experiment))
+
+
+def train(run: Run) -> None:
+    from unet_common.implementation import load
+    from unet_common.report import report_training
+
     print(f"Run folder: {run.path}")
     load(run.experiment.implementation).train(run)
     report_training(run)

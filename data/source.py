@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from data.errors import UserError, listed
-from data.settings import Settings
+from data.geometry import Geometry
+from data.settings import Preprocessing, Settings
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,21 @@ class Case:
     image: float32 [*size, channels], in the file's own range of values.
     label: integer class index [*size], 0 = background; None where the truth is unknown.
     path: where the image came from; None for generated images.
+    geometry: where the voxels of a volume lie; None for what has none.
+    prepared: whether cropping, resampling and the normalisation of single images are done, as in records.
     """
 
     name: str
     image: np.ndarray
     label: np.ndarray | None = None
     path: Path | None = None
+    geometry: Geometry | None = None
+    prepared: bool = False
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance between neighbouring pixels along each axis in mm, or 1 where nothing is known of it."""
+        return self.geometry.spacing if self.geometry else (1.0,) * (self.image.ndim - 1)
 
 
 class Source(Settings, ABC):
@@ -36,6 +46,11 @@ class Source(Settings, ABC):
 
     @property
     @abstractmethod
+    def rank(self) -> int:
+        """Spatial axes of the images: 2, or 3 for volumes."""
+
+    @property
+    @abstractmethod
     def channels(self) -> int:
         """Number of values of a pixel."""
 
@@ -43,6 +58,11 @@ class Source(Settings, ABC):
     @abstractmethod
     def classes(self) -> int:
         """Number of label values, the background included: labels are 0 .. classes - 1."""
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What was done to the cases already; None for those that are as their files have them."""
+        return None
 
     @property
     def foreground_is_membrane(self) -> bool:
@@ -61,16 +81,24 @@ class Source(Settings, ABC):
         """The cases without a label, in natural order."""
         return []
 
-    def check(self) -> None:
-        """Reads every labelled case. Raises one UserError that lists every problem."""
+    def problems(self) -> list[str]:
+        """Reads everything; what is wrong, one line each."""
         problems = []
-        for name in self.names():
+        for name in [*self.names(), *self.test_names()]:
             try:
                 self.read(name)
             except UserError as error:
                 problems.append(str(error))
+        return problems
+
+    def check(self) -> None:
+        """Raises one UserError that lists every problem."""
+        problems = self.problems()
         if problems:
-            raise UserError(f"The data set '{self.name}' has bad files:\n{listed(problems)}")
+            where = f" in {self.directory}" if self.directory else ""
+            raise UserError(
+                f"The data set '{self.name}'{where} has {len(problems)} problem(s):\n{listed(problems)}"
+            )
 
 
 def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:

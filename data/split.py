@@ -3,11 +3,12 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
 from data.errors import UserError, listed
 from data.files import write_text
-from data.settings import Settings
+from data.settings import Sampling, Settings
 from data.source import natural_key
 
 
@@ -43,6 +44,13 @@ class Split(Settings):
                 f"The saved split names {len(missing)} images that the data set does not have "
                 f"(another --data-dir?):\n{listed(missing)}"
             )
+
+
+def divide(names: list[str], sampling: Sampling, seed: int) -> Split:
+    """The division that the settings ask for: a fold of a cross-validation, or a share of the images."""
+    if sampling.fold is not None:
+        return fold(names, sampling.fold, sampling.folds)
+    return split(names, sampling.validation, seed)
 
 
 def split(names: list[str], validation: float | tuple[str, ...], seed: int) -> Split:
@@ -87,6 +95,29 @@ def split(names: list[str], validation: float | tuple[str, ...], seed: int) -> S
             else "The data set has no labelled images."
         )
     return Split(training=training, validation=[name for name in ordered if name in kept])
+
+
+def fold(names: list[str], number: int, folds: int) -> Split:
+    """Part `number` of a cross-validation, divided as the field does it, so that results compare.
+
+    As nnU-Net (Isensee et al. 2021) divides: the names in plain alphabetical order, shuffled with the seed 12345
+    by NumPy's `RandomState`, cut into `folds` parts whose sizes differ by one at most, the larger ones first
+    (scikit-learn's `KFold(folds, shuffle=True, random_state=12345)`).
+
+    Raises UserError if there are fewer names than parts.
+    """
+    ordered = sorted(names)
+    if len(ordered) < folds:
+        raise UserError(
+            f"{len(ordered)} images cannot be divided into {folds} parts: set sampling.folds lower."
+        )
+    order = np.arange(len(ordered))
+    np.random.RandomState(12345).shuffle(order)
+    kept = {ordered[index] for index in np.array_split(order, folds)[number]}
+    return Split(
+        training=[name for name in ordered if name not in kept],
+        validation=[name for name in ordered if name in kept],
+    )
 
 
 def _rank(name: str, seed: int) -> bytes:

@@ -1,5 +1,6 @@
 """Mean and standard deviation of the training images, with which every image is normalised."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ from pydantic import ValidationError
 from data.errors import UserError
 from data.files import write_text
 from data.settings import Settings
-from data.source import Source
 
 
 class Statistics(Settings):
@@ -47,15 +47,15 @@ class Statistics(Settings):
             ) from error
 
 
-def statistics(source: Source, names: list[str]) -> Statistics:
-    """Statistics over all pixels of the named (training) cases, one image in memory at a time.
+def statistics(images: Iterable[np.ndarray], channels: int) -> Statistics:
+    """Statistics over all pixels of (training) images [*size, channels], one of them in memory at a time.
 
     A channel that is constant gets the standard deviation 1: normalised, it is 0.
     """
-    count, mean = 0, np.zeros(source.channels)
-    squares = np.zeros(source.channels)  # sum of the squared deviations from the mean
-    for name in names:
-        pixels = source.read(name).image.reshape(-1, source.channels).astype(np.float64)
+    count, mean = 0, np.zeros(channels)
+    squares = np.zeros(channels)  # sum of the squared deviations from the mean
+    for image in images:
+        pixels = image.reshape(-1, channels).astype(np.float64)
         # Chan, Golub & LeVeque 1983: merges two sets without the cancellation of E[x^2] - E[x]^2.
         total = count + len(pixels)
         shift = pixels.mean(axis=0) - mean

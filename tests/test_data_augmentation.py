@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from data.augmentation import augment, rotation_matrix
+from data.augmentation import augment, corner_around, random_corner, rotation_matrix
 from data.noise import smooth_noise
+from data.positions import append_positions
 from data.settings import Augmentation
 
 OFF = {"flips": False}
@@ -14,7 +15,9 @@ EVERYTHING = {
 
 
 def augmented(image, label, crop, seed=0, **settings):
-    return augment(image, label, crop, Augmentation(**settings), np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    corner = random_corner(label.shape, crop, generator)
+    return augment(image, label, corner, crop, Augmentation(**settings), generator)
 
 
 def ramps(size):
@@ -166,3 +169,140 @@ def test_the_same_generator_gives_the_same_sample(size):
     np.testing.assert_array_equal(image, original)
     assert first[0].shape == (*crop, 2)
     assert first[1].shape == crop
+
+
+def test_an_image_smaller_than_the_crop_is_continued_by_its_reflection():
+    image, label = ramps((5, 9)), np.arange(45).reshape(5, 9)
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        corner = random_corner((5, 9), (12, 4), generator)
+        assert -7 <= corner[0] <= 0 <= corner[1] <= 5
+        piece, part = augment(image, label, corner, (12, 4), Augmentation(flips=False), generator)
+        padded = np.pad(label, [(7, 7), (0, 0)], mode="reflect")
+        rows = slice(7 + corner[0], 19 + corner[0])
+        np.testing.assert_array_equal(part, padded[rows, corner[1] : corner[1] + 4])
+        # Resampled by nothing, the same pixels come out of the interpolation.
+        still, same = augment(image, label, corner, (12, 4), Augmentation(flips=False, shift=1e-9), generator)
+        np.testing.assert_array_equal(same, part)
+        np.testing.assert_allclose(still, piece, atol=1e-5)
+
+
+def test_a_crop_around_a_pixel_holds_it_and_stays_inside():
+    generator = np.random.default_rng(0)
+    corners = np.array([corner_around((30, 2), (40, 50), (16, 8), generator) for _ in range(200)])
+    assert (corners >= 0).all() and (corners <= [24, 42]).all()
+    assert (corners[:, 0] <= 30).all() and (corners[:, 0] > 30 - 16).all()
+    assert len(np.unique(corners[:, 0])) > 4  # not always in the middle
+    small = corner_around((3, 3), (6, 6), (16, 4), generator)
+    assert -10 <= small[0] <= 0 <= small[1] <= 2
+
+
+def test_mirroring_swaps_the_labels_of_sides():
+    label = np.array([[1, 1, 0, 3], [2, 2, 0, 4]])
+    image = label[..., np.newaxis].astype(np.float32)
+    settings = {"flips": 1.0, "flip_axes": (0,), "swap_labels": ((1, 2), (3, 4))}
+    _, same = augmented(image, label, (2, 4), **settings)
+    np.testing.assert_array_equal(same, label)  # mirrored along the first axis, and renamed
+    _, along = augmented(image, label, (2, 4), **{**settings, "flip_axes": (1,)})
+    np.testing.assert_array_equal(along, label[:, ::-1])  # the other axis has no sides
+    _, turned = augmented(image, label, (2, 4), shift=1e-9, **settings)
+    np.testing.assert_array_equal(turned, label)
+
+
+def test_a_shift_moves_along_each_axis():
+    image = ramps((40, 50, 45))
+    label = np.zeros((40, 50, 45), np.uint8)
+    shifts = []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        corner = np.array([10, 12, 14])
+        moved, _ = augment(image, label, corner, (8, 8, 8), Augmentation(flips=False, shift=5), generator)
+        shifts.append(moved[0, 0, 0] - corner)
+        np.testing.assert_allclose(moved - moved[0, 0, 0], ramps((8, 8, 8)), atol=1e-4)
+    assert np.abs(shifts).max() <= 5 and np.std(shifts, axis=0).min() > 2
+
+
+def test_rotations_turn_the_body_and_not_its_voxels():
+    """A ball that is a spheroid in oblong voxels stays a ball in the body."""
+    spacing = (1.0, 1.0, 3.0)
+    places = (np.indices((45, 45, 15)).T - [22, 22, 7]).T * np.reshape(spacing, (3, 1, 1, 1))
+    ball = (np.linalg.norm(places, axis=0) < 15).astype(np.uint8)
+    image = ball[..., np.newaxis].astype(np.float32)
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        corner, settings = np.zeros(3, int), Augmentation(flips=False, rotation=90)
+        _, turned = augment(image, ball, corner, ball.shape, settings, generator, spacing)
+        assert 2 * (turned & ball).sum() / (turned.sum() + ball.sum()) > 0.9  # 0.3 to 0.6 if voxels turned
+
+
+def test_linear_labels_keep_thin_structures():
+    label = np.zeros((40, 40), np.uint8)
+    label[20], label[:, 20] = 1, 2
+    image = np.zeros((40, 40, 1), np.float32)
+    for interpolation in ("nearest", "linear"):
+        _, turned = augmented(image, label, (40, 40), 3, rotation=30, label_interpolation=interpolation)
+        assert set(np.unique(turned)) == {0, 1, 2} and turned.dtype == np.uint8
+    _, still = augmented(image, label, (40, 40), flips=False, shift=1e-9, label_interpolation="linear")
+    np.testing.assert_array_equal(still, label)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["blur", "low_resolution", "contrast", "brightness", "channel_offset", "gamma", "noise"],
+)
+def test_each_change_of_intensity_happens_with_its_probability(change):
+    image = np.random.default_rng(0).normal(size=(12, 10, 8, 2)).astype(np.float32)
+    label = np.zeros((12, 10, 8), np.uint8)
+
+    def changed(seed, probability):
+        settings = {"flips": False, change: {"amount": 0.9, "probability": probability}}
+        return (augmented(image, label, (12, 10, 8), seed, **settings)[0] != image).any()
+
+    always = sum(changed(seed, 1.0) for seed in range(60))
+    assert always > 45  # a blur or a loss of resolution that is drawn small changes nothing
+    assert not any(changed(seed, 0.0) for seed in range(5))
+    assert 0.3 * always < sum(changed(seed, 0.5) for seed in range(60)) < 0.7 * always
+
+
+def test_changes_of_intensity_do_what_they_say():
+    image = np.random.default_rng(0).normal(size=(32, 32, 2)).astype(np.float32)
+    label = np.zeros((32, 32), np.uint8)
+
+    def change(**settings):
+        return augmented(image, label, (32, 32), 1, flips=False, **settings)[0]
+
+    offset = change(channel_offset=1) - image
+    assert np.ptp(offset[..., 0]) < 1e-6 < abs(offset[0, 0, 0] - offset[0, 0, 1])
+    assert change(blur=3).std() < 0.8 * image.std()
+    coarse = change(low_resolution=0.9)
+    assert coarse.shape == image.shape and np.abs(np.diff(coarse, axis=0)).mean() < 0.7
+    curved = change(gamma=1)
+    assert np.corrcoef(curved.ravel(), image.ravel())[0, 1] > 0.9
+    assert curved.mean() == pytest.approx(image.mean(), abs=1e-5)
+    assert curved.std() == pytest.approx(image.std(), rel=1e-4)
+    assert (np.argsort(curved.ravel()) == np.argsort(image.ravel())).all()  # monotonous
+    flat = np.ones((4, 4, 1), np.float32)
+    np.testing.assert_array_equal(augmented(flat, np.zeros((4, 4)), (4, 4), gamma=1)[0], flat)
+
+
+@pytest.mark.parametrize("geometry", [{}, {"rotation": 20, "shift": 3}])
+def test_positions_travel_with_the_pixels(geometry):
+    """A ramp and the positions of its pixels stay in step, whatever happens; beyond borders both are mirrored."""
+    size = (30, 20, 25)
+    image = ramps(size)
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        corner = random_corner(size, (12, 28, 12), generator)
+        sample, _ = augment(
+            image, np.zeros(size), corner, (12, 28, 12), Augmentation(**geometry), generator, positions=True
+        )
+        assert sample.shape == (12, 28, 12, 6)
+        expected = 2 * sample[..., :3] / (np.array(size) - 1) - 1
+        np.testing.assert_allclose(sample[..., 3:], expected, atol=1e-4)
+
+
+def test_positions_of_a_whole_image():
+    whole = append_positions(np.zeros((3, 5, 2), np.float32))
+    np.testing.assert_array_equal(whole[:, 0, 2], [-1, 0, 1])
+    np.testing.assert_array_equal(whole[0, :, 3], [-1, -0.5, 0, 0.5, 1])
+    assert append_positions(np.zeros((1, 1, 1))).shape == (1, 1, 3)

@@ -6,14 +6,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from data.borders import mirror, reflected
 from data.errors import UserError
-from data.pipeline import Sampler, check_crop, encode, mirror, training_batches, validation_batches
-from data.settings import Augmentation, Sampling
+from data.pipeline import training_batches, validation_batches
+from data.preprocessing import Preparation
+from data.sampler import Sampler, check_crop, encode
+from data.settings import Augmentation, Preprocessing, Sampling
 from data.source import Case, Source
+from data.sources.blobs3d import Blobs3d
 from data.sources.membranes import Membranes
 from data.statistics import statistics
 
 EVERYTHING = Augmentation(rotation=180, scaling=0.2, elastic=3, brightness=0.1, contrast=0.2, noise=0.1)
+
+
+def preparation(source, names=None, **settings):
+    images = (source.read(name).image for name in names or source.names())
+    return Preparation(Preprocessing(**settings), statistics(images, source.channels))
 
 
 def sampler(size=(48, 40), crop=(32, 32), classes=1, images=3, seed=7, augmentation=EVERYTHING):
@@ -23,7 +32,7 @@ def sampler(size=(48, 40), crop=(32, 32), classes=1, images=3, seed=7, augmentat
         source.names(),
         Sampling(crop=crop, samples_per_image=2),
         augmentation,
-        statistics(source, source.names()),
+        preparation(source),
         seed,
         classes,
     )
@@ -33,6 +42,10 @@ class Labels(Source):
     """A source with three cases: classes 0 .. 3, 0 .. 1, and no label."""
 
     name: str = "labels"
+
+    @property
+    def rank(self) -> int:
+        return 2
 
     @property
     def channels(self) -> int:
@@ -67,6 +80,9 @@ def test_mirrored_borders():
     assert mirror(row, [(0, 0), (0, 5)]).tolist() == [[1, 2, 3, 2, 1, 2, 3, 2]]
     assert mirror(row[..., np.newaxis], [(2, 2), (1, 0)]).shape == (5, 4, 1)
     assert (mirror(row, [(1, 3), (0, 0)]) == row).all()
+    for side in (1, 2, 5):
+        padded = mirror(np.arange(side), [(7, 9)])
+        np.testing.assert_array_equal(reflected(np.arange(-7, side + 9), side), padded)
 
 
 def test_an_epoch_visits_every_image_equally_often_in_its_own_order():
@@ -92,7 +108,7 @@ def test_a_sample_is_a_function_of_the_seed_and_its_number():
 
 def test_the_memory_limit_changes_nothing(monkeypatch):
     expected = sampler().sample(4)
-    monkeypatch.setattr("data.pipeline.CACHE_BYTES", 0)
+    monkeypatch.setattr("data.sampler.CACHE_BYTES", 0)
     for first, second in zip(expected, sampler().sample(4), strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -144,15 +160,15 @@ def test_batches_have_static_shapes_and_the_asked_type():
 
 def test_validation_images_are_whole_padded_and_in_order():
     source = Membranes(images=3, size=(20, 24))
-    names, normal = source.names(), statistics(source, source.names())
-    dataset = validation_batches(source, names, normal, 2, lambda size: [(6, 6), (4, 4)], "float64")
+    names, prepare = source.names(), preparation(source)
+    dataset = validation_batches(source, names, prepare, 2, lambda size: [(6, 6), (4, 4)], "float64")
     assert dataset.element_spec[0] == tf.TensorSpec((1, None, None, 1), tf.float64)
     batches = [(x.numpy(), y.numpy()) for x, y in dataset]
     assert len(batches) == 3
     for name, (image, target) in zip(names, batches, strict=True):
         case = source.read(name)
         assert image.shape == (1, 32, 32, 1)
-        np.testing.assert_array_equal(image[0, 6:-6, 4:-4], normal.normalise(case.image))
+        np.testing.assert_array_equal(image[0, 6:-6, 4:-4], prepare(case).image)
         np.testing.assert_array_equal(target[0, 6:-6, 4:-4, 1], case.label)
         np.testing.assert_array_equal(target[0, 5], target[0, 7])
 
@@ -172,10 +188,10 @@ def test_crops_that_do_not_fit_are_refused_before_training():
 
 def test_labels_that_do_not_fit_are_refused_before_training():
     source = Labels()
-    normal = statistics(source, ["two"])
+    prepare = preparation(source, ["two"])
 
     def make(names, classes):
-        return Sampler(source, names, Sampling(crop=(4, 4)), Augmentation(), normal, 0, classes)
+        return Sampler(source, names, Sampling(crop=(4, 4)), Augmentation(), prepare, 0, classes)
 
     with pytest.raises(UserError, match="four has the class 3"):
         make(["four", "two"], 3)
@@ -183,3 +199,51 @@ def test_labels_that_do_not_fit_are_refused_before_training():
         make(["two", "none"], 4)
     assert make(["four", "two"], 4).sample(0)[1].shape == (4, 4, 4)
     assert make(["four", "two"], 1).sample(0)[1].shape == (4, 4, 1)
+
+
+def test_crops_are_balanced_between_classes():
+    """Of each image as many crops around a pixel of each class as asked; a class that is missing is no error."""
+    source = Blobs3d(images=3, size=(32, 32, 24))
+    counts = (1, 2, 0, 1)  # no volume has a class 3
+    balanced = Sampler(
+        source,
+        source.names(),
+        Sampling(crop=(4, 4, 4), samples_per_class=counts),
+        Augmentation(flips=False),
+        preparation(source, normalisation="case"),
+        0,
+        4,
+    )
+    assert len(balanced) == 12
+    front = 0
+    for epoch in range(10):
+        shares = [balanced.sample(12 * epoch + n)[1].mean((0, 1, 2)) for n in range(12)]
+        with_front = sum(share[1] > 0 for share in shares)
+        assert with_front >= 6  # two crops of each of the three volumes
+        front += with_front
+    assert front < 100  # the others lie elsewhere
+
+
+def test_a_small_volume_is_refused_or_continued():
+    source = Blobs3d(images=2, size=(20, 24, 16))
+    arguments = Augmentation(), preparation(source), 0, 3
+    with pytest.raises(UserError, match=r"blobs-0: 20 x 24 x 16(.|\n)*sampling.pad=true"):
+        Sampler(source, source.names(), Sampling(crop=(24, 24, 24)), *arguments)
+    padded = Sampler(source, source.names(), Sampling(crop=(24, 24, 24), pad=True), *arguments)
+    image, target = padded.sample(0)
+    assert image.shape == (24, 24, 24, 1) and target.shape == (24, 24, 24, 3)
+
+
+def test_positions_mean_the_same_in_training_and_prediction():
+    """A network that sees positions gets those of the whole volume, in crops and in whole images."""
+    source = Blobs3d(images=1, size=(20, 24, 16))
+    prepare = preparation(source, positions=True)
+    crops = Sampler(
+        source, source.names(), Sampling(crop=(8, 8, 8)), Augmentation(flips=False), prepare, 0, 3
+    )
+    whole = prepare.network_input(prepare(source.read("blobs-0")).image)
+    assert whole.shape == (20, 24, 16, 4) and crops.channels == 4
+    crop, _ = crops.sample(3)
+    start = np.rint((crop[0, 0, 0, 1:] + 1) / 2 * [19, 23, 15]).astype(int)
+    window = tuple(slice(at, at + 8) for at in start)
+    np.testing.assert_allclose(whole[window], crop, atol=1e-6)

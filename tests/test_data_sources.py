@@ -282,7 +282,7 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("values", "says"),
         [
-            ([0], "all masks are 0 everywhere"),
+            ([0], "all labels are 0 everywhere"),
             ([0, 1, 3], r"hold the values 0, 1, 3, not 0 .. N - 1: .*label_values"),
             (range(80), "hold 80 different values"),
         ],

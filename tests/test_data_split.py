@@ -4,32 +4,21 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from data.source import Case, Source, natural_key
-from data.split import Split, split
+from data.settings import Sampling
+from data.source import natural_key
+from data.split import Split, divide, fold, split
 from data.statistics import Statistics, statistics
 
 NAMES = [f"slice-{number}" for number in range(20)]
 
 
-class Given(Source):
-    """A source of given images."""
-
-    name: str = "given"
-    arrays: dict[str, list]
-
-    @property
-    def channels(self) -> int:
-        return 2
-
-    @property
-    def classes(self) -> int:
-        return 2
-
-    def names(self) -> list[str]:
-        return list(self.arrays)
-
-    def read(self, name: str) -> Case:
-        return Case(name, np.array(self.arrays[name], np.float32))
+FOLDS_OF_TWELVE = [
+    ["case_00", "case_03", "case_08"],
+    ["case_07", "case_10", "case_11"],
+    ["case_06", "case_09"],
+    ["case_01", "case_04"],
+    ["case_02", "case_05"],
+]
 
 
 def test_natural_order():
@@ -100,7 +89,7 @@ def test_statistics_are_those_of_all_pixels():
         "a": generator.normal([1000.0, -3.0], [0.1, 2.0], (5, 7, 2)),
         "b": generator.normal([1001.0, 3.0], [0.1, 2.0], (3, 4, 2)),
     }
-    found = statistics(Given(arrays={k: v.tolist() for k, v in arrays.items()}), ["a", "b"])
+    found = statistics((a.astype(np.float32) for a in arrays.values()), 2)
     pixels = np.concatenate([a.astype(np.float32).reshape(-1, 2) for a in arrays.values()])
     np.testing.assert_allclose(found.mean, pixels.mean(axis=0, dtype=np.float64), rtol=1e-12)
     np.testing.assert_allclose(found.std, pixels.std(axis=0, dtype=np.float64), rtol=1e-10)
@@ -108,7 +97,7 @@ def test_statistics_are_those_of_all_pixels():
 
 def test_normalised_training_images_have_mean_0_and_deviation_1(tmp_path):
     image = np.random.default_rng(0).normal([50.0, 9.0], [3.0, 2.0], (20, 20, 2))
-    found = statistics(Given(arrays={"a": image.tolist()}), ["a"])
+    found = statistics([image], 2)
     found.save(tmp_path / "statistics.json")
     normalised = Statistics.load(tmp_path / "statistics.json").normalise(image)
     assert normalised.dtype == np.float32
@@ -120,6 +109,18 @@ def test_normalised_training_images_have_mean_0_and_deviation_1(tmp_path):
 
 def test_a_constant_channel_becomes_zero():
     image = np.stack([np.full((4, 4), 0.1), np.arange(16.0).reshape(4, 4)], axis=-1)
-    found = statistics(Given(arrays={"a": image.tolist()}), ["a"])
+    found = statistics([image], 2)
     assert found.std[0] == 1.0
     np.testing.assert_allclose(found.normalise(image)[..., 0], 0.0, atol=1e-7)
+
+
+def test_folds_are_those_of_the_field():
+    """scikit-learn's KFold(5, shuffle=True, random_state=12345) over sorted names, as in nnU-Net."""
+    names = [f"case_{index:02d}" for index in range(12)]
+    parts = [fold(names[::-1], number, 5) for number in range(5)]
+    assert [part.validation for part in parts] == FOLDS_OF_TWELVE
+    assert all(sorted(part.training + part.validation) == names for part in parts)
+    with pytest.raises(UserError, match="3 images cannot be divided into 5 parts"):
+        fold(names[:3], 0, 5)
+    assert divide(names, Sampling(fold=3), seed=9) == parts[3]
+    assert divide(names, Sampling(), seed=9) == split(names, 0.2, 9)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from data.errors import UserError
 from unet_common.cli import add_experiment_flags, experiment_of
+from unet_common.cross_validation import newest
 from unet_common.experiment import (
     Experiment,
     experiment_from,
@@ -18,7 +19,7 @@ from unet_common.experiment import (
     save_experiment,
 )
 from unet_common.history import History, read_history
-from unet_common.run import Run, newest_run
+from unet_common.run import Run
 from unet_common.schedule import Schedule
 from unet_common.weights import load_weights, save_weights
 
@@ -179,11 +180,11 @@ def test_run_folders_that_do_not_serve(tmp_path):
     with pytest.raises(UserError, match=r"is not a run: it has no experiment\.yaml"):
         Run.open(tmp_path)
     with pytest.raises(UserError, match=r"There is no run in .*Train one first"):
-        newest_run(tmp_path)
+        newest(tmp_path)
     experiment = experiment_from({"data": {"images": 4, "size": [32, 32]}, "sampling": {"crop": [32, 32]}})
     run = Run.create(tmp_path / "run", experiment)
     assert Run.open(run.path) == run and run.state() == "not started"
-    assert newest_run(tmp_path).path == run.path
+    assert newest(tmp_path) == run.path
     with pytest.raises(UserError, match="exists already: continue it with --resume"):
         Run.create(run.path, experiment)
     with pytest.raises(UserError, match="has no checkpoint to resume from"):

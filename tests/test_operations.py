@@ -308,14 +308,15 @@ def labelled(classes, rank=2):
 
 def test_deep_supervision_halves_the_weight_of_each_coarser_level():
     targets = np.random.default_rng(0).integers(0, 2, (2, 4, 8, 1)).astype(float)
-    fine, coarse = np.full((2, 4, 8, 1), 0.5), np.full((2, 2, 2, 1), -1.0)
     means = targets.reshape(2, 2, 2, 2, 4, 1).mean((2, 4))
-    cross_entropy = losses.loss("cross_entropy")
-    expected = 2 / 3 * cross_entropy(targets, tf.constant(fine)) + 1 / 3 * cross_entropy(
-        means, tf.constant(coarse)
+    targets, means = tf.constant(targets), tf.constant(means)
+    fine, coarse = (
+        tf.fill((2, 4, 8, 1), tf.cast(0.5, tf.float64)),
+        tf.fill((2, 2, 2, 1), tf.cast(-1, tf.float64)),
     )
-    together = cross_entropy(tf.constant(targets), [tf.constant(fine), tf.constant(coarse)])
-    assert float(together) == pytest.approx(float(expected), abs=1e-14)
+    term = losses.loss("cross_entropy")
+    expected = 2 / 3 * term(targets, fine) + 1 / 3 * term(means, coarse)
+    assert float(term(targets, [fine, coarse])) == pytest.approx(float(expected), abs=1e-14)
     assert losses.finest([fine, coarse]) is fine and losses.finest(fine) is fine
 
 

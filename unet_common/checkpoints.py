@@ -54,17 +54,31 @@ def latest_intact(directory: Path) -> str | None:
     return intact[-1]
 
 
+# What reading a damaged or deleted checkpoint raises, by the kind of damage.
+UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, LookupError)
+
+
 def _readable(checkpoint: str) -> bool:
     """Read every tensor: TensorFlow compares checksums as it does so. NaN is no state to go on from either."""
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         tensors = [reader.get_tensor(name) for name in reader.get_variable_to_shape_map()]
-    except (tf.errors.OpError, ValueError, RuntimeError, LookupError):  # by the kind of damage
+    except UNREADABLE:
         return False
     return all(np.isfinite(tensor).all() for tensor in tensors if np.asarray(tensor).dtype.kind == "f")
 
 
 def weights_in(checkpoint: str) -> Weights:
-    """The network's weights in a checkpoint of a graph, where variables have their canonical names."""
+    """The network's weights in a checkpoint, under their canonical names.
+
+    In a checkpoint of a graph, variables have these names. `tf.train.Checkpoint`, which Keras's training uses, has
+    the path to an object instead, with `.S` for each slash in a name.
+    """
     reader = tf.train.load_checkpoint(checkpoint)
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if is_weight(name)}
+    weights = {}
+    for key in reader.get_variable_to_shape_map():
+        path = re.fullmatch(r"weights/(.+?)(?:/_value)?/\.ATTRIBUTES/VARIABLE_VALUE", key)
+        name = path[1].replace(".S", "/") if path else key
+        if is_weight(name):
+            weights[name] = reader.get_tensor(key)
+    return weights

@@ -31,6 +31,7 @@ SETTINGS = {
     "learning_rate": "optimizer.learning_rate",
     "loss": "loss",
     "weights": "initial_weights",
+    "fold": "sampling.fold",
     "seed": "seed",
 }
 
@@ -49,6 +50,7 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
     add("--learning-rate", type=float, metavar="RATE")
     add("--loss", help="a weighted sum, such as 'dice + 0.5*bce'")
     add("--weights", metavar="FILE", help="interchange file to start from")
+    add("--fold", type=_fold, metavar="N|all", help="part of a cross-validation that is kept, or all in turn")
     add("--seed", type=int, metavar="N")
     add(
         "--set",
@@ -64,7 +66,7 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {
         key: getattr(arguments, flag)
         for flag, key in SETTINGS.items()
-        if getattr(arguments, flag) is not None
+        if getattr(arguments, flag) not in (None, "all")
     }
     for assignment in arguments.set:
         key, equals, value = assignment.partition("=")
@@ -91,7 +93,12 @@ def add_inference_flags(parser: argparse.ArgumentParser) -> None:
     add("--run", type=Path, metavar="DIR", help="a run folder (default: the newest in runs/)")
     add("--impl", choices=IMPLEMENTATIONS, help="which of the three predicts (default: the one that trained)")
     add("--weights", default="best", metavar="best|final|FILE", help="default: best")
-    add("--tile", type=int, metavar="N", help="predict in tiles of N pixels a side, for large images")
+    add(
+        "--tile",
+        type=_tile,
+        metavar="N|NxNxN",
+        help="predict in tiles of N pixels a side, for large images",
+    )
     add(
         "--overlap",
         type=float,
@@ -105,6 +112,17 @@ def add_inference_flags(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="probability from which a pixel is foreground (default: 0.5)",
     )
+
+
+def _tile(text: str) -> int | tuple[int, ...]:
+    """'64' or '64x64x32'."""
+    sides = tuple(int(side) for side in text.lower().split("x"))
+    return sides[0] if len(sides) == 1 else sides
+
+
+def _fold(text: str) -> int | str:
+    """'0' or 'all'."""
+    return text if text == "all" else int(text)
 
 
 def inference_of(arguments: argparse.Namespace) -> Inference:

@@ -20,7 +20,8 @@ from pydantic import (
 
 from data.errors import UserError, listed
 from data.files import write_text
-from data.settings import Augmentation, Fraction, Sampling, Settings
+from data.preprocessing import Preparation
+from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.source import Source
 from data.sources import SOURCES
 from unet_common import losses
@@ -28,6 +29,9 @@ from unet_common.networks import CATALOGUE, Network
 from unet_common.schedule import Schedule
 
 FORMAT_VERSION = 1
+
+# Side of the training samples by the number of axes, before it is rounded up to what the network accepts.
+DEFAULT_CROP = {2: 128, 3: 48}
 
 
 class Optimizer(Settings):
@@ -73,6 +77,7 @@ class Experiment(Settings):
     implementation: Literal["lowlevel", "highlevel", "keras"] = "lowlevel"
     network: SerializeAsAny[Network] = CATALOGUE["unet"]()
     data: SerializeAsAny[Source] = SOURCES["membranes"]()
+    preprocessing: Preprocessing = Preprocessing()
     sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()
     loss: str = "dice + cross_entropy"
@@ -93,10 +98,13 @@ class Experiment(Settings):
                 f"loss: bce is for one class, the network has {self.network.classes}; "
                 "use cross_entropy, which is a softmax then."
             )
-        try:
-            self.network.output_size(self.sampling.crop)
-        except UserError as error:
-            raise UserError(f"sampling.crop: {error}") from None
+        crop = self.sampling.crop
+        # A rank that is left open is that of the data, which `resolve` looks up.
+        if crop and ("rank" in self.network.model_fields_set or len(crop) == self.network.rank):
+            try:
+                self.network.output_size(crop)
+            except UserError as error:
+                raise UserError(f"sampling.crop: {error}") from None
         return self
 
 
@@ -155,26 +163,49 @@ def save_experiment(path: Path, experiment: Experiment) -> None:
 
 
 def resolve(experiment: Experiment) -> Experiment:
-    """Fill in the network's channels and classes from the data where the user left them open.
+    """Fill in the network's rank, channels and classes and the crop from the data where the user left them open.
 
     Two label values make one class, a sigmoid; more make a softmax.
     """
-    source, network = experiment.data, experiment.network
-    needed = {"channels": source.channels, "classes": 1 if source.classes == 2 else source.classes}
-    open_keys = {key: value for key, value in needed.items() if key not in network.model_fields_set}
-    network = network.model_copy(update=open_keys)
-    if network.channels != source.channels:
+    source, network, sampling = experiment.data, experiment.network, experiment.sampling
+    preprocessing = experiment.preprocessing
+    if source.preprocessing is not None:  # records are prepared already
+        preprocessing = source.preprocessing.model_copy(update={"positions": preprocessing.positions})
+    if preprocessing.spacing is not None and len(preprocessing.spacing) != source.rank:
+        raise UserError(
+            f"preprocessing.spacing has {len(preprocessing.spacing)} numbers, the images have {source.rank} axes."
+        )
+    channels = Preparation(preprocessing).network_channels(source.channels, source.rank)
+    needed = {
+        "rank": source.rank,
+        "channels": channels,
+        "classes": 1 if source.classes == 2 else source.classes,
+    }
+    given = {key: getattr(network, key) for key in network.model_fields_set}
+    network = validated(type(network), {**needed, **given})
+    if network.channels != channels:
         raise UserError(
             f"network.channels is {network.channels}, but the images of '{source.name}' have "
-            f"{source.channels} values per pixel. Leave it out, and the data decides."
+            f"{channels} values per pixel. Leave it out, and the data decides."
+        )
+    if network.rank != source.rank:
+        raise UserError(
+            f"network.rank is {network.rank}, but the images of '{source.name}' have {source.rank} axes. Leave it "
+            "out, and the data decides."
         )
     if network.classes > 1 and network.classes < source.classes:
         raise UserError(
             f"network.classes is {network.classes}, but the labels of '{source.name}' have {source.classes} "
             "values, background included. Leave it out, and the data decides."
         )
+    if sampling.crop is None:
+        side = DEFAULT_CROP[network.rank]
+        padded = zip(network.padding_for((side,) * network.rank), strict=True)
+        crop = tuple(side + before + after for ((before, after),) in padded)
+        sampling = sampling.model_copy(update={"crop": crop})
     settings = {key: getattr(experiment, key) for key in Experiment.model_fields}
-    return Experiment(**{**settings, "network": network})
+    filled = {"network": network, "sampling": sampling, "preprocessing": preprocessing}
+    return Experiment(**{**settings, **filled})
 
 
 def validated(kind: type[Settings], settings: dict[str, Any]) -> Any:

@@ -5,16 +5,20 @@ implementations share it, and on images and volumes alike.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import permutations, product
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from scipy.special import expit, softmax
 
+from data.borders import reflected
 from data.errors import UserError
 
 # images [batch, *size, channels] float32 -> logits [batch, *output_size, classes]
 Predict = Callable[[np.ndarray], np.ndarray]
+
+Symmetries = Literal["none", "flips", "all"]
 
 
 class Network(Protocol):
@@ -51,47 +55,49 @@ def label_map(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     return np.argmax(probability, axis=-1).astype(np.uint8 if classes <= 256 else np.int32)
 
 
-def predict_probabilities(
+def predict_slabs(
     predict: Predict,
     image: np.ndarray,
     network: Network,
     tile: int | Sequence[int] | None = None,
     overlap: float = 0.5,
-    symmetries: Literal["none", "flips", "all"] = "none",
+    symmetries: Symmetries = "none",
+    axes: Sequence[int] | None = None,
     batch_size: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray:
-    """Class probabilities of one image or volume of any size.
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Class probabilities of one image or volume of any size, slab after slab along the first axis.
 
-    The image is padded by its own reflection to a size that the network accepts. Without `tile` it
-    goes through the network in one piece. With `tile`, overlapping pieces of the padded image do,
-    and their probabilities are blended with weights that fall to zero towards a tile's inner
-    borders.
+    The image is continued by its own reflection to a size that the network accepts. Without `tile` it
+    goes through the network in one piece. With `tile`, overlapping pieces of the continued image do,
+    and their probabilities are blended with weights that fall towards a tile's inner borders. What is
+    held in memory is the image and the slab that tiles still add to, not the probabilities of everything.
 
     Tiles give what the whole image gives, up to rounding, where
     - the network uses valid convolutions (it looks at nothing outside of a tile), or
     - tiles overlap by at least twice `network.context`: each discards the pixels that would have
       needed to look beyond its border.
     With less overlap they differ near seams, little if the network's effective field of view is
-    narrower than its theoretical one, as it usually is.
+    narrower than its theoretical one, as it usually is; then a pixel counts by a Gaussian of its distance
+    from the tile's middle.
 
     Args:
         predict: logits of a batch, float32 [batch, *size, channels] -> [batch, *output, classes].
         image: [*size, channels], normalised as in training.
         network: its sizes, `stride` and `context`.
         tile: side of a tile's output in pixels, one for all axes or one each; rounded up to what
-            the network accepts. None: one piece. Memory grows with the tile, not with the image,
-            save for the image and its probabilities.
+            the network accepts. None: one piece.
         overlap: of neighbouring tiles, as part of their side, at least 0 and below 1; it becomes
             larger where the stride of the network asks for it.
-        symmetries: also predict mirrored copies, mirror back and average. "flips": along every set
-            of axes (4 in 2D, 8 in 3D); "all": with exchanged axes too, which adds the rotations by
+        symmetries: also predict mirrored copies of each tile, mirror back and average. "flips": along every
+            set of axes (4 in 2D, 8 in 3D); "all": with exchanged axes too, which adds the rotations by
             90 degrees (8 in 2D, 48 in 3D; only where pixels are as long along every axis).
+        axes: the axes that may be mirrored; None: all.
         batch_size: tiles that go through the network together.
         progress: called as progress(done, total) after every batch of tiles.
 
-    Returns:
-        [*size, classes] float32.
+    Yields:
+        (rows of the image, probabilities float32 [rows, *rest of the size, classes]), in order and without gaps.
 
     Raises:
         ValueError: the image's rank is not the network's.
@@ -105,73 +111,118 @@ def predict_probabilities(
         raise UserError(f"overlap is {overlap}: give a part of the tile, at least 0 and below 1.")
     if batch_size < 1:
         raise UserError(f"batch size is {batch_size}: give at least 1.")
+    if symmetries == "all" and len(set(network.stride)) > 1:
+        raise UserError(
+            "symmetries 'all' exchanges axes, but this network treats them differently: use 'flips' instead."
+        )
 
-    views = list(_symmetries(symmetries, network.rank))
-    total = np.zeros((*size, network.classes), np.float32)
-    for number, (axes, mirrored) in enumerate(views):
-        view = np.flip(image.transpose(*axes, network.rank), mirrored)
-        view_tile = tile and tuple(tile[axis] for axis in axes)
-        report = _shifted(progress, number, len(views))
-        result = _predict_view(predict, view, network, view_tile, overlap, batch_size, report)
-        total += np.flip(result, mirrored).transpose(*np.argsort(axes), network.rank)
-    total /= len(views)
+    padding = network.padding_for(size)
+    whole = tuple(before + side + after for side, (before, after) in zip(size, padding, strict=True))
+    output = network.output_size(whole)
+    inputs = _tile_input(network, tile or size, whole)
+    sides = zip(inputs, network.output_size(inputs), output, network.stride, network.context, strict=True)
+    rows, *rest = (_tiles_along(*of_axis, overlap) for of_axis in sides)
 
-    if not np.isfinite(total).all():
+    views = list(_symmetries(symmetries, network.rank, axes))
+    crop = network.crop_after(size)
+    across = list(product(*rest))
+    done, total = 0, len(rows) * len(across)
+    slab = np.zeros((rows[0].side, *output[1:], network.classes), np.float32)
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        for first in range(0, len(across), batch_size):
+            batch = [(row, *places) for places in across[first : first + batch_size]]
+            images = np.stack([_cut(image, places, padding) for places in batch])
+            values = _average_over_views(predict, images, views)
+            for places, value in zip(batch, values, strict=True):
+                for axis, along in enumerate(places):
+                    value *= along.weight.reshape(-1, *[1] * (network.rank - axis))
+                slab[(slice(None), *(along.target for along in places[1:]))] += value
+            done += len(batch)
+            if progress is not None:
+                progress(done, total)
+        # No later tile reaches the rows before the next ones begin.
+        ready = following.start - row.start if following else row.side
+        first, last = max(row.start, crop[0].start), min(row.start + ready, crop[0].stop)
+        if first < last:
+            finished = slab[(slice(first - row.start, last - row.start), *crop[1:])]
+            _require_finite(finished)
+            yield slice(first - crop[0].start, last - crop[0].start), finished
+        remaining = slab[ready:]
+        slab = np.zeros_like(slab)
+        slab[: len(remaining)] = remaining
+
+
+def predict_probabilities(
+    predict: Predict, image: np.ndarray, network: Network, *arguments: Any, **settings: Any
+) -> np.ndarray:
+    """Class probabilities of one image or volume of any size: `predict_slabs` put together.
+
+    Returns:
+        [*size, classes] float32.
+    """
+    result = np.empty((*image.shape[:-1], network.classes), np.float32)
+    for rows, slab in predict_slabs(predict, image, network, *arguments, **settings):
+        result[rows] = slab
+    return result
+
+
+def _cut(image: np.ndarray, places: Sequence["_Along"], padding: Sequence[tuple[int, int]]) -> np.ndarray:
+    """A tile of the image, which is continued beyond its borders by reflection; float32."""
+    lines = [
+        reflected(np.arange(along.start, along.start + along.input_side) - before, side)
+        for along, (before, _after), side in zip(places, padding, image.shape, strict=False)
+    ]
+    return image[np.ix_(*lines)].astype(np.float32, copy=False)
+
+
+def _average_over_views(
+    predict: Predict, images: np.ndarray, views: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+) -> np.ndarray:
+    """Probabilities [batch, *output, classes] of tiles, the mean over their turned and mirrored copies."""
+    rank, total = images.ndim - 2, None
+    for axes, mirrored in views:
+        order = (0, *(axis + 1 for axis in axes), rank + 1)
+        mirrored = tuple(axis + 1 for axis in mirrored)
+        logits = predict(np.flip(images.transpose(order), mirrored))
+        result = np.flip(probabilities(np.asarray(logits, np.float32)), mirrored).transpose(np.argsort(order))
+        total = result.copy() if total is None else total + result
+    return total / np.float32(len(views))
+
+
+def _require_finite(values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
         raise UserError(
             "The prediction has values that are not finite numbers. Look for NaN in the image, or "
             "in the weights: a training whose loss became NaN leaves such weights."
         )
-    return total
 
 
-def _predict_view(
-    predict: Predict,
-    image: np.ndarray,
-    network: Network,
-    tile: tuple[int, ...] | None,
-    overlap: float,
-    batch_size: int,
-    progress: Callable[[int, int], None],
-) -> np.ndarray:
-    size = image.shape[:-1]
-    padding = network.padding_for(size)
-    padded = np.pad(image.astype(np.float32), [*padding, (0, 0)], mode="reflect")
-    whole = padded.shape[:-1]
-    output = network.output_size(whole)
+def _tile_input(network: Network, tile: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
+    """Sides of the piece that goes through the network for an output of `tile`, at most the `whole` image."""
     # Tiles of less than a stride would leave gaps between them.
-    wanted = [max(pair) for pair in zip(tile or size, network.stride, strict=True)]
+    wanted = tuple(max(pair) for pair in zip(tile, network.stride, strict=True))
     accepted = [
         side + before + after
-        for side, (before, after) in zip(wanted, network.padding_for(tuple(wanted)), strict=True)
+        for side, (before, after) in zip(wanted, network.padding_for(wanted), strict=True)
     ]
-    inputs = tuple(min(sides) for sides in zip(accepted, whole, strict=True))
-    outputs = network.output_size(inputs)
-    grid = [
-        _tiles_along(*sides, overlap)
-        for sides in zip(inputs, outputs, output, network.stride, network.context, strict=True)
-    ]
-
-    result = np.zeros((*output, network.classes), np.float32)
-    tiles = list(product(*grid))
-    for first in range(0, len(tiles), batch_size):
-        batch = tiles[first : first + batch_size]
-        images = np.stack([padded[tuple(along.source for along in places)] for places in batch])
-        values = probabilities(np.asarray(predict(images), np.float32))
-        for places, value in zip(batch, values, strict=True):
-            for axis, along in enumerate(places):
-                value = value * along.weight.reshape(-1, *[1] * (network.rank - axis))
-            result[tuple(along.target for along in places)] += value
-        progress(min(first + batch_size, len(tiles)), len(tiles))
-    return result[network.crop_after(size)]
+    return tuple(min(sides) for sides in zip(accepted, whole, strict=True))
 
 
+@dataclass(frozen=True)
 class _Along:
-    """A tile along one axis: where its pixels come from, where they go, how much they count."""
+    """A tile along one axis: where its output begins, how much goes in, how much each pixel counts."""
 
-    def __init__(self, start: int, input_side: int, weight: np.ndarray):
-        self.source = slice(start, start + input_side)
-        self.target = slice(start, start + len(weight))
-        self.weight = weight
+    start: int
+    input_side: int
+    weight: np.ndarray
+
+    @property
+    def side(self) -> int:
+        return len(self.weight)
+
+    @property
+    def target(self) -> slice:
+        return slice(self.start, self.start + self.side)
 
 
 def _tiles_along(
@@ -198,15 +249,24 @@ def _tiles_along(
     # Pixels closer to an inner border than this see the tile's zero padding, not the image.
     blind = max(context - (input_side - side) // 2, 0)
     shared = side - step
-    discard = blind if 2 * blind <= shared else shared // 4
     weights = np.zeros((len(starts), output_side))
     for weight, start in zip(weights, starts, strict=True):
-        weight[start : start + side] = _window(side, shared, discard, rises=start > 0, falls=start < last)
+        part = weight[start : start + side]
+        if 2 * blind <= shared:
+            part[:] = _window(side, shared, blind, rises=start > 0, falls=start < last)
+        else:
+            part[:] = _gaussian(side)
     weights /= weights.sum(axis=0)
     return [
         _Along(start, input_side, weight[start : start + side].astype(np.float32))
         for weight, start in zip(weights, starts, strict=True)
     ]
+
+
+def _gaussian(side: int) -> np.ndarray:
+    """[side] weights around the middle, with a deviation of an eighth of the side (Isensee et al. 2021)."""
+    position = np.arange(side) - (side - 1) / 2
+    return np.exp(-0.5 * (position / (side / 8)) ** 2)
 
 
 def _window(side: int, shared: int, discard: int, rises: bool, falls: bool) -> np.ndarray:
@@ -232,21 +292,12 @@ def _tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] 
     return sides
 
 
-def _symmetries(kind: str, rank: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _symmetries(
+    kind: str, rank: int, flippable: Sequence[int] | None
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(order of the axes, axes to mirror after that) of every view to predict."""
     orders = permutations(range(rank)) if kind == "all" else [tuple(range(rank))]
+    allowed = [kind != "none" and (flippable is None or axis in flippable) for axis in range(rank)]
     for axes in orders:
-        for mirror in product([False, True], repeat=rank) if kind != "none" else [(False,) * rank]:
+        for mirror in product(*[(False, True) if may else (False,) for may in allowed]):
             yield axes, tuple(axis for axis in range(rank) if mirror[axis])
-
-
-def _shifted(
-    progress: Callable[[int, int], None] | None, number: int, views: int
-) -> Callable[[int, int], None]:
-    """Progress over all views, from the progress of one of them."""
-
-    def report(done: int, total: int) -> None:
-        if progress is not None:
-            progress(number * total + done, views * total)
-
-    return report

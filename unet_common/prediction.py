@@ -1,41 +1,43 @@
-"""From a run and some images to masks, pictures and scores: what predict.py and evaluate.py do."""
+"""From trained weights and some cases to probabilities and label maps."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import tifffile
-from PIL import Image
 from pydantic import Field, PositiveInt
 from tqdm import tqdm
 
 from data.errors import UserError, listed
-from data.files import replacing
-from data.images import image_files, read_image, write_mask
+from data.images import image_files
 from data.settings import Fraction, Settings
-from data.source import Case
-from unet_common import figures
+from data.source import Case, natural_key
+from data.volumes import is_volume, read_volume, volume_files, volume_name
 from unet_common.implementation import load
-from unet_common.inference import label_map, predict_probabilities
-from unet_common.metrics import best_membrane_scores, membrane_curve, pixel_scores
+from unet_common.inference import label_map, predict_slabs
 from unet_common.run import Run
-from unet_common.tables import Row
+from unet_common.weights import Weights
 
-# Cases in the overview picture.
-MOST_SHOWN = 4
+# Volumes with more voxels than this go through the network in tiles, if nothing else is said: a U-Net with 16
+# filters holds some 4 KiB for each voxel.
+MOST_WHOLE = 160**3
 
 
 class Inference(Settings):
     """How the network is applied to whole images."""
 
-    tile: PositiveInt | None = Field(
-        None, description="side of a tile in pixels; without it images stay whole"
+    tile: PositiveInt | tuple[PositiveInt, ...] | None = Field(
+        None,
+        description="side of a tile in pixels, or one number per axis; without it images stay whole, and large "
+        "volumes are cut into tiles of the training's crop",
     )
     overlap: Fraction = Field(0.5, description="part of a tile that it shares with the next")
     symmetries: Literal["none", "flips", "all"] = Field(
-        "none", description="average over mirrored (flips) or also turned (all) copies of the image"
+        "none",
+        description="average over mirrored (flips) or also turned (all) copies of the image; only along the axes "
+        "that augmentation mirrors",
     )
     threshold: Fraction = Field(
         0.5, description="of one class: a pixel is foreground from this probability on"
@@ -44,11 +46,100 @@ class Inference(Settings):
 
 @dataclass(frozen=True)
 class Prediction:
-    """A case, the probabilities `[*size, classes]` of its pixels, and its label map `[*size]`."""
+    """A case and what was predicted for it.
+
+    label: class index of each pixel [*size]. classes: outputs of the network.
+    probability: [*size, classes]; None if it was not asked for and the case is a volume.
+    """
 
     case: Case
-    probability: np.ndarray
     label: np.ndarray
+    probability: np.ndarray | None
+    classes: int
+
+
+class Predictor:
+    """The trained network of a run, or of several runs whose probabilities are averaged."""
+
+    def __init__(self, runs: Sequence[Run], implementation: str | None = None, weights: str | None = "best"):
+        """Build the network of each run and load its weights.
+
+        Args:
+            implementation: which one builds the network; the one that trained it if None.
+            weights: `best`, `final`, or a path; None: `set_weights` follows.
+
+        Raises:
+            UserError: there are no such weights, or they belong to another network.
+        """
+        self.runs = runs
+        self._models = []
+        for run in runs:
+            package = load(implementation or run.experiment.implementation)
+            model = package.Model(run.network, precision=run.experiment.precision)
+            if weights is not None:
+                model.load(find_weights(run, weights))
+            self._models.append(model)
+
+    def set_weights(self, weights: Sequence[Weights], origin: str) -> None:
+        """Replace the weights of each run; `origin` says in error messages where they came from."""
+        for model, of_model in zip(self._models, weights, strict=True):
+            model.set_weights(of_model, origin)
+
+    def __call__(self, case: Case, inference: Inference, probabilities: bool = False) -> Prediction:
+        """Predict one case.
+
+        A two-dimensional network treats a stack of pages `[pages, height, width, channels]` page by page.
+
+        Args:
+            probabilities: keep those of a volume, too, which may be far larger than the volume.
+
+        Raises:
+            UserError: names the case if it does not fit the network.
+        """
+        try:
+            if case.image.ndim != self.runs[0].network.rank + 2:
+                return self._predict(case, inference, probabilities)
+            pages = [
+                self._predict(replace(case, image=page, label=None), inference, True) for page in case.image
+            ]
+        except UserError as error:
+            raise UserError(f"{case.path or case.name}: {error}") from None
+        label, probability = (
+            np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
+        )
+        return Prediction(case, label, probability, pages[0].classes)
+
+    def _predict(self, case: Case, inference: Inference, probabilities: bool) -> Prediction:
+        _check_fits(case, self.runs[0])
+        prepared = [run.prepare(case) for run in self.runs]
+        size, classes = prepared[0].image.shape[:-1], self.runs[0].network.classes
+        keep = probabilities or len(size) == 2 or prepared[0].resampled
+        label = np.empty(size, np.uint8 if classes <= 256 else np.int32)
+        probability = np.empty((*size, classes), np.float32) if keep else None
+        with _progress(case.name, len(self.runs)) as report:
+            slabs = [
+                predict_slabs(
+                    model.predict,
+                    run.prepare.network_input(case_of_run.image),
+                    run.network,
+                    inference.tile or _default_tile(run, size),
+                    inference.overlap,
+                    inference.symmetries,
+                    _mirrored_axes(run),
+                    progress=report,
+                )
+                for run, model, case_of_run in zip(self.runs, self._models, prepared, strict=True)
+            ]
+            for of_runs in zip(*slabs, strict=True):
+                rows = of_runs[0][0]
+                mean = sum(slab for _rows, slab in of_runs) / np.float32(len(of_runs))
+                label[rows] = label_map(mean, inference.threshold)
+                if keep:
+                    probability[rows] = mean
+        if not keep:
+            return Prediction(case, prepared[0].restore_label(label), None, classes)
+        probability = prepared[0].restore(probability)
+        return Prediction(case, label_map(probability, inference.threshold), probability, classes)
 
 
 def find_weights(run: Run, choice: str) -> Path:
@@ -68,34 +159,6 @@ def find_weights(run: Run, choice: str) -> Path:
     )
 
 
-def predict_cases(
-    run: Run, implementation: str, weights: Path, cases: Iterator[Case], count: int, inference: Inference
-) -> Iterator[Prediction]:
-    """Apply the network of `run`, built by any `implementation`, to `cases` one by one.
-
-    A two-dimensional network treats a stack of pages `[pages, height, width, channels]` page by page.
-
-    Raises:
-        UserError: names the case that does not fit the network.
-    """
-    model = load(implementation).Model(run.network, precision=run.experiment.precision)
-    model.load(weights)
-
-    def probability(image: np.ndarray) -> np.ndarray:
-        return predict_probabilities(
-            model.predict, image, run.network, inference.tile, inference.overlap, inference.symmetries
-        )
-
-    for case in tqdm(cases, total=count, desc="predict", unit="image", disable=None):
-        try:
-            image = run.statistics.normalise(case.image)
-            is_stack = image.ndim == run.network.rank + 2
-            result = np.stack([probability(page) for page in image]) if is_stack else probability(image)
-        except UserError as error:
-            raise UserError(f"{case.path or case.name}: {error}") from None
-        yield Prediction(case, result, label_map(result, inference.threshold))
-
-
 def validation_cases(run: Run) -> Iterator[Case]:
     """The cases that the run was not trained on. Raises UserError if there are none."""
     if not run.split.validation:
@@ -105,86 +168,79 @@ def validation_cases(run: Run) -> Iterator[Case]:
 
 
 def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
-    """The images in a folder, or one image, as cases without labels; they are read when their turn comes."""
-    files = image_files(path) if path.is_dir() else [path]
+    """Images and volumes as cases without labels; they are read when their turn comes.
+
+    Args:
+        path: a file, a folder of files, a folder with a DICOM series, or a folder of such folders.
+    """
+    if path.is_dir() and not is_volume(path):
+        files = sorted({*image_files(path), *volume_files(path)}, key=lambda file: natural_key(file.name))
+    else:
+        files = [path]
     if not files:
-        raise UserError(f"There are no images (PNG, JPEG, TIFF, BMP) in {path}.")
-    stems = [file.stem for file in files]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+        raise UserError(f"There are no images (PNG, JPEG, TIFF, BMP) or volumes (NIfTI, DICOM) in {path}.")
+    names = [volume_name(file) for file in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(
             f"{path}: these names occur with several endings, so their masks would collide:\n{listed(twice)}"
         )
-    return files, (Case(file.stem, read_image(file), None, file) for file in files)
+    return files, (_unlabelled(file) for file in files)
 
 
-def save_prediction(prediction: Prediction, directory: Path, probabilities: bool) -> None:
-    """Write the mask in the input's format, an overlay, and on request the probabilities.
+def _unlabelled(path: Path) -> Case:
+    image, geometry = read_volume(path)
+    return Case(volume_name(path), image, None, path, geometry)
 
-    Masks are made to be looked at: 255 is the foreground of a binary one. With more classes a pixel holds its
-    class, and the overlay shows them in colours. Probabilities are float32 TIFF, one page a class.
+
+def _check_fits(case: Case, run: Run) -> None:
+    channels, rank = case.image.shape[-1], case.image.ndim - 1
+    if channels != run.source.channels:
+        raise UserError(
+            f"The image has {channels} channels, but the training images had {run.source.channels}."
+        )
+    if rank != run.network.rank:
+        kinds = {2: "an image", 3: "a volume"}
+        raise UserError(
+            f"This is {kinds.get(rank, 'neither')}, but the network was trained on {run.network.rank}D."
+        )
+
+
+def _default_tile(run: Run, size: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Large volumes are cut into tiles as large as the crops of the training."""
+    if len(size) == 3 and np.prod(size) > MOST_WHOLE:
+        return run.network.output_size(run.experiment.sampling.crop)
+    return None
+
+
+def _mirrored_axes(run: Run) -> tuple[int, ...] | None:
+    """The axes whose mirror image looks alike to the network: those that were mirrored in training.
+
+    Not the one between left and right if their labels were swapped: mirrored, it would vote for the other side.
     """
-    case, label = prediction.case, prediction.label
-    if prediction.probability.shape[-1] == 1:
-        label = label * 255
-    suffix = case.path.suffix if case.path else ".png"
-    path = directory / "masks" / f"{case.name}{suffix}"
-    if case.path and path.resolve() == case.path.resolve():
-        raise UserError(f"The mask would overwrite the image {case.path}: choose another --output.")
-    write_mask(path, label)
-    if probabilities:
-        with replacing(directory / "probabilities" / f"{case.name}.tif") as temporary:
-            pages = np.moveaxis(prediction.probability, -1, 0)
-            tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
-    if label.ndim == 2:
-        with replacing(directory / "overlays" / f"{case.name}.png") as temporary:
-            Image.fromarray(figures.overlay(case.image, case.label, prediction.label)).save(temporary)
+    augmentation = run.experiment.augmentation
+    axes = augmentation.flip_axes
+    if axes is None and augmentation.swap_labels:
+        axes = tuple(range(run.network.rank))
+    return axes if not augmentation.swap_labels else tuple(axis for axis in axes if axis != 0)
 
 
-def overview(predictions: Sequence[Prediction], path: Path, title: str) -> None:
-    """A picture of the first cases: image, truth, probability, contours. Volumes show their middle slice."""
-    shown = []
-    for prediction in predictions[:MOST_SHOWN]:
-        case, arrays = prediction.case, (prediction.case.image, prediction.label, prediction.probability)
-        image, label, probability = (_flat(array, prediction.label.ndim) for array in arrays)
-        truth = None if case.label is None else _flat(case.label, prediction.label.ndim)
-        shown.append(figures.Shown(case.name, image, label, probability, truth))
-    figures.overlay_figure(shown, path, title)
+class _progress(AbstractContextManager):  # noqa: N801  (used like a function)
+    """Progress over the tiles of one case, of several networks in turn; shown only where there are some."""
 
+    def __init__(self, name: str, networks: int):
+        self._name, self._networks, self._bar = name, networks, None
 
-def score(predictions: Sequence[Prediction], membranes: bool) -> tuple[list[Row], dict[str, float]]:
-    """A row of scores for each case with a known truth, and the thresholds that were chosen for them.
+    def __enter__(self) -> Any:
+        return self
 
-    Args:
-        membranes: the foreground is membrane between cells, which the scores of ISBI 2012 judge.
-    """
-    known = [prediction for prediction in predictions if prediction.case.label is not None]
-    rows: list[Row] = []
-    for prediction in known:
-        classes = max(2, prediction.probability.shape[-1])
-        truth = prediction.case.label if classes > 2 else prediction.case.label > 0
-        scores = pixel_scores(np.asarray(truth, prediction.label.dtype), prediction.label, classes)
-        per_class = scores.per_class() if classes > 2 else {}
-        rows.append({"case": prediction.case.name, **scores.foreground_means(), **per_class})
-    if not (membranes and known and known[0].label.ndim == 2):
-        return rows, {}
-    best = best_membrane_scores([membrane_curve(p.case.label > 0, p.probability[..., 0]) for p in known])
-    for row, scores in zip(rows, best.per_slice, strict=True):
-        row.update({name: value for name, value in scores.items() if not name.endswith(("_split", "_merge"))})
-    return rows, best.thresholds
+    def __call__(self, _done: int, total: int) -> None:
+        if total > 1:
+            if self._bar is None:
+                count = total * self._networks
+                self._bar = tqdm(total=count, desc=self._name, unit="batch", leave=False, disable=None)
+            self._bar.update()
 
-
-def warn_of_one_class(predictions: Sequence[Prediction]) -> str | None:
-    """A warning if every pixel of every case has the same class: seldom what anyone wants to see."""
-    values = {int(value) for prediction in predictions for value in np.unique(prediction.label)}
-    if len(values) > 1:
-        return None
-    return (
-        f"Warning: every pixel was predicted as class {values.pop()}. Was the network trained long enough, and "
-        "do these images look like its training images (same contrast, same scale)?"
-    )
-
-
-def _flat(array: np.ndarray, rank: int) -> np.ndarray:
-    """The middle slice of a volume along its first axis; an image as it is."""
-    return array[len(array) // 2] if rank == 3 else array
+    def __exit__(self, *_error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

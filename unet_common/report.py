@@ -1,30 +1,29 @@
 """What the commands say and leave behind: curves, tables and pictures."""
 
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from tqdm import tqdm
+
+from data.source import Case
+from unet_common import figures
 from unet_common.figures import history_figure
 from unet_common.history import read_history
-from unet_common.prediction import (
-    Inference,
-    Prediction,
-    find_weights,
-    overview,
-    predict_cases,
-    save_prediction,
-    score,
-    validation_cases,
-    warn_of_one_class,
-)
+from unet_common.prediction import Inference, Prediction, Predictor, validation_cases
 from unet_common.run import Run
-from unet_common.tables import markdown_table, write_tables
+from unet_common.saving import save_prediction
+from unet_common.scoring import Scores
+from unet_common.tables import Row, markdown_table, write_tables
 
-# Seconds between two looks of --watch.
-WATCH_EVERY = 2.0
+# Cases in the overview picture.
+MOST_SHOWN = 4
 
 # What the terminal shows of a case's scores; the files have all of them.
-SHOWN_SCORES = ("case", "dice", "iou", "precision", "recall", "v_rand_thinned", "v_info_thinned")
+SHOWN_SCORES = (
+    "case", "dice", "iou", "precision", "recall", "v_rand_thinned", "v_info_thinned", "hd95", "assd", "surface_dice"
+)  # fmt: skip
 
 
 def report_training(run: Run) -> None:
@@ -38,8 +37,10 @@ def report_training(run: Run) -> None:
         best = max(validations, key=lambda row: row["validation_dice"])
         print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
     if run.best_weights.is_file():
-        predictions = list(_validation_predictions(run, run.experiment.implementation, "best", Inference()))
-        overview(predictions, run.figures / "validation.png", run.path.name)
+        looks = Looks()
+        for prediction in predict_all([run], None, "best", Inference(), first=MOST_SHOWN):
+            looks.add(prediction, None)
+        looks.overview(run.figures / "validation.png", run.path.name)
     print(f"Figures: {run.figures}/")
     if state == "interrupted":
         print(f"Go on with: python train.py --resume {run.path}")
@@ -47,55 +48,93 @@ def report_training(run: Run) -> None:
 
 
 def report_predictions(
-    run: Run, predictions: Iterable[Prediction], output: Path, probabilities: bool
+    predictions: Iterable[Prediction], run: Run, output: Path, probabilities: bool, pictures: bool
 ) -> None:
-    """Write everything that belongs to `predictions` to the folder `output`."""
-    done = []
+    """Write everything that belongs to `predictions` to the folder `output`, each as it comes."""
+    scores, looks = Scores(run.source.foreground_is_membrane), Looks()
+    values: set[int] = set()
     for prediction in predictions:
         save_prediction(prediction, output, probabilities)
-        done.append(prediction)
-    overview(done, output / "overview.png", run.path.name)
-    print(
-        f"Masks: {output / 'masks'}/   overlays: {output / 'overlays'}/   overview: {output / 'overview.png'}"
-    )
-    warning = warn_of_one_class(done)
-    if warning:
-        print(warning)
-    _report_scores(run, done, output)
+        looks.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
+        values.update(np.unique(prediction.label).tolist())
+    looks.overview(output / "overview.png", run.path.name)
+    written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
+    if (output / "overlays").is_dir():
+        written.insert(1, f"overlays: {output / 'overlays'}/")
+    print("   ".join(written))
+    if len(values) == 1:
+        print(
+            f"Warning: every pixel was predicted as class {values.pop()}. Was the network trained long enough, and "
+            "do these images look like its training images (same contrast, same scale)?"
+        )
+    report_scores(scores, output)
 
 
-def evaluate(run: Run, implementation: str, weights: str, inference: Inference) -> None:
-    """Print the scores of the validation cases and write them to the run folder."""
-    _report_scores(run, list(_validation_predictions(run, implementation, weights, inference)), run.path)
+def evaluate(
+    runs: Sequence[Run], implementation: str | None, weights: str, inference: Inference, output: Path
+) -> None:
+    """Print the scores of the validation cases and write them to `output`."""
+    scores = Scores(runs[0].source.foreground_is_membrane)
+    for prediction in predict_all(runs, implementation, weights, inference):
+        scores.add(prediction)
+    report_scores(scores, output)
 
 
-def follow(run: Run, implementation: str, inference: Inference) -> None:
-    """Evaluate whenever a training in another process has better weights, until it has ended."""
-    seen = None
-    while True:
-        state = run.state()  # before the look at the weights: the last ones are not missed
-        modified = run.best_weights.stat().st_mtime_ns if run.best_weights.is_file() else None
-        if modified != seen:
-            seen = modified
-            evaluate(run, implementation, "best", inference)
-        elif state not in ("running", "not started"):
-            print(f"The training has ended: {state}.")
-            return
-        else:
-            time.sleep(WATCH_EVERY)
+def predict_all(
+    runs: Sequence[Run],
+    implementation: str | None,
+    weights: str,
+    inference: Inference,
+    probabilities: bool = False,
+    first: int | None = None,
+) -> Iterator[Prediction]:
+    """The validation cases of each run, predicted by that run, which was not trained on them."""
+    for run in runs:
+        cases = validation_cases(run)
+        predictor = Predictor([run], implementation, weights)
+        count = min(len(run.split.validation), first or len(run.split.validation))
+        yield from predict_each(predictor, cases, count, inference, probabilities)
 
 
-def _validation_predictions(
-    run: Run, implementation: str, weights: str, inference: Inference
-) -> Iterable[Prediction]:
-    cases, count = validation_cases(run), len(run.split.validation)
-    return predict_cases(run, implementation, find_weights(run, weights), cases, count, inference)
+def predict_each(
+    predictor: Predictor, cases: Iterable[Case], count: int, inference: Inference, probabilities: bool
+) -> Iterator[Prediction]:
+    """The first `count` cases, one by one, with a bar of progress."""
+    for case in tqdm(islice(cases, count), total=count, desc="predict", unit="case", disable=None):
+        yield predictor(case, inference, probabilities)
 
 
-def _report_scores(run: Run, predictions: list[Prediction], directory: Path) -> None:
-    rows, thresholds = score(predictions, run.source.foreground_is_membrane)
-    if not rows:
-        return
-    write_tables(rows, directory / "metrics", thresholds=thresholds)
-    print(markdown_table([{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]))
-    print(f"All scores: {directory / 'metrics.md'}, .csv, .json")
+def report_scores(scores: Scores, directory: Path) -> list[Row]:
+    """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known."""
+    rows, thresholds = scores.result()
+    if rows:
+        write_tables(rows, directory / "metrics", thresholds=thresholds)
+        print(markdown_table([{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]))
+        print(f"All scores: {directory / 'metrics.md'}, .csv, .json")
+    return rows
+
+
+class Looks:
+    """Collects what pictures of predictions need, and nothing else of them: volumes are large."""
+
+    def __init__(self):
+        self._images: list[figures.Shown] = []
+
+    def add(self, prediction: Prediction, row: Row | None, directory: Path | None = None) -> None:
+        """Keep a case for the overview; draw its own picture if there is a directory for it."""
+        case, label = prediction.case, prediction.label
+        if label.ndim == 2 or len(self._images) < MOST_SHOWN:
+            middle = len(label) // 2
+            arrays = (case.image, label, prediction.probability, case.label)
+            if label.ndim == 3:
+                arrays = [None if array is None else array[middle] for array in arrays]
+            image, predicted, probability, truth = arrays
+            if probability is None:
+                probability = np.eye(max(2, prediction.classes), dtype=np.float32)[predicted]
+            if len(self._images) < MOST_SHOWN:
+                self._images.append(figures.Shown(case.name, image, predicted, probability, truth))
+
+    def overview(self, path: Path, title: str) -> None:
+        """A picture of a few cases."""
+        if self._images:
+            figures.overlay_figure(self._images, path, title)

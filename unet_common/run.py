@@ -12,9 +12,11 @@ import tensorflow as tf
 
 from data.errors import UserError
 from data.files import write_text
-from data.pipeline import Sampler, training_batches, validation_batches
+from data.pipeline import training_batches, validation_batches
+from data.preprocessing import Preparation
+from data.sampler import Sampler, labelled
 from data.source import Source
-from data.split import Split, split
+from data.split import Split, divide
 from data.statistics import Statistics, statistics
 from unet_common.checkpoints import latest_intact
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
@@ -46,8 +48,10 @@ class Run:
         experiment = resolve(experiment)
         source = experiment.data
         source.check()
-        parts = split(source.names(), experiment.sampling.validation, experiment.seed)
-        run = cls(path, experiment, parts, statistics(source, parts.training))
+        parts = divide(source.names(), experiment.sampling, experiment.seed)
+        bare = Preparation(experiment.preprocessing)
+        images = (bare(labelled(source, name)).image for name in parts.training)
+        run = cls(path, experiment, parts, statistics(images, source.channels))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         parts.save(path / "split.json")
         run.statistics.save(path / "statistics.json")
@@ -132,6 +136,11 @@ class Run:
         """The weights after the last step, for all implementations."""
         return self.path / "weights" / "final.h5"
 
+    @property
+    def prepare(self) -> Preparation:
+        """What happens to every case before the network sees it."""
+        return Preparation(self.experiment.preprocessing, self.statistics)
+
     @cached_property
     def sampler(self) -> Sampler:
         """The training samples."""
@@ -141,7 +150,7 @@ class Run:
             self.split.training,
             experiment.sampling,
             experiment.augmentation,
-            self.statistics,
+            self.prepare,
             experiment.seed,
             self.network.classes,
         )
@@ -174,7 +183,7 @@ class Run:
         return validation_batches(
             self.source,
             self.split.validation,
-            self.statistics,
+            self.prepare,
             self.network.classes,
             self.network.padding_for,
             self.experiment.precision,
@@ -201,14 +210,6 @@ def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
     while path.exists():
         path, number = root / f"{name}_{number}", number + 1
     return path
-
-
-def newest_run(root: Path = Path("runs")) -> Run:
-    """The run that was started last. Raises UserError if there is none."""
-    started = sorted(root.glob("*/experiment.yaml"), key=lambda file: file.stat().st_mtime)
-    if not started:
-        raise UserError(f"There is no run in {root}/ yet. Train one first: python train.py")
-    return Run.open(started[-1].parent)
 
 
 def _alive(process: int) -> bool:

@@ -1,7 +1,7 @@
 """Anybody's images: a folder of images and a folder of masks with equal names."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,10 +11,8 @@ from pydantic import Field
 
 from data.errors import UserError, listed
 from data.images import LOSSY, image_files, read_image, read_mask
+from data.labels import guess_values, some, to_classes
 from data.source import Case, Source, natural_key
-
-MOST_CLASSES = 64
-"""More values than this in the masks are taken for a mistake (a photograph, numbered objects)."""
 
 
 class Pair(NamedTuple):
@@ -54,6 +52,10 @@ class Folder(Source):
     )
 
     @property
+    def rank(self) -> int:
+        return self._sound.kind[0]
+
+    @property
     def channels(self) -> int:
         return self._sound.kind[1]
 
@@ -64,7 +66,7 @@ class Folder(Source):
     def names(self) -> list[str]:
         if not self._pairs:
             found = [
-                f"{self._folder(part)} holds {_some(map(repr, self._files(part))) or 'no images'}"
+                f"{self._folder(part)} holds {some(map(repr, self._files(part))) or 'no images'}"
                 for part in (self.images, self.masks)
             ]
             raise UserError(
@@ -76,19 +78,11 @@ class Folder(Source):
         if name not in self._pairs:
             raise UserError(f"{self._folder(self.images)} has no image '{name}' with a mask.")
         pair = self._pairs[name]
-        values = read_mask(pair.mask)
-        allowed = self._sound.label_values
-        label = np.zeros(values.shape, np.uint8 if len(allowed) <= 256 else np.int32)
-        for index, value in enumerate(allowed):
-            label[values == value] = index
+        label = to_classes(read_mask(pair.mask), self._sound.label_values)
         return Case(name, read_image(pair.image), label, pair.image)
 
-    def check(self) -> None:
-        problems = self._survey.problems
-        if problems:
-            raise UserError(
-                f"The data set in {self.directory} has {len(problems)} problem(s):\n{listed(problems)}"
-            )
+    def problems(self) -> list[str]:
+        return self._survey.problems
 
     @property
     def _sound(self) -> Survey:
@@ -150,10 +144,14 @@ class Folder(Source):
             for path, other in kinds.items()
             if other != kind
         ]
-        label_values = self.label_values or _guess_values(contents, problems)
+        label_values, unclear = guess_values(contents, "data.label_values")
+        if self.label_values:
+            label_values = self.label_values
+        elif unclear:
+            problems.append(unclear)
         problems += [
-            f"{path}: unexpected values {_some(values - set(label_values))}; expected are "
-            f"{_some(set(label_values))}{_lossy(path)}"
+            f"{path}: unexpected values {some(values - set(label_values))}; expected are "
+            f"{some(set(label_values))}{_lossy(path)}"
             for path, values in contents.items()
             if label_values and values - set(label_values)
         ]
@@ -181,28 +179,6 @@ def _attempt(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]
         return None
 
 
-def _guess_values(contents: dict[Path, set[int]], problems: list[str]) -> tuple[int, ...]:
-    """The values of the masks in the order of the classes; () and a problem if they are unclear."""
-    found = set().union(*contents.values())
-    if not contents:
-        return ()
-    hint = "name the values in the order of the classes, as in --set 'data.label_values=[0, 1, 3]'"
-    if 255 in found:
-        return (0, 255)
-    if found == {0}:
-        problems.append("all masks are 0 everywhere: there is nothing to learn")
-    elif len(found) > MOST_CLASSES:
-        problems.append(
-            f"the masks hold {len(found)} different values ({_some(found)}): masks hold class "
-            f"numbers, not grey values or numbered objects; otherwise {hint}"
-        )
-    elif found != set(range(len(found))):
-        problems.append(f"the masks hold the values {_some(found)}, not 0 .. N - 1: {hint}")
-    else:
-        return tuple(range(len(found)))
-    return ()
-
-
 def _lossy(path: Path) -> str:
     if path.suffix.lower() not in LOSSY:
         return ""
@@ -213,9 +189,3 @@ def _describe(kind: tuple[int, int]) -> str:
     axes, channels = kind
     colour = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
     return f"{colour} {'images' if axes == 2 else 'volumes'}"
-
-
-def _some(values: Iterable, most: int = 8) -> str:
-    """The first few of many values, for a message."""
-    ordered = sorted(values)
-    return ", ".join(map(str, ordered[:most])) + (", ..." if len(ordered) > most else "")

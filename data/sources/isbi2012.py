@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 
 from data.errors import UserError
 from data.images import image_files, read_image, read_mask
+from data.labels import some
 from data.source import Case, Source, natural_key
 
 
@@ -36,6 +37,10 @@ class Isbi2012(Source):
     name: Literal["isbi2012"] = "isbi2012"
     foreground: Literal["membrane", "cell"] = Field("membrane", description="what the label 1 stands for")
     _volumes: dict[Path, np.ndarray] = PrivateAttr(default_factory=dict)
+
+    @property
+    def rank(self) -> int:
+        return 2
 
     @property
     def channels(self) -> int:
@@ -72,7 +77,7 @@ class Isbi2012(Source):
         unexpected = sorted(set(np.unique(values).tolist()) - {0, 255})
         if unexpected:
             raise UserError(
-                f"{where}: a label holds 0 (membrane) and 255 (cell), but here are also {_some(unexpected)}."
+                f"{where}: a label holds 0 (membrane) and 255 (cell), but here are also {some(unexpected)}."
             )
         foreground = 0 if self.foreground == "membrane" else 255
         return Case(name, image, (values == foreground).astype(np.uint8), place.image)
@@ -144,9 +149,3 @@ def _from_files(train: Path) -> dict[str, Slice]:
                 slices[f"test-{path.stem}"] = Slice(path, None, None)
             break
     return slices
-
-
-def _some(values: list[int], most: int = 6) -> str:
-    """The first few of many values, for a message."""
-    more = ", ..." if len(values) > most else ""
-    return ", ".join(map(str, values[:most])) + more

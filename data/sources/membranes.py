@@ -47,6 +47,10 @@ class Membranes(Source):
         return directory
 
     @property
+    def rank(self) -> int:
+        return len(self.size)
+
+    @property
     def channels(self) -> int:
         return 1
 
@@ -69,8 +73,8 @@ class Membranes(Source):
         image, label = micrograph(self.seed, names.index(name), self.size)
         return Case(name, image, label)
 
-    def check(self) -> None:
-        """Nothing can be wrong with generated images."""
+    def problems(self) -> list[str]:
+        return []  # nothing can be wrong with generated images
 
 
 @lru_cache(maxsize=32)

@@ -1,0 +1,88 @@
+"""Where the voxels of a volume lie in the patient: affine, spacing, orientation.
+
+An affine is float64 [4, 4], from voxel indices (i, j, k, 1) to millimetres (x, y, z, 1). As in NIfTI, x grows
+towards the patient's Right, y towards Anterior and z towards Superior (RAS+).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel import orientations
+
+from data.errors import UserError
+
+# Affines that differ by less are the same: headers hold them in float32, and some as a rotated quaternion.
+TOLERANCE_MM = 1e-2
+# Cosine between two voxel axes above which they are not at right angles (one degree).
+MOST_SHEAR = np.sin(np.deg2rad(1.0))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a file stores a volume, and how the project sees it.
+
+    The project turns every volume so that its axes are as close as whole axes can be to Right, Anterior and
+    Superior. That moves voxels and changes none; `restore` undoes it for what is written back.
+
+    stored: affine [4, 4] of the voxels in the order of the file.
+    size: voxels along each axis of the file.
+    header: the NIfTI header of the file, None if it had none.
+    """
+
+    stored: np.ndarray
+    size: tuple[int, int, int]
+    header: nib.Nifti1Header | None = None
+
+    @property
+    def affine(self) -> np.ndarray:
+        """Affine [4, 4] of the voxels as the project sees them."""
+        return self.stored @ orientations.inv_ornt_aff(self._turns, self.size)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxels along each axis as the project sees it, in mm."""
+        return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
+
+    def canonical(self, array: np.ndarray) -> np.ndarray:
+        """An array [*size of the file, ...] with its axes turned towards Right, Anterior, Superior."""
+        return orientations.apply_orientation(array, self._turns)
+
+    def restore(self, array: np.ndarray) -> np.ndarray:
+        """The inverse of `canonical`: an array in the order of the file."""
+        back = orientations.ornt_transform(_RAS, self._turns)
+        return orientations.apply_orientation(array, back)
+
+    @property
+    def _turns(self) -> np.ndarray:
+        return orientations.io_orientation(self.stored)
+
+
+_RAS = orientations.axcodes2ornt("RAS")
+
+
+def check_affine(affine: np.ndarray, path: Path) -> None:
+    """Raises UserError if an affine does not describe a grid of boxes: not finite, flat, or sheared."""
+    directions = affine[:3, :3]
+    spacing = np.linalg.norm(directions, axis=0)
+    if not np.isfinite(affine).all() or spacing.min() < 1e-6:
+        raise UserError(
+            f"{path}: the header gives no voxel spacing (its affine is {np.array2string(affine)}). "
+            "Export the volume again from its source."
+        )
+    cosines = (directions / spacing).T @ (directions / spacing) - np.eye(3)
+    if np.abs(cosines).max() > MOST_SHEAR:
+        raise UserError(
+            f"{path}: the voxel axes are not at right angles (a sheared affine, such as that of a tilted CT "
+            "gantry), so there is no voxel spacing. Resample the volume to a rectangular grid first."
+        )
+
+
+def same_place(first: np.ndarray, second: np.ndarray, size: tuple[int, ...]) -> bool:
+    """Whether two affines [4, 4] put all voxels of a volume of `size` at the same places."""
+    corners = np.stack(np.meshgrid(*[(0, side - 1) for side in size], [1], indexing="ij"), -1).reshape(-1, 4)
+    distances = np.linalg.norm(corners @ (first - second).T, axis=1)
+    spacing = np.linalg.norm(first[:3, :3], axis=0).min()
+    # Rounding of the header grows with the number of voxels; half a tenth of a voxel is no other grid.
+    return bool(distances.max() <= max(TOLERANCE_MM, 0.05 * spacing))

@@ -1,0 +1,107 @@
+"""Data sets that `python -m data pack` wrote: prepared once, read by every training."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from nibabel import orientations
+
+from data.errors import UserError
+from data.geometry import Geometry
+from data.records import Entry, File, Index, check_file, read_index, read_record
+from data.settings import Preprocessing
+from data.source import Case, Source
+
+
+@dataclass(frozen=True)
+class PackedGeometry(Geometry):
+    """Where packed voxels lie: in the order in which they are packed, whatever their affine.
+
+    packed_spacing: the spacing in mm that the preprocessing gives. Resampled voxels may differ a little from it, as
+    their number is whole; rotations and scores in mm must be those of an unpacked training.
+    """
+
+    packed_spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        return self.packed_spacing
+
+    @property
+    def _turns(self) -> np.ndarray:
+        return orientations.axcodes2ornt("RAS")
+
+
+class Packed(Source):
+    """A folder of prepared cases, HDF5 files or TFRecord shards, with index.json."""
+
+    name: Literal["packed"] = "packed"
+
+    @property
+    def rank(self) -> int:
+        return self._index.about.rank
+
+    @property
+    def channels(self) -> int:
+        return self._index.about.channels
+
+    @property
+    def classes(self) -> int:
+        return self._index.about.classes
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._index.about.preprocessing
+
+    @property
+    def foreground_is_membrane(self) -> bool:
+        return self._index.about.foreground_is_membrane
+
+    def names(self) -> list[str]:
+        names = [name for name, (_file, entry) in self._cases.items() if entry.labelled]
+        if not names:
+            raise UserError(f"{self.directory} holds no image with a label.")
+        return names
+
+    def test_names(self) -> list[str]:
+        return [name for name, (_file, entry) in self._cases.items() if not entry.labelled]
+
+    def read(self, name: str) -> Case:
+        if name not in self._cases:
+            raise UserError(f"{self.directory} has no case '{name}'.")
+        record = read_record(self._folder, self._index.form, *self._cases[name])
+        geometry = None
+        if record.affine is not None:
+            geometry = PackedGeometry(record.affine, record.image.shape[:-1], None, record.spacing)
+        path = None if record.file is None else Path(record.file)
+        return Case(name, record.image, record.label, path, geometry, prepared=True)
+
+    def problems(self) -> list[str]:
+        try:
+            files = self._index.files
+        except UserError as error:
+            return [str(error)]
+        problems = []
+        for file in files:
+            try:
+                check_file(self._folder, self._index.form, file)
+            except UserError as error:
+                problems.append(str(error))
+        return problems
+
+    @property
+    def _folder(self) -> Path:
+        if self.directory is None:
+            raise UserError("packed needs --data-dir, a folder that `python -m data pack` wrote.")
+        return self.directory
+
+    @cached_property
+    def _index(self) -> Index:
+        return read_index(self._folder)
+
+    @cached_property
+    def _cases(self) -> dict[str, tuple[File, Entry]]:
+        """Every case by its name, and the file it is in."""
+        return {entry.name: (file, entry) for file in self._index.files for entry in file.cases}

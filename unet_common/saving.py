@@ -1,0 +1,51 @@
+"""Predictions as files: masks, probabilities, overlays."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from data.errors import UserError
+from data.files import replacing
+from data.images import write_mask
+from data.nifti import is_nifti, write_nifti
+from unet_common import figures
+from unet_common.prediction import Prediction
+
+
+def save_prediction(prediction: Prediction, directory: Path, probabilities: bool) -> None:
+    """Write the mask in the input's format, an overlay of an image, and on request the probabilities.
+
+    Masks of images are made to be looked at: 255 is the foreground of a binary one. With more classes, and in
+    volumes, a pixel holds its class. Volumes with a place in the patient become NIfTI with the header of the input;
+    probabilities are float32, NIfTI with a fourth axis for the classes or TIFF with a page for each.
+    """
+    case, label = prediction.case, prediction.label
+    if case.geometry is not None:
+        suffix = ".nii" if case.path and case.path.name.lower().endswith(".nii") else ".nii.gz"
+        path = _fresh(prediction, directory / "masks" / f"{case.name}{suffix}")
+        write_nifti(path, label, case.geometry)
+        if probabilities:
+            write_nifti(
+                directory / "probabilities" / f"{case.name}{suffix}", prediction.probability, case.geometry
+            )
+        return
+    suffix = case.path.suffix if case.path and not is_nifti(case.path) else ".png"
+    path = _fresh(prediction, directory / "masks" / f"{case.name}{suffix}")
+    write_mask(path, label * 255 if prediction.classes == 1 else label)
+    if probabilities:
+        with replacing(directory / "probabilities" / f"{case.name}.tif") as temporary:
+            pages = np.moveaxis(prediction.probability, -1, 0)
+            tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
+    if label.ndim == 2:
+        with replacing(directory / "overlays" / f"{case.name}.png") as temporary:
+            Image.fromarray(figures.overlay(case.image, case.label, label)).save(temporary)
+
+
+def _fresh(prediction: Prediction, path: Path) -> Path:
+    """`path`, unless it is the image itself."""
+    origin = prediction.case.path
+    if origin and path.resolve() == origin.resolve():
+        raise UserError(f"The mask would overwrite the image {origin}: choose another --output.")
+    return path
