@@ -98,9 +98,10 @@ def place(
                 f"{case.path or case.name}: preprocessing.spacing needs the size of the voxels, which this file "
                 "does not tell. Convert it to NIfTI, or leave preprocessing.spacing out."
             )
+        box_size = image.shape[:-1]
         size = tuple(
             max(1, round(side * have / want))
-            for side, have, want in zip(image.shape[:-1], spacing, settings.spacing, strict=True)
+            for side, have, want in zip(box_size, spacing, settings.spacing, strict=True)
         )
         if size != image.shape[:-1]:
             image = np.stack([_resize(channel, size) for channel in np.moveaxis(image, -1, 0)], axis=-1)
@@ -111,7 +112,8 @@ def place(
                     label, size, order=0, mode="edge", anti_aliasing=False, preserve_range=True
                 ).astype(label.dtype)
             )
-        spacing = settings.spacing
+        # What was asked for, but for the rounding to whole voxels.
+        spacing = tuple(side * have / new for side, have, new in zip(box_size, spacing, size, strict=True))
     return image, label, spacing, box
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import h5py
@@ -257,7 +258,7 @@ def encode_example(record: Record) -> bytes:
     an Example's own numbers have 32 bits.
     Raises UserError if the record is too large for an Example.
     """
-    import tensorflow as tf  # not above: who imports the sources may want to set TensorFlow up before
+    tf = _tensorflow()
 
     def feature(value: bytes | str | tuple[int, ...]) -> tf.train.Feature:
         if isinstance(value, tuple):
@@ -282,7 +283,7 @@ def encode_example(record: Record) -> bytes:
 
 def decode_example(content: bytes) -> Record:
     """The inverse of `encode_example`. Its arrays are read-only."""
-    import tensorflow as tf
+    tf = _tensorflow()
 
     features = tf.train.Example.FromString(content).features.feature
     single = {
@@ -307,7 +308,7 @@ def decode_example(content: bytes) -> Record:
 
 
 def _write_shard(path: Path, records: Iterator[Record]) -> File:
-    import tensorflow as tf
+    tf = _tensorflow()
 
     cases, size = [], 0
     with replacing(path) as temporary:
@@ -323,6 +324,15 @@ def _write_shard(path: Path, records: Iterator[Record]) -> File:
             raise OSError(error.message) from None  # what other writers raise
         checksum = _checksum(temporary)
     return File(name=path.name, bytes=size, crc32=checksum, cases=tuple(cases))
+
+
+def _tensorflow() -> ModuleType:
+    """Imported when it is needed: most of what reads data sets does without, and it takes seconds."""
+    import tensorflow as tf
+
+    import data.tensorflow_setup  # noqa: F401  (first)
+
+    return tf
 
 
 def _entry(record: Record, offset: int, content: bytes) -> Entry:

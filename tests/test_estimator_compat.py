@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import unet_common.tensorflow_setup  # noqa: F401  isort: skip  (before TensorFlow)
+import data.tensorflow_setup  # noqa: F401  isort: skip  (before TensorFlow)
 
 import keras
 import tensorflow as tf
@@ -243,7 +243,7 @@ def test_strategy_is_refused():
 # A process of its own, since this one has imported the module already.
 CHANGES = """
 import sys
-import unet_common.tensorflow_setup
+import data.tensorflow_setup
 import tensorflow as tf
 from tensorflow.python.util import tf_export
 

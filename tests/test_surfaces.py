@@ -40,6 +40,25 @@ def test_agreement_with_the_package_of_the_authors(size, spacing, seed, monkeypa
     assert ours.assd > 0 and 0 < ours.surface_dice < 1
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 1.3, 5.0), (1.0, 1.0), (0.7, 5.0)])
+def test_the_area_of_every_cell_is_that_of_the_authors_tables(spacing):
+    tables = pytest.importorskip("surface_distance.lookup_tables")
+    if len(spacing) == 3:
+        bits, theirs = (
+            tables.ENCODE_NEIGHBOURHOOD_3D_KERNEL,
+            tables.create_table_neighbour_code_to_surface_area(spacing),
+        )
+    else:
+        bits, theirs = (
+            tables.ENCODE_NEIGHBOURHOOD_2D_KERNEL,
+            tables.create_table_neighbour_code_to_contour_length(spacing),
+        )
+    # They number the voxels of a cell in another order.
+    our_bits = 2 ** np.arange(bits.size).reshape(bits.shape)
+    our_codes = [int(our_bits[code & bits > 0].sum()) for code in range(len(theirs))]
+    np.testing.assert_allclose(_areas(spacing)[our_codes], theirs, rtol=1e-12)
+
+
 @pytest.mark.parametrize("size, spacing", RANDOM)
 def test_agreement_with_distances_between_border_voxels(size, spacing):
     """The unweighted definition of the simpler packages: near, for it is another one."""
@@ -70,6 +89,36 @@ def test_a_shifted_plate():
         assert surface_scores(truth, prediction, (1, 1, step), tolerance=3 * step).surface_dice == 1
         half = surface_scores(truth, prediction, (1, 1, step), tolerance=step).surface_dice
         assert half == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.5, 1.0, 3.0)])
+@pytest.mark.parametrize("axis", range(3))
+def test_shifted_cubes(axis, spacing):
+    """Along the shift, faces are as far from the other cube as the cubes were shifted; no element is farther."""
+    truth, step = np.zeros((16, 16, 16), bool), 2
+    truth[4:12, 4:12, 4:12] = True
+    prediction = np.roll(truth, step, axis)
+    shift = step * spacing[axis]
+    scores = surface_scores(truth, prediction, spacing, tolerance=shift)
+    assert scores.hd95 == pytest.approx(shift) and scores.surface_dice == 1 and scores.volume_error == 0
+    below = surface_scores(truth, prediction, spacing, tolerance=0.99 * shift)
+    assert 0 < below.surface_dice < 1 and 0 < scores.assd < shift
+
+
+def test_squares_counted_by_hand():
+    """A single pixel and its neighbour: each contour has 4 corners of length sqrt(1 + 9) / 2; 2 are shared."""
+    truth, prediction = np.zeros((5, 5), bool), np.zeros((5, 5), bool)
+    truth[2, 2], prediction[2, 3] = True, True
+    assert _elements(truth, (1.0, 3.0)).sum() == pytest.approx(2 * np.sqrt(10))
+    scores = surface_scores(truth, prediction, (1.0, 3.0), tolerance=2.9)
+    assert (scores.assd, scores.hd95, scores.surface_dice) == pytest.approx((1.5, 3.0, 0.5))
+
+
+def test_the_border_of_the_volume_is_no_matter():
+    truth, prediction = blobs((12, 14, 10), 4)
+    assert truth[0].any() and truth[:, -1].any()
+    room = [np.pad(mask, 3) for mask in (truth, prediction)]
+    assert surface_scores(truth, prediction, (1, 2, 3)) == surface_scores(*room, (1, 2, 3))
 
 
 def test_perfect_and_swapped_masks():
@@ -149,5 +198,21 @@ def test_scores_of_classes_and_their_means():
     assert per_class["assd_1"] == 0 and per_class["assd_2"] > 0 and np.isnan(per_class["assd_3"])
     assert means["assd"] == pytest.approx(per_class["assd_2"] / 2)
     assert per_class["volume_error_2"] == 0.5 and means["volume_error"] == 0.25
+    prediction[prediction == 2] = 0
+    means, per_class = volume_scores(truth, prediction, 4, (1, 1, 1))
+    assert means["assd"] == per_class["hd95_2"] == np.inf and means["surface_dice"] == 0.5
+
+
+def test_arguments_that_make_no_sense():
+    mask, labels = np.zeros((4, 4, 4), bool), np.zeros((4, 4, 4), int)
     with pytest.raises(ValueError, match="with the spacing"):
-        surface_scores(truth > 0, prediction > 0, (1, 1))
+        surface_scores(mask, mask, (1, 1))
+    with pytest.raises(ValueError, match="with the spacing"):
+        surface_scores(mask, mask[1:], (1, 1, 1))
+    for spacing, tolerance in (((1, 1, 0), 1), ((1, 1, np.nan), 1), ((1, 1, 1), -1)):
+        with pytest.raises(ValueError, match="must be positive"):
+            surface_scores(mask, mask, spacing, tolerance)
+    with pytest.raises(ValueError, match="bool"):
+        surface_scores(mask, mask.astype(float), (1, 1, 1))
+    with pytest.raises(ValueError, match=r"allowed are 0\.\.1"):
+        volume_scores(labels, labels + 2, 2, (1, 1, 1))

@@ -68,6 +68,21 @@ def test_fifty_steps_of_momentum_in_float64(tmp_path, dropout):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
+def test_several_classes_in_float64(tmp_path):
+    results = train_all(
+        tmp_path,
+        network={"rank": 3, "depth": 2, "filters": 2},
+        data={"name": "blobs3d", "images": 4, "size": [16, 20, 24]},
+        preprocessing={"normalisation": "case", "positions": True},
+        sampling={"crop": [8, 16, 16], "samples_per_class": [1, 1, 1]},
+        training={"steps": 8, "validate_every": 4, "batch_size": 2},
+    )
+    assert_equal_courses(results, loss=1e-9, weights=1e-9, moving=1e-6)
+    dice = [[row["validation_dice"] for row in rows] for rows, _, _ in results]
+    assert dice[0] == dice[1] == dice[2]
+    assert results[0][2].network.classes == 3 and results[0][2].network.channels == 4
+
+
 def test_volumes_with_instance_normalisation_and_deep_supervision_in_float64(tmp_path):
     results = train_all(
         tmp_path,

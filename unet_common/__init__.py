@@ -1,3 +1,3 @@
 """What the three implementations share besides data."""
 
-import unet_common.tensorflow_setup  # noqa: F401  (before anything imports TensorFlow)
+import data.tensorflow_setup  # noqa: F401  (before anything imports TensorFlow)

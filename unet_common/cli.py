@@ -12,7 +12,8 @@ import yaml
 
 from data.errors import UserError
 from data.sources import SOURCES
-from unet_common.experiment import Experiment, experiment_from, read_settings, validated
+from data.validation import validated
+from unet_common.experiment import Experiment, experiment_from, read_settings
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.networks import CATALOGUE
 

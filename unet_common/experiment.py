@@ -14,16 +14,16 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
-    ValidationError,
     model_validator,
 )
 
-from data.errors import UserError, listed
+from data.errors import UserError
 from data.files import write_text
 from data.preprocessing import Preparation
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.source import Source
 from data.sources import SOURCES
+from data.validation import attempt, read_yaml, refuse, validated
 from unet_common import losses
 from unet_common.networks import CATALOGUE, Network
 from unet_common.schedule import Schedule
@@ -127,8 +127,8 @@ def experiment_from(settings: dict[str, Any]) -> Experiment:
         if name not in registry:
             problems.append(f"{key}.name: must be one of {', '.join(registry)}; got {name!r}")
             continue
-        settings[key] = _validated(registry[name], section, f"{key}.", problems)
-    _refuse(problems)
+        settings[key] = attempt(registry[name], section, f"{key}.", problems)
+    refuse(problems)
     return validated(Experiment, settings)
 
 
@@ -139,14 +139,7 @@ def load_experiment(path: Path | str) -> Experiment:
 
 def read_settings(path: Path | str) -> dict[str, Any]:
     """The settings in a YAML file as nested dictionaries, not yet validated."""
-    try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UserError(f"The settings file {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {error}") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{path} must hold settings such as 'seed: 1', one per line.")
+    settings = read_yaml(path)
     version = settings.pop("format_version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise UserError(
@@ -206,45 +199,3 @@ def resolve(experiment: Experiment) -> Experiment:
     settings = {key: getattr(experiment, key) for key in Experiment.model_fields}
     filled = {"network": network, "sampling": sampling, "preprocessing": preprocessing}
     return Experiment(**{**settings, **filled})
-
-
-def validated(kind: type[Settings], settings: dict[str, Any]) -> Any:
-    """`kind` made of `settings`. Raises UserError with a line for each mistake."""
-    problems: list[str] = []
-    result = _validated(kind, settings, "", problems)
-    _refuse(problems)
-    return result
-
-
-def _refuse(problems: list[str]) -> None:
-    """One mistake is told in a line, more in a list."""
-    if len(problems) == 1:
-        raise UserError(problems[0])
-    if problems:
-        raise UserError(f"The settings have {len(problems)} mistakes:\n{listed(problems)}")
-
-
-def _validated(kind: type[Settings], settings: dict, prefix: str, problems: list[str]) -> Any:
-    """`kind` made of `settings`; on mistakes, None and a line each in `problems`."""
-    try:
-        return kind(**settings)
-    except ValidationError as error:
-        problems.extend(_explain(mistake, kind, prefix) for mistake in error.errors())
-    except TypeError:
-        problems.append(f"{prefix.rstrip('.')}: the keys must be words")
-    return None
-
-
-def _explain(mistake: dict, kind: type[Settings], prefix: str) -> str:
-    """One of pydantic's errors as a line that names the key and what is allowed."""
-    place = [part for part in mistake["loc"] if isinstance(part, (str, int))]
-    key = prefix + ".".join(str(part) for part in place)
-    if mistake["type"] == "extra_forbidden":
-        for part in place[:-1]:  # the group the unknown key stands in
-            kind = kind.model_fields[part].annotation
-        return f"{key}: unknown; allowed here: {', '.join(sorted(kind.model_fields))}"
-    reason = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    reason = reason[0].lower() + reason[1:]
-    if mistake["type"] == "value_error" or not isinstance(mistake["input"], (str, int, float, list, tuple)):
-        return f"{key.rstrip('.') or 'settings'}: {reason}"
-    return f"{key}: {reason}; got {mistake['input']!r}"

@@ -144,8 +144,9 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         predicted, true = logits > 0, targets > 0.5
     else:
         classes = tf.range(1, logits.shape[-1], dtype=tf.int64)
-        predicted = tf.argmax(logits, -1)[..., tf.newaxis] == classes
-        true = tf.argmax(targets, -1)[..., tf.newaxis] == classes
+        # Not `==`, which in a TensorFlow 1 graph asks whether two tensors are the same object.
+        predicted = tf.equal(tf.argmax(logits, -1)[..., tf.newaxis], classes)
+        true = tf.equal(tf.argmax(targets, -1)[..., tf.newaxis], classes)
     axes = list(range(logits.shape.rank - 1))
 
     def count(condition: tf.Tensor) -> tf.Tensor:

@@ -22,12 +22,14 @@ class SurfaceScores:
     """Scores of one class. Lengths in mm.
 
     Two empty masks agree, and there is nothing to judge: all scores are nan. If only one is empty, distances are
-    infinite and the surface Dice is 0.
+    infinite and the surface Dice is 0. The border of the volume closes a mask that touches it.
 
-    assd: average symmetric surface distance, over the surface of both masks.
+    assd: average symmetric surface distance, the mean of the two directions' averages (not the average over both
+        surfaces together, in which the larger one weighs more).
     hd95: robust Hausdorff distance, the larger one of the two directions' 95th percentiles.
     surface_dice: the share of both surfaces that lies within a tolerance of the other.
-    volume_error: (predicted - true) / true volume; infinite where the truth is empty and the prediction is not.
+    volume_error: (predicted - true) / true volume; infinite where the truth is empty and the prediction is not, so
+        that an invented object is not left out of means.
     """
 
     assd: float
@@ -44,14 +46,19 @@ def surface_scores(
     Args:
         truth, prediction: [*size] bool, two or three axes.
         spacing: distance between neighbouring voxels along each axis in mm.
-        tolerance: of the surface Dice in mm: less is no error.
+        tolerance: of the surface Dice in mm: a distance up to this is no error.
 
     Raises:
-        ValueError: other shapes, or the spacing has another number of axes.
+        ValueError: masks of other shapes or not bool, a spacing of another number of axes or not positive, or a
+            negative tolerance.
     """
-    truth, prediction = np.asarray(truth, bool), np.asarray(prediction, bool)
+    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    if truth.dtype != bool or prediction.dtype != bool:  # as bool, any probability above 0 would be inside
+        raise ValueError(f"masks are bool, not {truth.dtype} and {prediction.dtype}")
     if truth.shape != prediction.shape or truth.ndim != len(spacing) or truth.ndim not in (2, 3):
         raise ValueError(f"masks {truth.shape} and {prediction.shape} with the spacing {spacing}")
+    if not (np.all(np.isfinite(spacing)) and min(spacing) > 0 and tolerance >= 0):
+        raise ValueError(f"spacing {spacing} must be positive, and tolerance {tolerance} not negative")
     true_volume, predicted_volume = np.count_nonzero(truth), np.count_nonzero(prediction)
     if not true_volume and not predicted_volume:
         return SurfaceScores(np.nan, np.nan, np.nan, np.nan)
@@ -87,8 +94,16 @@ def volume_scores(
 
     Returns:
         Means over the foreground classes that have a score (of volume errors the mean of their sizes), as `assd`,
-        `hd95`, `surface_dice`, `volume_error`; and the scores of each class, as `assd_1`, ...
+        `hd95`, `surface_dice`, `volume_error`; and the scores of each class, as `assd_1`, ... An infinite
+        distance stays infinite in the mean.
+
+    Raises:
+        ValueError: as `surface_scores`, or a label outside 0..classes-1.
     """
+    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    for labels in (truth, prediction):
+        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError(f"labels {labels.min()}..{labels.max()}, allowed are 0..{classes - 1}")
     scores = {
         index: surface_scores(truth == index, prediction == index, spacing, tolerance)
         for index in range(1, classes)

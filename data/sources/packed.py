@@ -19,8 +19,8 @@ from data.source import Case, Source
 class PackedGeometry(Geometry):
     """Where packed voxels lie: in the order in which they are packed, whatever their affine.
 
-    packed_spacing: the spacing in mm that the preprocessing gives. Resampled voxels may differ a little from it, as
-    their number is whole; rotations and scores in mm must be those of an unpacked training.
+    packed_spacing: the spacing in mm as the preprocessing computed it, so that rotations are those of an unpacked
+    training to the last bit.
     """
 
     packed_spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)

@@ -1,0 +1,154 @@
+"""Data sets: python -m data check|pack|show|fetch.
+
+python -m data check PATH                          examine a data set before training on it
+python -m data show PATH                           pictures of its images, and of what augmentation does to them
+python -m data pack PATH --to hdf5|tfrecord OUT    prepare it once for many trainings
+python -m data fetch hippocampus|isbi2012          download a public data set
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+
+import yaml
+from tqdm import tqdm
+
+from data.detect import source_at
+from data.errors import UserError, listed
+from data.settings import Augmentation, Preprocessing, Sampling, Settings
+from data.source import Source
+from data.validation import read_yaml, validated
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, what in (
+        ("check", "examine a data set"),
+        ("show", "draw its images"),
+        ("pack", "prepare it once for many trainings"),
+    ):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("path", metavar="PATH", help="a folder, or the name of a generated data set")
+        command.add_argument("--data", metavar="NAME", help="which layout (default: found out)")
+        command.add_argument("--config", metavar="FILE", help="YAML file with settings, as for train.py")
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="a setting, such as data.label_values=[0,2] or preprocessing.normalisation=case",
+        )
+        if name == "pack":
+            command.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+            command.add_argument("--to", choices=("hdf5", "tfrecord"), required=True)
+            command.add_argument("--shards", type=int, default=8, metavar="N", help="files of tfrecord")
+        if name == "show":
+            command.add_argument("--output", type=Path, default=Path("shown"), metavar="DIR")
+            command.add_argument("--cases", type=int, default=4, metavar="N", help="how many (default: 4)")
+    command = commands.add_parser("fetch", help="download a public data set")
+    command.add_argument("what", choices=("hippocampus", "isbi2012"))
+    command.add_argument("out", type=Path, nargs="?", default=Path("datasets"), metavar="DIR")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse()
+    return {"check": check, "show": show, "pack": pack, "fetch": fetch}[arguments.command](arguments)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    from data.check import examine
+
+    problems, facts = examine(_source(arguments), _bar)
+    print("\n".join(facts))
+    if problems:
+        print(f"{len(problems)} finding(s):\n{listed(problems, most=200)}")
+        return 1
+    print("No problems found.")
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    from data.show import show as draw
+
+    source = _source(arguments)
+    names = [*source.names(), *source.test_names()][: arguments.cases]
+    sampling, augmentation, preprocessing = (
+        _settings(arguments, *section)
+        for section in (
+            ("sampling", Sampling),
+            ("augmentation", Augmentation),
+            ("preprocessing", Preprocessing),
+        )
+    )
+    for path in draw(source, names, arguments.output, sampling, augmentation, preprocessing):
+        print(path)
+    return 0
+
+
+def pack(arguments: argparse.Namespace) -> int:
+    from data.pack import pack as write
+
+    preprocessing = _settings(arguments, "preprocessing", Preprocessing)
+    write(_source(arguments), preprocessing, arguments.to, arguments.out, arguments.shards, _bar)
+    print(f"Train on it with: python train.py --data packed --data-dir {arguments.out}")
+    return 0
+
+
+def fetch(arguments: argparse.Namespace) -> int:
+    from data.fetch import ISBI_2012, fetch_hippocampus
+
+    if arguments.what == "isbi2012":
+        print(ISBI_2012)
+        return 0
+    folder = fetch_hippocampus(arguments.out)
+    print(f"Train on it with: python train.py --config configs/hippocampus.yaml --data-dir {folder}")
+    return 0
+
+
+def _source(arguments: argparse.Namespace) -> Source:
+    section = _section(arguments, "data")
+    if arguments.data:
+        section["name"] = arguments.data
+    return source_at(arguments.path, section)
+
+
+def _settings(arguments: argparse.Namespace, name: str, kind: type[Settings]) -> Any:
+    return validated(kind, _section(arguments, name))
+
+
+def _section(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
+    """A group of settings: those of --config, overridden by --set."""
+    section = (read_yaml(arguments.config) if arguments.config else {}).get(name) or {}
+    section = {"name": section} if isinstance(section, str) else dict(section)
+    for assignment in arguments.set:
+        key, equals, value = assignment.partition("=")
+        group, dot, setting = key.strip().partition(".")
+        if not equals or not dot:
+            raise UserError(
+                f"--set takes GROUP.KEY=VALUE, such as preprocessing.crop=true; got '{assignment}'."
+            )
+        if group == name:
+            section[setting] = yaml.safe_load(value)
+    return section
+
+
+def _bar(names: list[str]) -> tqdm:
+    return tqdm(names, unit="case", disable=None)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -1,0 +1,55 @@
+"""Examining a data set before anyone trains on it: every finding, and what it looks like."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from data.errors import UserError
+from data.source import Source
+
+
+def examine(
+    source: Source, progress: Callable[[list[str]], Iterable[str]] = iter
+) -> tuple[list[str], list[str]]:
+    """Reads every case.
+
+    progress: given the names of the cases, passes them on one by one; `tqdm` for example.
+    Returns (what is wrong, one line each; what the readable cases are like, one line each).
+    """
+    try:
+        problems = source.problems()
+        names = source.names()
+    except UserError as error:
+        return [str(error)], []
+    sizes, spacings, values, shares = [], [], [], []
+    for name in progress(names):
+        try:
+            case = source.read(name)
+            classes = source.classes
+        except UserError:
+            continue  # is among the problems
+        sizes.append(case.image.shape[:-1])
+        spacings.append(case.spacing)
+        values.append((case.image.min(), case.image.max()))
+        counts = np.bincount(case.label.ravel(), minlength=classes)
+        shares.append(counts / counts.sum())
+        if not counts[1:].any():
+            problems.append(f"{case.path or case.name}: has no foreground (a warning: it may be right)")
+    facts = [f"{source.name}: {len(names)} labelled cases, {len(source.test_names())} without label"]
+    if sizes:
+        facts += [
+            f"channels: {source.channels}   classes: {classes}, background included",
+            f"size: {_range(sizes, '{:.0f}')}",
+            f"grey values: {min(low for low, _ in values):g} to {max(high for _, high in values):g}",
+            f"share of each class: {', '.join(f'{share:.2%}' for share in np.mean(shares, axis=0))}",
+        ]
+        if source.rank == 3:
+            facts.insert(3, f"spacing in mm: {_range(spacings, '{:.3g}')}")
+    return problems, facts
+
+
+def _range(rows: list[tuple[float, ...]], form: str) -> str:
+    """Smallest, median and largest of each axis."""
+    parts = [statistic(rows, axis=0) for statistic in (np.min, np.median, np.max)]
+    texts = [" x ".join(form.format(number) for number in part) for part in parts]
+    return texts[0] if texts[0] == texts[2] else f"{texts[0]} to {texts[2]}, median {texts[1]}"

@@ -1,0 +1,68 @@
+"""From nested dictionaries, as they come from YAML and flags, to validated settings."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from data.errors import UserError, listed
+from data.settings import Settings
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """The settings in a YAML file as nested dictionaries, not yet validated. Raises UserError with its name."""
+    try:
+        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"The settings file {path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {error}") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"{path} must hold settings such as 'seed: 1', one per line.")
+    return settings
+
+
+def validated(kind: type[Settings], settings: dict[str, Any]) -> Any:
+    """`kind` made of `settings`. Raises UserError with a line for each mistake."""
+    problems: list[str] = []
+    result = attempt(kind, settings, "", problems)
+    refuse(problems)
+    return result
+
+
+def refuse(problems: list[str]) -> None:
+    """One mistake is told in a line, more in a list."""
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    if problems:
+        raise UserError(f"The settings have {len(problems)} mistakes:\n{listed(problems)}")
+
+
+def attempt(kind: type[Settings], settings: dict, prefix: str, problems: list[str]) -> Any:
+    """`kind` made of `settings`; on mistakes, None and a line each in `problems`."""
+    try:
+        return kind(**settings)
+    except ValidationError as error:
+        explained = dict(_explain(mistake, kind, prefix) for mistake in reversed(error.errors()))
+        problems.extend(f"{key}: {reason}" for key, reason in reversed(explained.items()))
+    except TypeError:
+        problems.append(f"{prefix.rstrip('.')}: the keys must be words")
+    return None
+
+
+def _explain(mistake: dict, kind: type[Settings], prefix: str) -> tuple[str, str]:
+    """One of pydantic's errors: the key, and what is wrong and what is allowed."""
+    # Where several types are allowed, pydantic reports each of them, as a part of the place that is no key.
+    place = [part for part in mistake["loc"] if isinstance(part, int) or part.isidentifier()]
+    place = [part for part in place if part not in ("int", "float", "str", "bool")]
+    key = (prefix + ".".join(str(part) for part in place)).rstrip(".") or "settings"
+    if mistake["type"] == "extra_forbidden":
+        for part in place[:-1]:  # the group the unknown key stands in
+            kind = kind.model_fields[part].annotation
+        return key, f"unknown; allowed here: {', '.join(sorted(kind.model_fields))}"
+    reason = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    reason = reason[0].lower() + reason[1:]
+    if mistake["type"] == "value_error" or not isinstance(mistake["input"], (str, int, float, list, tuple)):
+        return key, reason
+    return key, f"{reason}; got {mistake['input']!r}"
