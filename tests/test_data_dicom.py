@@ -1,6 +1,7 @@
 """DICOM series: any order of files, the right place in the patient, and what can be wrong with a folder."""
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -116,34 +117,36 @@ def test_bad_folders_are_named(tmp_path):
         assert name in str(error.value)
 
     (tmp_path / "empty").mkdir()
-    refused("empty", "there are no DICOM slices")
+    refused("empty", "holds no DICOM files")
     write_series(tmp_path / "two")
     write_slice(tmp_path / "two" / "other.dcm", VALUES[0], (0, 0, 99), series=generate_uid())
-    refused("two", r"holds 2 series(.|\n)*4 file\(s\)(.|\n)*folder of its own")
+    refused(
+        "two", r"holds 2 series(.|\n)*own folder:(.|\n)*4 files: without description \(CT Image Storage\)"
+    )
     refused(
         "gap",
-        r"lie 5 mm, elsewhere 2\.5 mm: 1 slice\(s\) are missing",
+        r"incomplete(.|\n)*2\.5 mm apart(.|\n)*- 1 after IM",
         skip=(1,),
         values=VALUES[[0, 1, 2, 3, 0]],
     )
-    refused("colour", "is a colour image", SamplesPerPixel=3)
-    refused("nowhere", "lacks ImagePositionPatient", ImagePositionPatient=None)
-    refused("frames", "multi-frame", NumberOfFrames=2)
+    refused("colour", "it is a colour image", SamplesPerPixel=3)
+    refused("nowhere", "ImagePositionPatient is missing", ImagePositionPatient=None)
+    refused("frames", "it has several frames, and does not tell the position of each", NumberOfFrames=2)
     write_series(tmp_path / "double")
     write_slice(tmp_path / "double" / "again.dcm", VALUES[0], (10, -20, 30))
-    refused("double", "show the same place")
+    refused("double", "lie at the same position")
     write_series(tmp_path / "size")
     write_slice(tmp_path / "size" / "small.dcm", VALUES[0, :3], (10, -20, 40))
-    refused("size", "other slices of .* have")
+    refused("size", "slices have different sizes")
     write_series(tmp_path / "turned")
     write_slice(tmp_path / "turned" / "x.dcm", VALUES[0], (10, -20, 40), orientation=[0, 1, 0, 1, 0, 0])
-    refused("turned", "another orientation")
+    refused("turned", "slices have different orientations")
 
 
 def test_a_tilted_gantry_is_refused(tmp_path):
     for index in range(4):
         write_slice(tmp_path / f"{index}.dcm", VALUES[index], (0, 0.5 * index, 2.5 * index))
-    with pytest.raises(UserError, match="tilted gantry"):
+    with pytest.raises(UserError, match="tilted CT gantry"):
         read_dicom(tmp_path)
 
 
@@ -154,5 +157,38 @@ def test_a_cut_off_slice_is_named(tmp_path):
     with pytest.raises(UserError, match=rf"{path.name}: its pixels cannot be read"):
         read_dicom(folder)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UserError, match=rf"{path.name}: is cut off"):
+    with pytest.raises(UserError, match=rf"{path.name}: cannot be read as DICOM"):
         read_dicom(folder)
+
+
+def test_frames_of_one_file_are_slices(tmp_path):
+    """An Enhanced multi-frame file gives each frame's place in its own functional group."""
+
+    def group(**macros):
+        item = pydicom.Dataset()
+        for macro, elements in macros.items():
+            of_macro = pydicom.Dataset()
+            for tag, value in elements.items():
+                setattr(of_macro, tag, value)
+            setattr(item, f"{macro}Sequence", [of_macro])
+        return item
+
+    order = [2, 0, 3, 1]
+    places = [group(PlanePosition={"ImagePositionPatient": [0.0, 0.0, 2.5 * index]}) for index in order]
+    shared = group(
+        PlaneOrientation={"ImageOrientationPatient": AXIAL},
+        PixelMeasures={"PixelSpacing": [0.8, 0.6], "SliceThickness": 2.5},
+        PixelValueTransformation={"RescaleSlope": 2.0, "RescaleIntercept": 1.0},
+    )
+    write_slice(
+        tmp_path / "frames.dcm",
+        VALUES[0],
+        (0, 0, 0),
+        NumberOfFrames=4,
+        PixelData=VALUES[order].tobytes(),
+        PerFrameFunctionalGroupsSequence=places,
+        SharedFunctionalGroupsSequence=[shared],
+    )
+    values, affine = read_dicom(tmp_path)
+    np.testing.assert_array_equal(values, VALUES.transpose(2, 1, 0) * 2.0 + 1)
+    np.testing.assert_allclose(affine[2, 2], 2.5)
