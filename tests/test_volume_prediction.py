@@ -1,0 +1,224 @@
+"""predict.py and evaluate.py on volumes: NIfTI and DICOM in, NIfTI out; ensembles; --watch."""
+
+import json
+import shutil
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from test_data_dicom import write_series
+
+import evaluate
+import predict
+import train
+from data.errors import UserError
+from unet_common import checkpoints
+from unet_common.cross_validation import newest, open_runs
+from unet_common.implementation import IMPLEMENTATIONS
+from unet_common.inference import predict_probabilities, predict_slabs
+from unet_common.prediction import Inference
+from unet_common.run import Run
+from unet_common.watching import Watch, follow
+
+TINY = ["--data", "blobs3d", "--batch-size", "1", "--set", "network.depth=2", "--set", "network.filters=2"]
+TINY += ["--set", "data.images=5", "--set", "data.size=[20,18,16]", "--set", "sampling.crop=[8,8,8]"]
+TINY += ["--set", "preprocessing.normalisation=case"]
+
+
+def command(module, *arguments):
+    """Run a command's `main` as if it had been typed."""
+    before, sys.argv = sys.argv, [module.__name__, *map(str, arguments)]
+    try:
+        module.main()
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    command(train, "--run", path, "--steps", 3, *TINY)
+    return Run.open(path)
+
+
+def test_the_data_decides_on_rank_channels_and_classes(run):
+    assert (run.network.rank, run.network.channels, run.network.classes) == (3, 1, 3)
+
+
+def test_validation_volumes_get_masks_and_scores_in_mm(run, tmp_path, capsys):
+    command(predict, "--run", run.path, "--output", tmp_path, "--probabilities")
+    (name,) = run.split.validation
+    mask = nib.load(tmp_path / "masks" / f"{name}.nii.gz")
+    assert mask.shape == (20, 18, 16) and mask.get_data_dtype().kind == "u"
+    np.testing.assert_allclose(mask.affine, run.source.read(name).geometry.affine)
+    probability = nib.load(tmp_path / "probabilities" / f"{name}.nii.gz").get_fdata()
+    assert probability.shape == (20, 18, 16, 3)
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), probability.argmax(-1))
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["cases"][0]
+    assert {"dice", "hd95", "assd", "surface_dice", "volume_error", "dice_1", "hd95_2"} <= metrics.keys()
+    assert "hd95" in capsys.readouterr().out and (tmp_path / "overview.png").is_file()
+
+
+def test_a_dicom_series_and_a_nifti_file_of_the_same_voxels_give_the_same_mask(run, tmp_path):
+    values = np.random.default_rng(0).integers(0, 900, (9, 12, 11)).astype(np.int16)
+    series = write_series(tmp_path / "in" / "series", values)
+    from data.dicom import read_dicom
+
+    voxels, affine = read_dicom(series)
+    nib.save(nib.Nifti1Image(voxels.astype(np.int16), affine), tmp_path / "in" / "file.nii.gz")
+    flipped = nib.Nifti1Image(voxels.astype(np.int16), affine).as_reoriented(
+        np.array([[2, 1], [0, -1], [1, 1]])
+    )
+    nib.save(flipped, tmp_path / "in" / "turned.nii")
+    command(predict, "--run", run.path, "--input", tmp_path / "in", "--output", tmp_path / "out", "--tile", 8)
+    masks = {
+        name: nib.load(tmp_path / "out/masks" / name)
+        for name in ("series.nii.gz", "file.nii.gz", "turned.nii")
+    }
+    first = masks["series.nii.gz"]
+    for name, mask in masks.items():
+        same = nib.as_closest_canonical(mask)
+        np.testing.assert_array_equal(same.dataobj, nib.as_closest_canonical(first).dataobj, err_msg=name)
+        np.testing.assert_allclose(same.affine, nib.as_closest_canonical(first).affine, atol=1e-5)
+    assert masks["file.nii.gz"].get_data_dtype() == np.int16  # the input's integer type
+    np.testing.assert_allclose(masks["turned.nii"].affine, flipped.affine, atol=1e-6)
+    one = tmp_path / "one"
+    command(predict, "--run", run.path, "--input", series, "--output", one, "--tile", "8x8x8")
+    assert (one / "masks" / "series.nii.gz").is_file()
+
+
+def test_inputs_that_do_not_fit_are_named(run, tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8, 3), np.float32), np.eye(4)), tmp_path / "four.nii")
+    with pytest.raises(
+        UserError, match=r"four\.nii: The image has 3 channels, but the training images had 1"
+    ):
+        command(predict, "--run", run.path, "--input", tmp_path / "four.nii", "--output", tmp_path / "out")
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)), folder / "a.nii")
+    with pytest.raises(UserError, match="would overwrite the image"):
+        command(predict, "--run", run.path, "--input", folder, "--output", tmp_path)
+
+
+def test_resampled_and_cropped_volumes_come_back_in_their_own_voxels(tmp_path):
+    settings = ["--set", "preprocessing.spacing=[1.5,1.5,1.5]", "--set", "preprocessing.crop=true"]
+    command(train, "--run", tmp_path / "run", "--steps", 2, *TINY, *settings)
+    run = Run.open(tmp_path / "run")
+    command(predict, "--run", run.path, "--output", tmp_path / "out")
+    mask = nib.load(tmp_path / "out" / "masks" / f"{run.split.validation[0]}.nii.gz")
+    assert mask.shape == (20, 18, 16)
+
+
+def test_labels_alone_are_those_of_the_probabilities(run, tmp_path):
+    """What is written slab by slab is what the whole array of probabilities gives."""
+    from unet_common.prediction import Predictor
+
+    predictor, case = Predictor([run]), run.source.read(run.split.validation[0])
+    inference = Inference(tile=8, symmetries="flips")
+    alone, whole = predictor(case, inference), predictor(case, inference, probabilities=True)
+    assert alone.probability is None and whole.probability.shape == (20, 18, 16, 3)
+    np.testing.assert_array_equal(alone.label, whole.label)
+
+
+def test_slabs_cover_the_volume_in_order():
+    class Halving:
+        rank, classes, stride, context = 3, 2, (2, 2, 2), (2, 2, 2)
+
+        def output_size(self, size):
+            return size
+
+        def padding_for(self, size):
+            return [(0, side % 2) for side in size]
+
+        def crop_after(self, size):
+            return tuple(slice(0, side) for side in size)
+
+    def logits(images):
+        return np.concatenate([images, -images], -1)
+
+    image = np.random.default_rng(0).standard_normal((37, 12, 10, 1)).astype(np.float32)
+    slabs = list(predict_slabs(logits, image, Halving(), tile=8, overlap=0.5))
+    assert [rows.start for rows, _ in slabs] == [0, *(rows.stop for rows, _ in slabs[:-1])]
+    assert slabs[-1][0].stop == 37 and max(len(slab) for _, slab in slabs) <= 8
+    whole = predict_probabilities(logits, image, Halving())
+    np.testing.assert_allclose(np.concatenate([slab for _, slab in slabs]), whole, atol=1e-6)
+
+
+def test_five_folds_and_their_ensemble(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command(train, "--run", "runs/cv", "--fold", "all", "--steps", 2, *TINY)
+    runs = open_runs(newest())
+    assert [run.experiment.sampling.fold for run in runs] == [0, 1, 2, 3, 4]
+    kept = [name for run in runs for name in run.split.validation]
+    assert sorted(kept) == runs[0].source.names()  # each case is kept exactly once
+    capsys.readouterr()  # what the trainings said
+    command(evaluate)
+    told = capsys.readouterr().out
+    assert all(name in told for name in kept)
+    cases = json.loads((tmp_path / "runs/cv/metrics.json").read_text())["cases"]
+    assert [case["case"] for case in cases] == kept
+
+    nib.save(nib.Nifti1Image(np.ones((9, 8, 8), np.int16), np.eye(4)), tmp_path / "in.nii.gz")
+    command(predict, "--input", "in.nii.gz", "--output", "together", "--probabilities")
+    members = []
+    for index in range(5):
+        command(
+            predict,
+            "--run",
+            f"runs/cv/fold{index}",
+            "--input",
+            "in.nii.gz",
+            "--output",
+            f"o{index}",
+            "--probabilities",
+        )
+        members.append(nib.load(f"o{index}/probabilities/in.nii.gz").get_fdata())
+    mean = nib.load("together/probabilities/in.nii.gz").get_fdata()
+    np.testing.assert_allclose(mean, np.mean(members, axis=0), atol=1e-6)
+
+    shutil.rmtree("runs/cv/fold4")  # as if it had been interrupted before the last fold
+    command(train, "--resume", "runs/cv")
+    assert Run.open(tmp_path / "runs/cv/fold4").state() == "finished"
+    with pytest.raises(UserError, match="A cross-validation keeps its settings"):
+        command(train, "--resume", "runs/cv", "--steps", 5)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_watch_takes_every_checkpoint_and_keeps_the_best(tmp_path, implementation, capsys):
+    path = tmp_path / "run"
+    length = ["--steps", 6, "--set", "training.validate_every=2", "--set", "training.keep=3"]
+    command(train, "--run", path, "--impl", implementation, *length, *TINY)
+    run = Run.open(path)
+    follow(run, None, Inference())
+    told = capsys.readouterr().out
+    watch = Watch(run, None, Inference())
+    steps = [row["step"] for row in watch.rows]
+    assert steps == [checkpoints.step_of(path) for path in checkpoints.listed(run.checkpoints)]
+    assert 6 in steps and len(steps) >= 3 and "The training has ended: finished." in told
+    assert watch.best["dice"] == max(row["dice"] for row in watch.rows)
+    assert (path / "evaluation/best.h5").is_file() and (path / "evaluation/best_metrics.md").is_file()
+    assert json.loads((path / "evaluation/best.json").read_text()) == watch.best
+    command(evaluate, "--run", path, "--weights", path / "evaluation/best.h5")
+    scores = json.loads((path / "metrics.json").read_text())
+    assert scores["mean"]["dice"] == pytest.approx(watch.best["dice"], abs=1e-9)
+
+    # Started again, it has nothing left to do, and a better one of the past stays the best.
+    watch.rows[0]["dice"] = 0.999
+    (path / "evaluation/checkpoints.json").write_text(json.dumps(watch.rows[:1]))
+    before = (path / "evaluation/best.h5").read_bytes()
+    follow(run, None, Inference())
+    assert f"Going on after 1 checkpoints; the best is step {steps[0]}." in capsys.readouterr().out
+    assert (path / "evaluation/best.h5").read_bytes() == before
+
+
+def test_watch_survives_checkpoints_that_rotate_away(tmp_path, capsys):
+    path = tmp_path / "run"
+    command(train, "--run", path, "--steps", 4, "--set", "training.validate_every=2", *TINY)
+    run = Run.open(path)
+    first, *_rest = checkpoints.listed(run.checkpoints)
+    for file in run.checkpoints.glob(f"{first.rsplit('/', 1)[-1]}.*"):
+        file.unlink()
+    follow(run, None, Inference())
+    assert "was replaced by newer ones" in capsys.readouterr().out
+    assert [row["step"] for row in Watch(run, None, Inference()).rows] == [4]
