@@ -1,81 +1,25 @@
-"""Overlays by their pixels, figures by their files, tables by their text."""
+"""Figures by their files, tables by their text."""
 
 import json
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from unet_common.figures import (
-    BOTH_COLOUR,
-    CLASS_COLOURS,
-    PREDICTION_COLOUR,
-    TRUTH_COLOUR,
     Shown,
-    coloured,
     comparison_figure,
-    displayed,
     history_figure,
-    overlay,
     overlay_figure,
     smooth,
 )
 from unet_common.tables import csv_table, markdown_table, summary, worst_case, write_tables
 
 
-def rgb(colour):
-    return tuple(round(255 * part) for part in to_rgb(colour))
-
-
 def square(first, last, size=12):
     labels = np.zeros((size, size), np.uint8)
     labels[first:last, first:last] = 1
     return labels
-
-
-# --- overlays ---------------------------------------------------------------------------------
-
-
-def test_contours_have_the_colour_of_whose_they_are():
-    picture = overlay(np.zeros((12, 12, 1)), square(2, 8), square(2, 10))
-    assert picture.shape == (12, 12, 3) and picture.dtype == np.uint8
-    assert tuple(picture[2, 4]) == rgb(BOTH_COLOUR)
-    assert tuple(picture[7, 4]) == rgb(TRUTH_COLOUR)
-    assert tuple(picture[9, 4]) == rgb(PREDICTION_COLOUR)
-    assert tuple(picture[5, 5]) == tuple(picture[0, 0]) == (0, 0, 0)
-
-
-def test_without_truth_there_is_one_contour():
-    picture = overlay(np.zeros((12, 12, 1)), None, square(2, 10))
-    assert {tuple(pixel) for pixel in picture.reshape(-1, 3)} == {(0, 0, 0), rgb(PREDICTION_COLOUR)}
-
-
-def test_several_classes_are_tinted():
-    prediction = np.repeat(np.arange(3, dtype=np.uint8), 6)[None].repeat(9, 0)
-    picture = overlay(np.zeros((9, 18, 3)), prediction, prediction)
-    expected = [round(0.35 * part * 255) for part in to_rgb(CLASS_COLOURS[1])]
-    np.testing.assert_array_equal(picture[4, 15], expected)
-
-
-def test_image_and_labels_must_be_of_one_size():
-    with pytest.raises(ValueError, match=r"truth has shape \(12, 12\), the image \(8, 8\)"):
-        overlay(np.zeros((8, 8, 1)), square(2, 4), square(2, 4, size=8))
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3])
-def test_displayed_images_are_stretched_whatever_their_range(channels):
-    image = np.linspace(-3000, 60000, 400 * channels).reshape(20, 20, channels)
-    shown = displayed(image)
-    assert shown.shape == (20, 20, 3) and shown.min() == 0 and shown.max() == 1
-    assert np.isfinite(displayed(np.full((4, 4, channels), 7.0))).all()
-
-
-def test_colours_of_label_maps():
-    np.testing.assert_array_equal(coloured(np.array([[0, 1]]))[0], [(0, 0, 0), (1, 1, 1)])
-    many = coloured(np.array([[0, 1, 2, len(CLASS_COLOURS) + 1]]))[0]
-    np.testing.assert_allclose(many[1], to_rgb(CLASS_COLOURS[0]))
-    np.testing.assert_allclose(many[3], many[1])
 
 
 # --- figures ----------------------------------------------------------------------------------

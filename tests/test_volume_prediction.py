@@ -47,7 +47,7 @@ def test_the_data_decides_on_rank_channels_and_classes(run):
 
 
 def test_validation_volumes_get_masks_and_scores_in_mm(run, tmp_path, capsys):
-    command(predict, "--run", run.path, "--output", tmp_path, "--probabilities")
+    command(predict, "--run", run.path, "--output", tmp_path, "--probabilities", "--figures")
     (name,) = run.split.validation
     mask = nib.load(tmp_path / "masks" / f"{name}.nii.gz")
     assert mask.shape == (20, 18, 16) and mask.get_data_dtype().kind == "u"
@@ -58,6 +58,7 @@ def test_validation_volumes_get_masks_and_scores_in_mm(run, tmp_path, capsys):
     metrics = json.loads((tmp_path / "metrics.json").read_text())["cases"][0]
     assert {"dice", "hd95", "assd", "surface_dice", "volume_error", "dice_1", "hd95_2"} <= metrics.keys()
     assert "hd95" in capsys.readouterr().out and (tmp_path / "overview.png").is_file()
+    assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000
 
 
 def test_a_dicom_series_and_a_nifti_file_of_the_same_voxels_give_the_same_mask(run, tmp_path):

@@ -13,41 +13,27 @@ from pathlib import Path
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from skimage.segmentation import find_boundaries
 
-from data.files import replacing
+from data.drawing import (
+    BLUE,
+    BOTH_COLOUR,
+    GREEN,
+    ORANGE,
+    PICTURE_STYLE,
+    PREDICTION_COLOUR,
+    STYLE,
+    TRUTH_COLOUR,
+    VERMILION,
+    YELLOW,
+    coloured,
+    displayed,
+    overlay,
+    save_figure,
+)
 from unet_common.metrics import pixel_scores
-
-# Okabe and Ito 2008, "Color Universal Design": told apart with every common colour blindness.
-BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
-
-# Contours of an overlay. Where both lie on each other there is a third colour, so that what is
-# right, what was missed and what was made up can be seen at a glance.
-TRUTH_COLOUR, PREDICTION_COLOUR, BOTH_COLOUR = SKY, VERMILION, YELLOW
-
-# Filled classes 1, 2, ... of a label map with several; they repeat after the last.
-CLASS_COLOURS = (ORANGE, SKY, GREEN, PURPLE, YELLOW, BLUE, VERMILION)
-
-_STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "lines.solid_capstyle": "round",
-}
 
 # --- curves -----------------------------------------------------------------------------------
 
@@ -65,7 +51,7 @@ def history_figure(history: Sequence[HistoryRow], path: Path, title: str = "") -
         title: above the figure, such as the name of the run.
     """
     validated = _column(history, "validation_dice")[0].size > 0
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(10 if validated else 7, 3.4), layout="constrained")
         panels = figure.subplots(1, 3 if validated else 2, width_ratios=[3, 2, 2][: 2 + validated])
         if title:
@@ -74,7 +60,7 @@ def history_figure(history: Sequence[HistoryRow], path: Path, title: str = "") -
         if validated:
             _draw_dice(panels[1], history)
         _draw_learning_rate(panels[-1], history)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_loss(axes: Axes, history: Sequence[HistoryRow]) -> None:
@@ -117,7 +103,7 @@ def comparison_figure(histories: Mapping[str, Sequence[HistoryRow]], path: Path,
     # Each curve is thinner than the one below it, so that all are seen where they coincide.
     looks = [(ORANGE, 5.0, "-"), (BLUE, 2.4, "-"), ("black", 1.0, (0, (3, 3))), (GREEN, 1.0, ":")]
     columns = {name: _column(rows, "loss") for name, rows in histories.items()}
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(10, 3.6), layout="constrained")
         curves, differences = figure.subplots(1, 2, width_ratios=[3, 2])
         if title:
@@ -129,7 +115,7 @@ def comparison_figure(histories: Mapping[str, Sequence[HistoryRow]], path: Path,
         curves.set(title=f"Training loss{smoothed}", xlabel="step", ylim=(0, None))
         curves.legend()
         _draw_differences(differences, columns)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 # With more steps than this, the noise from batch to batch would hide a curve.
@@ -197,59 +183,6 @@ def _column(history: Sequence[HistoryRow], name: str) -> tuple[np.ndarray, np.nd
 # --- predictions ------------------------------------------------------------------------------
 
 
-def overlay(image: np.ndarray, truth: np.ndarray | None, prediction: np.ndarray) -> np.ndarray:
-    """Contours of truth and prediction on an image.
-
-    With two label values: the truth's outline in sky blue, the prediction's in vermilion, yellow
-    where they lie on each other. With more, the predicted classes are also tinted, each in its
-    colour.
-
-    Args:
-        image: [height, width, channels], any range; stretched to its 1st..99th percentile. One
-            channel is grey, three are colour, of others the first is shown.
-        truth: [height, width] class indices, or None if unknown.
-        prediction: [height, width] class indices.
-
-    Returns:
-        [height, width, 3] uint8.
-
-    Raises:
-        ValueError: other heights and widths.
-    """
-    for name, labels in (("truth", truth), ("prediction", prediction)):
-        if labels is not None and labels.shape != image.shape[:2]:
-            raise ValueError(f"{name} has shape {labels.shape}, the image {image.shape[:2]}")
-    picture = 0.8 * displayed(image)  # darker, so that the brightest thing is the contours
-    if prediction.max(initial=0) > 1:
-        inside = prediction > 0
-        picture[inside] = 0.65 * picture[inside] + 0.35 * coloured(prediction)[inside]
-
-    predicted = _contour(prediction)
-    true = np.zeros_like(predicted) if truth is None else _contour(truth)
-    picture[predicted] = to_rgb(PREDICTION_COLOUR)
-    picture[true] = to_rgb(TRUTH_COLOUR)
-    picture[predicted & true] = to_rgb(BOTH_COLOUR)
-    return np.round(picture * 255).astype(np.uint8)
-
-
-def displayed(image: np.ndarray) -> np.ndarray:
-    """[height, width, channels] of any range to [height, width, 3] in 0..1, robustly stretched."""
-    shown = image if image.shape[-1] == 3 else image[..., :1]
-    low, high = np.percentile(shown, (1, 99))
-    scaled = np.clip((shown - low) / max(high - low, 1e-6), 0, 1)
-    return np.array(np.broadcast_to(scaled, (*image.shape[:2], 3)), dtype=np.float64)
-
-
-def coloured(labels: np.ndarray) -> np.ndarray:
-    """[height, width] class indices to [height, width, 3] colours in 0..1; background is black.
-
-    One foreground class is white; several have the colours of `CLASS_COLOURS`.
-    """
-    colours = CLASS_COLOURS if labels.max(initial=0) > 1 else ("white",)
-    palette = np.array([to_rgb(colour) for colour in colours])
-    return np.where((labels > 0)[..., None], palette[(labels.astype(int) - 1) % len(palette)], 0.0)
-
-
 @dataclass(frozen=True)
 class Shown:
     """A case for `overlay_figure`. Of a volume, show a slice."""
@@ -278,7 +211,7 @@ def overlay_figure(cases: Sequence[Shown], path: Path, title: str = "") -> None:
     if not with_truth:
         columns.remove("truth")
     side = 3.0  # inches
-    with rc_context({**_STYLE, "axes.grid": False}):
+    with rc_context(PICTURE_STYLE):
         heights = [side * case.image.shape[0] / case.image.shape[1] + 0.3 for case in cases]
         figure = Figure(figsize=(side * len(columns), sum(heights) + 0.4), layout="constrained")
         rows = figure.subplots(len(cases), len(columns), squeeze=False, height_ratios=heights)
@@ -287,7 +220,7 @@ def overlay_figure(cases: Sequence[Shown], path: Path, title: str = "") -> None:
         for case, row in zip(cases, rows, strict=True):
             _draw_case(dict(zip(columns, row, strict=True)), case)
         _draw_key(figure, with_truth)
-        _save(figure, path, dpi=170)
+        save_figure(figure, path, dpi=170)
 
 
 def _draw_case(panels: Mapping[str, Axes], case: Shown) -> None:
@@ -333,14 +266,3 @@ def _draw_key(figure: Figure, with_truth: bool) -> None:
         }
     lines = [Line2D([], [], color=colour, linewidth=4, label=name) for name, colour in entries.items()]
     figure.legend(handles=lines, loc="outside lower right", ncols=len(lines))
-
-
-def _contour(labels: np.ndarray) -> np.ndarray:
-    """[height, width] bool: the pixels of the foreground that touch another class."""
-    return find_boundaries(labels, mode="inner", background=0)
-
-
-def _save(figure: Figure, path: Path, dpi: int = 150) -> None:
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, facecolor="white")

@@ -1,6 +1,7 @@
 """What the commands say and leave behind: curves, tables and pictures."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from unet_common.run import Run
 from unet_common.saving import save_prediction
 from unet_common.scoring import Scores
 from unet_common.tables import Row, markdown_table, write_tables
+from unet_common.volume_figures import ShownVolume, contact_sheet, orthogonal_figure
 
 # Cases in the overview picture.
 MOST_SHOWN = 4
@@ -37,9 +39,9 @@ def report_training(run: Run) -> None:
         best = max(validations, key=lambda row: row["validation_dice"])
         print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
     if run.best_weights.is_file():
-        looks = Looks()
+        looks, scores = Looks(), Scores(run.source.foreground_is_membrane)
         for prediction in predict_all([run], None, "best", Inference(), first=MOST_SHOWN):
-            looks.add(prediction, None)
+            looks.add(prediction, scores.add(prediction))
         looks.overview(run.figures / "validation.png", run.path.name)
     print(f"Figures: {run.figures}/")
     if state == "interrupted":
@@ -59,8 +61,9 @@ def report_predictions(
         values.update(np.unique(prediction.label).tolist())
     looks.overview(output / "overview.png", run.path.name)
     written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
-    if (output / "overlays").is_dir():
-        written.insert(1, f"overlays: {output / 'overlays'}/")
+    for folder in ("overlays", "figures"):
+        if (output / folder).is_dir():
+            written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))
     if len(values) == 1:
         print(
@@ -119,22 +122,26 @@ class Looks:
 
     def __init__(self):
         self._images: list[figures.Shown] = []
+        self._volumes: list[ShownVolume] = []
 
     def add(self, prediction: Prediction, row: Row | None, directory: Path | None = None) -> None:
-        """Keep a case for the overview; draw its own picture if there is a directory for it."""
+        """Keep a case for the overview; draw a volume's own picture if there is a directory for it."""
         case, label = prediction.case, prediction.label
-        if label.ndim == 2 or len(self._images) < MOST_SHOWN:
-            middle = len(label) // 2
-            arrays = (case.image, label, prediction.probability, case.label)
-            if label.ndim == 3:
-                arrays = [None if array is None else array[middle] for array in arrays]
-            image, predicted, probability, truth = arrays
-            if probability is None:
-                probability = np.eye(max(2, prediction.classes), dtype=np.float32)[predicted]
-            if len(self._images) < MOST_SHOWN:
-                self._images.append(figures.Shown(case.name, image, predicted, probability, truth))
+        if case.geometry is not None or prediction.probability is None:
+            truth = case.label if case.label is None or prediction.classes > 1 else case.label > 0
+            volume = ShownVolume.of(replace(case, label=truth), label, row)
+            self._volumes.append(volume)
+            if directory:
+                orthogonal_figure(volume, directory / f"{case.name}.png")
+        elif len(self._images) < MOST_SHOWN:
+            shown = (case.image, label, prediction.probability, case.label)
+            if label.ndim == 3:  # of a stack of pages the middle one
+                shown = (None if array is None else array[len(label) // 2] for array in shown)
+            self._images.append(figures.Shown(case.name, *shown))
 
     def overview(self, path: Path, title: str) -> None:
-        """A picture of a few cases."""
-        if self._images:
+        """A picture of the first images; of volumes the worst and the best."""
+        if self._volumes:
+            contact_sheet(self._volumes, path, title)
+        elif self._images:
             figures.overlay_figure(self._images, path, title)
