@@ -433,7 +433,7 @@ def classes(views: Sequence[View]) -> list[int]:
     for view in views:
         for labels in (view.truth, view.prediction):
             if labels is not None:
-                found.update(np.unique(labels).tolist())
+                found.update(map(int, np.unique(labels)))  # bool, too
     return sorted(found - {0})
 
 

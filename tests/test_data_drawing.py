@@ -14,6 +14,7 @@ from data.drawing import (
     TRUTH_COLOUR,
     WIDTH,
     View,
+    classes,
     coloured,
     displayed,
     draw_key,
@@ -260,6 +261,7 @@ def test_the_key_names_the_classes_that_are_seen():
     draw_key(axes, [view])
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
     assert texts == ["class 1", "class 3", "prediction", "truth"]
+    assert classes([View(view.picture, labels > 0, labels == 3)]) == [1]
     many = View(np.zeros((4, 5, 1), np.uint8), np.arange(20).reshape(4, 5))
     assert key_size([many])[0] > 2 * key_size([view])[0]
     empty = View(np.zeros((2, 2, 1), np.uint8))

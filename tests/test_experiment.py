@@ -1,6 +1,7 @@
 """Settings: from YAML and flags to one validated object, with errors that name the key."""
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from unet_common.history import History, read_history
 from unet_common.run import Run
 from unet_common.schedule import Schedule
 from unet_common.weights import load_weights, save_weights
+
+CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 def from_flags(*words):
@@ -233,3 +236,10 @@ def test_weights_are_replaced_only_as_a_whole(tmp_path, monkeypatch):
         save_weights(path, {"head/bias": np.zeros(1)}, network)
     assert load_weights(path, network)["head/bias"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["weights.h5"]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_configurations_that_come_along_are_valid(path):
+    experiment = load_experiment(path)
+    crop = experiment.sampling.crop
+    assert experiment.network.output_size(crop) == crop
