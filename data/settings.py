@@ -86,7 +86,7 @@ class Sampling(Settings):
         if self.samples_per_class is not None:
             if not any(self.samples_per_class):
                 raise ValueError("samples_per_class: at least one number must be above 0")
-            if "samples_per_image" in self.model_fields_set:
+            if self.samples_per_image != 1:
                 raise ValueError("samples_per_class and samples_per_image exclude each other")
         return self
 

@@ -92,6 +92,33 @@ def test_killed_at_a_random_moment(implementation, unbroken, tmp_path):
     assert_same(run, unbroken(implementation))
 
 
+def test_volumes_go_on_bit_for_bit(implementation, tmp_path):
+    changes = {
+        "network": {"rank": 3, "depth": 3, "filters": 2, "normalisation": "instance", "deep_supervision": 1},
+        "data": {"name": "blobs3d", "images": 4, "size": [16, 16, 16]},
+        "preprocessing": {"normalisation": "case", "positions": True},
+        "sampling": {"crop": [8, 8, 8], "samples_per_class": [1, 1, 1]},
+        "augmentation": {
+            "rotation": 20,
+            "gamma": {"amount": 0.5, "probability": 0.5},
+            "blur": 1,
+            "noise": 0.1,
+        },
+    }
+    runs = []
+    for name, steps in (("unbroken", 12), ("broken", 5)):
+        training = {**SETTINGS["training"], "steps": steps, "validate_every": 4}
+        runs.append(new_run(tmp_path / name, implementation, **changes, training=training))
+        load(implementation).train(runs[-1])
+    resumed = Run.resume(tmp_path / "broken", {"training.steps": 12})
+    load(implementation).train(resumed)
+    here, there = (load_weights(run.final_weights, run.network) for run in (resumed, runs[0]))
+    for name, value in there.items():
+        np.testing.assert_array_equal(here[name], value, err_msg=name)
+    losses = [[row["loss"] for row in read_history(run.history) if row["loss"]] for run in (resumed, runs[0])]
+    assert losses[0] == losses[1] and len(losses[0]) == 12
+
+
 def test_interrupted_with_ctrl_c(implementation, unbroken, tmp_path):
     run = new_run(tmp_path / "run", implementation)
     process = train_in_a_process(run.path)

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
 from test_data_dicom import write_series
+from test_prediction import command
 
 import evaluate
 import predict
@@ -24,15 +24,6 @@ from unet_common.watching import Watch, follow
 TINY = ["--data", "blobs3d", "--batch-size", "1", "--set", "network.depth=2", "--set", "network.filters=2"]
 TINY += ["--set", "data.images=5", "--set", "data.size=[20,18,16]", "--set", "sampling.crop=[8,8,8]"]
 TINY += ["--set", "preprocessing.normalisation=case"]
-
-
-def command(module, *arguments):
-    """Run a command's `main` as if it had been typed."""
-    before, sys.argv = sys.argv, [module.__name__, *map(str, arguments)]
-    try:
-        module.main()
-    finally:
-        sys.argv = before
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +180,7 @@ def test_five_folds_and_their_ensemble(tmp_path, capsys, monkeypatch):
 def test_watch_takes_every_checkpoint_and_keeps_the_best(tmp_path, implementation, capsys):
     path = tmp_path / "run"
     length = ["--steps", 6, "--set", "training.validate_every=2", "--set", "training.keep=3"]
+    length += ["--set", "sampling.samples_per_class=[1,1,1]"]  # also: the saved settings can be read again
     command(train, "--run", path, "--impl", implementation, *length, *TINY)
     run = Run.open(path)
     follow(run, None, Inference())
