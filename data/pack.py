@@ -47,6 +47,7 @@ def pack(
     Raises UserError for whatever is wrong with the source or the settings, if the folder holds something else, if
     the disk is full, and if what is read back differs.
     """
+    settings = settings.for_rank(source.rank)
     about = _about(source, settings)
     if form not in get_args(Form):
         raise UserError(f"Data sets are packed to {' or '.join(get_args(Form))}, not to '{form}'.")

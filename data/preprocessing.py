@@ -72,7 +72,7 @@ class Preparation:
         else:
             image, label, spacing, box = place(case, self.settings)
             image = standardise(image, self.settings)
-        if self.settings.normalisation == "dataset" and self.statistics is not None:
+        if self.settings.normalisation != "case" and self.statistics is not None:
             image = self.statistics.normalise(image)
         return Prepared(image, label, spacing, case.image.shape[:-1], box)
 
@@ -123,7 +123,7 @@ def standardise(image: np.ndarray, settings: Preprocessing) -> np.ndarray:
     Where borders of zeros are cropped off, zeros are outside of the body and do not count.
     """
     image = image.astype(np.float32)
-    if settings.clip is None and settings.normalisation == "dataset":
+    if settings.clip is None and settings.normalisation != "case":
         return image
     channels = []
     for channel in np.moveaxis(image, -1, 0):

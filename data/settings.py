@@ -36,15 +36,20 @@ class Preprocessing(Settings):
         None,
         description="percentiles of an image's own values to which they are limited, such as [0.5, 99.5]",
     )
-    normalisation: Literal["dataset", "case"] = Field(
-        "dataset",
+    normalisation: Literal["dataset", "case"] | None = Field(
+        None,
         description="to mean 0 and deviation 1: over the training set, or each image and channel by itself (where "
-        "values have no unit, as in MRI)",
+        "values have no unit, as in MRI); without it dataset for images, case for volumes",
     )
     positions: bool = Field(
         False,
         description="append each pixel's position in the whole image, -1 to 1 along each axis, as channels",
     )
+
+    def for_rank(self, rank: int) -> "Preprocessing":
+        """With the normalisation filled in, if it was left open, for images with `rank` spatial axes."""
+        usual = "case" if rank == 3 else "dataset"
+        return self.model_copy(update={"normalisation": self.normalisation or usual})
 
     @model_validator(mode="after")
     def _low_before_high(self) -> "Preprocessing":

@@ -66,7 +66,7 @@ def show(
         _draw_case(case, written[-1])
     if example is not None:
         written.append(output / "augmentation.png")
-        preprocessing = preprocessing or Preprocessing()
+        preprocessing = (preprocessing or Preprocessing()).for_rank(source.rank)
         _draw_augmentation(example, written[-1], sampling, augmentation, preprocessing, seed)
     return written
 
@@ -129,7 +129,7 @@ def _normalised(case: Case, preprocessing: Preprocessing) -> Prepared:
     if case.label is None:
         case = replace(case, label=np.zeros(case.image.shape[:-1], np.uint8))
     prepared = Preparation(preprocessing)(case)
-    if preprocessing.normalisation == "dataset":
+    if preprocessing.normalisation != "case":
         of_case = statistics([prepared.image], prepared.image.shape[-1])
         prepared = replace(prepared, image=of_case.normalise(prepared.image))
     return prepared

@@ -29,7 +29,7 @@ from data.statistics import statistics
 
 FORMS = ("hdf5", "tfrecord")
 ROOT = Path(__file__).parent.parent
-PLAIN = Preprocessing()
+PLAIN = Preprocessing(normalisation="dataset")
 BLOBS = Blobs3d(images=4, size=(20, 18, 16))
 
 both = pytest.mark.parametrize("form", FORMS)
@@ -129,7 +129,7 @@ def test_unchanged_cases_are_those_of_the_source(source, form, tmp_path):
 @pytest.mark.parametrize(
     "settings",
     [
-        Preprocessing(crop=True, clip=(1, 99), positions=True),
+        Preprocessing(crop=True, clip=(1, 99), normalisation="dataset", positions=True),
         Preprocessing(crop=True, normalisation="case"),
         Preprocessing(spacing=(1.2, 0.9, 1.1), crop=True, normalisation="case", clip=(0.5, 99.5)),
     ],
@@ -155,7 +155,9 @@ def test_training_sees_the_same_samples(form, settings, tmp_path):
 @both
 def test_voxels_stay_where_they_were(form, tmp_path):
     source, name = Padded(), BLOBS.names()[0]
-    cropped = packed(source, form, tmp_path / "crop", Preprocessing(crop=True)).read(name)
+    cropped = packed(source, form, tmp_path / "crop", Preprocessing(crop=True, normalisation="dataset")).read(
+        name
+    )
     original = source.read(name).geometry.affine
     # Voxel 0 of the packed case is voxel (2, 0, 4) of the file.
     np.testing.assert_allclose(cropped.geometry.affine[:, 3], original @ [2, 0, 4, 1])
@@ -175,7 +177,7 @@ def test_voxels_stay_where_they_were(form, tmp_path):
 
 
 def test_hdf5_files_can_be_read_by_others(tmp_path):
-    pack(Padded(), Preprocessing(crop=True), "hdf5", tmp_path)
+    pack(Padded(), Preprocessing(crop=True, normalisation="dataset"), "hdf5", tmp_path)
     with h5py.File(tmp_path / "blobs-0.h5") as file:
         assert file.attrs["complete"] and file.attrs["format_version"] == 1
         assert (file.attrs["classes"], file.attrs["channels"]) == (3, 2)
@@ -236,7 +238,7 @@ def test_an_interrupted_packing_leaves_no_half_file(form, tmp_path):
         with pytest.raises(UserError, match=f"{out}: packing was interrupted.*python -m data pack"):
             use()
     with pytest.raises(UserError, match="interrupted packing with other settings"):
-        pack(Padded(), Preprocessing(crop=True), form, out, shards=2)
+        pack(Padded(), Preprocessing(crop=True, normalisation="dataset"), form, out, shards=2)
     (out / ".4711.blobs-9.h5").write_bytes(b"half")
     (out / "gone.tfrecord").write_bytes(b"of a case that the source has no more")
     copy = packed(Padded(), form, out, shards=2)
@@ -258,7 +260,7 @@ def die_at_the_second_case(old, new):
         os.kill(os.getpid(), 9)
     replace(old, new)
 os.replace = die_at_the_second_case
-pack(Blobs3d(images=4, size=(20, 18, 16)), Preprocessing(), "hdf5", Path(sys.argv[1]))
+pack(Blobs3d(images=4, size=(20, 18, 16)), Preprocessing(normalisation="dataset"), "hdf5", Path(sys.argv[1]))
 """
     assert subprocess.run([sys.executable, "-c", program, tmp_path / "out"], cwd=ROOT).returncode == -9
     assert len(list((tmp_path / "out").glob(".*.h5"))) == 1  # never read, and removed by the next packing

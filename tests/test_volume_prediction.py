@@ -23,7 +23,6 @@ from unet_common.watching import Watch, follow
 
 TINY = ["--data", "blobs3d", "--batch-size", "1", "--set", "network.depth=2", "--set", "network.filters=2"]
 TINY += ["--set", "data.images=5", "--set", "data.size=[20,18,16]", "--set", "sampling.crop=[8,8,8]"]
-TINY += ["--set", "preprocessing.normalisation=case"]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +34,7 @@ def run(tmp_path_factory):
 
 def test_the_data_decides_on_rank_channels_and_classes(run):
     assert (run.network.rank, run.network.channels, run.network.classes) == (3, 1, 3)
+    assert run.experiment.preprocessing.normalisation == "case"
 
 
 def test_validation_volumes_get_masks_and_scores_in_mm(run, tmp_path, capsys):

@@ -161,7 +161,7 @@ def resolve(experiment: Experiment) -> Experiment:
     Two label values make one class, a sigmoid; more make a softmax.
     """
     source, network, sampling = experiment.data, experiment.network, experiment.sampling
-    preprocessing = experiment.preprocessing
+    preprocessing = experiment.preprocessing.for_rank(source.rank)
     if source.preprocessing is not None:  # records are prepared already
         preprocessing = source.preprocessing.model_copy(update={"positions": preprocessing.positions})
     if preprocessing.spacing is not None and len(preprocessing.spacing) != source.rank:

@@ -29,7 +29,7 @@ class Blobs3d(Source):
 
     name: Literal["blobs3d"] = "blobs3d"
     images: PositiveInt = Field(16, description="number of volumes")
-    size: tuple[Annotated[int, Field(ge=16)], ...] = Field((48, 48, 32), description="voxels along each axis")
+    size: tuple[Annotated[int, Field(ge=16)], ...] = Field((48, 48, 48), description="voxels along each axis")
     spacing: tuple[PositiveFloat, ...] = Field((1.0, 1.0, 1.5), description="size of the voxels in mm")
     seed: NonNegativeInt = Field(0, description="another seed gives other volumes")
 
