@@ -5,25 +5,30 @@ For every configuration of `test_consistency.py`, which ties the other two packa
 project, and some of its initial weights. `tests/golden/NAME.h5` is an interchange file of format version 1,
 which has to stay readable.
 
-Where numbers have changed on purpose, write the files anew and say so in the commit:
+For a new network, or where numbers have changed on purpose, write the files anew, and say so in the commit:
 
-    PYTHONPATH=. python tests/test_golden.py
+    PYTHONPATH=. python tests/test_golden.py NAME ...
 """
 
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import conftest  # noqa: F401  (sets TensorFlow up, also when this file is run as a program)
 import numpy as np
 import pytest
-from test_consistency import CASES, CONFIGURATIONS, LOSS, SEED, STEP
+from test_consistency import CASES, LOSS, SEED, STEP
 
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
 from unet_common.weights import load_weights, save_weights
 
 GOLDEN = Path(__file__).parent / "golden"
-# Small enough to be kept as weights, too.
-KEPT = {"unet": {"depth": 2, "filters": 2}}
+
+
+def expected(name):
+    """`CONFIGURATIONS`, and in `KEPT` the hyperparameters of a network small enough to be kept as weights."""
+    return import_module(f"expected.{name}")
 
 
 def weights_from_numpy(shapes):
@@ -67,13 +72,9 @@ def outputs(network, size):
     }
 
 
-def test_every_network_of_the_catalogue_is_kept():
-    assert KEPT.keys() == CATALOGUE.keys()
-
-
 @pytest.mark.parametrize("name, hyperparameters, size, count", CASES)
 def test_outputs_are_those_of_old(name, hyperparameters, size, count):
-    index = [configuration[0] for configuration in CONFIGURATIONS[name]].index(hyperparameters)
+    index = [configuration[0] for configuration in expected(name).CONFIGURATIONS].index(hyperparameters)
     now = outputs(CATALOGUE[name](**hyperparameters), size)
     with np.load(GOLDEN / f"{name}.npz") as golden:
         for key, values in now.items():
@@ -85,27 +86,26 @@ def test_outputs_are_those_of_old(name, hyperparameters, size, count):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_an_old_interchange_file_is_still_read(implementation, name):
-    network = CATALOGUE[name](**KEPT[name])
+    network = CATALOGUE[name](**expected(name).KEPT)
     model = load(implementation).Model(network, precision="float64")
     model.load(GOLDEN / f"{name}.h5")
-    expected = weights_from_numpy({weight: value.shape for weight, value in model.weights().items()})
+    written = weights_from_numpy({weight: value.shape for weight, value in model.weights().items()})
     for weight, value in model.weights().items():
-        np.testing.assert_array_equal(value, expected[weight].astype(np.float32), err_msg=weight)
-    assert load_weights(GOLDEN / f"{name}.h5", network).keys() == expected.keys()
+        np.testing.assert_array_equal(value, written[weight].astype(np.float32), err_msg=weight)
+    assert load_weights(GOLDEN / f"{name}.h5", network).keys() == written.keys()
 
 
-def regenerate():
-    """Write the golden files anew."""
-    GOLDEN.mkdir(exist_ok=True)
-    for name, configurations in CONFIGURATIONS.items():
+def regenerate(names):
+    """Write the golden files of networks anew."""
+    for name in names:
         values = {}
-        for index, (hyperparameters, size, _count) in enumerate(configurations):
+        for index, (hyperparameters, size, _count) in enumerate(expected(name).CONFIGURATIONS):
             for key, value in outputs(CATALOGUE[name](**hyperparameters), size).items():
                 values[f"{index}/{key}"] = value
         np.savez_compressed(GOLDEN / f"{name}.npz", **values)
-        network = CATALOGUE[name](**KEPT[name])
+        network = CATALOGUE[name](**expected(name).KEPT)
         weights = load("lowlevel").Model(network).weights()
         drawn = weights_from_numpy({weight: value.shape for weight, value in weights.items()})
         drawn = {weight: value.astype(np.float32) for weight, value in drawn.items()}
@@ -113,4 +113,4 @@ def regenerate():
 
 
 if __name__ == "__main__":
-    regenerate()
+    regenerate(sys.argv[1:] or CATALOGUE)

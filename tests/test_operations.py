@@ -109,6 +109,44 @@ def test_convolution(rank, sides, padding):
 
 
 @RANKS
+@pytest.mark.parametrize("stride", [2, 3])
+def test_a_convolution_with_a_stride_is_every_so_many_pixels_of_one_without(rank, stride):
+    x, kernel_size = images(rank, size=(7, 8, 6)[:rank]), (3,) * rank
+    strided = Operation(lambda x: ops.convolution(x, 4, kernel_size, "conv", "valid", stride=stride), x)
+    every = Operation(lambda x: ops.convolution(x, 4, kernel_size, "conv", "valid"), x)
+    pixels = (slice(None), *[slice(None, None, stride)] * rank)
+    np.testing.assert_allclose(strided(x), every(x)[pixels], rtol=0, atol=1e-12)
+
+
+@RANKS
+def test_pad_adds_zeros_to_the_spatial_axes(rank):
+    x = images(rank)
+    y = Operation(lambda x: ops.pad(x, 1, 2), x)(x)
+    np.testing.assert_array_equal(y, np.pad(x, [(0, 0), *[(1, 2)] * rank, (0, 0)]))
+
+
+@RANKS
+def test_a_transposed_convolution_with_a_larger_kernel_adds_its_patches_where_they_overlap(rank):
+    """Kernel 4 and stride 2: pixel i reaches the output's pixels 2 i - 1 to 2 i + 2, and its size is doubled."""
+    x, sides = images(rank), SIZES[rank]
+
+    def build(x):
+        return ops.transposed_convolution(x, 4, (2,) * rank, "up", (4,) * rank, bias=False)
+
+    operation = Operation(build, x)
+    kernel = operation.weights()["up/kernel"]
+    assert list(operation.weights()) == ["up/kernel"] and kernel.shape == (*(4,) * rank, 4, 3)
+    expected = np.zeros(
+        (2, *[2 * side + 2 for side in sides], 4)
+    )  # a pixel more at either end, cut off below
+    for tap in np.ndindex(*(4,) * rank):
+        reached = tuple(slice(start, start + 2 * side, 2) for start, side in zip(tap, sides, strict=True))
+        expected[(slice(None), *reached)] += x @ kernel[tap].T
+    inner = (slice(None), *[slice(1, -1)] * rank)
+    np.testing.assert_allclose(operation(x), expected[inner], rtol=0, atol=1e-12)
+
+
+@RANKS
 @pytest.mark.parametrize("factors", [(2, 2, 2), (3, 3, 3), (1, 2, 3)])
 def test_transposed_convolution(rank, factors):
     x, factor = images(rank), factors[:rank]
@@ -137,6 +175,58 @@ def test_max_pooling(size, factors):
         )
         expected = np.maximum(expected, blocks[corner])
     np.testing.assert_array_equal(Operation(lambda x: ops.max_pooling(x, factor), x)(x), expected)
+
+
+@pytest.mark.parametrize("size", [(7, 6), (5, 7, 6)])
+def test_max_pooling_with_windows_that_overlap(size):
+    rank, x = len(size), images(len(size), size=size)
+    y = Operation(lambda x: ops.max_pooling(x, (2,) * rank, (3,) * rank), x)(x)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3,) * rank, tuple(range(1, rank + 1)))
+    every = windows.max(tuple(range(-rank, 0)))[(slice(None), *[slice(None, None, 2)] * rank)]
+    np.testing.assert_array_equal(y, every)
+
+
+LINE = np.arange(4.0)
+# Of PyTorch's `interpolate` and of TensorFlow's resizing, for the pixels 0, 1, 2, 3.
+DOUBLED = {
+    "nearest": [0, 0, 1, 1, 2, 2, 3, 3],
+    "linear": [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3],
+    "corners": np.arange(8) * 3 / 7,
+}
+
+
+@pytest.mark.parametrize("grid", DOUBLED)
+@RANKS
+def test_upsampling_of_a_line_along_each_axis(rank, grid):
+    for axis in range(1, rank + 1):
+        shape = [1] * (rank + 2)
+        shape[axis] = 4
+        x = LINE.reshape(shape)
+        factor = [2 if index == axis else 1 for index in range(1, rank + 1)]
+        y = Operation(lambda x, factor=factor: ops.upsample(x, factor, grid), x)(x)
+        assert y.shape[axis] == 8
+        np.testing.assert_allclose(y.ravel(), DOUBLED[grid], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("grid", DOUBLED)
+@pytest.mark.parametrize("size, other", [((4, 5), (7, 5)), ((3, 2, 1), (5, 3, 4))])
+def test_upsampling_to_any_size_interpolates_each_axis(grid, size, other):
+    """A plane is reproduced by linear interpolation, at the places that the grid says; clamped at the borders."""
+    slopes = np.arange(1, len(size) + 1)
+    x = np.tensordot(slopes, np.indices(size), 1)[np.newaxis, ..., np.newaxis].astype(float)
+    y = Operation(lambda x: ops.upsample_like(x, tf.zeros([1, *other, 3], tf.float64), grid), x)(x)
+    expected = np.zeros(other)
+    for axis, (old, new) in enumerate(zip(size, other, strict=True)):
+        steps = np.arange(new)
+        if grid == "corners":
+            places = steps * (old - 1) / max(new - 1, 1)
+        else:
+            places = (steps + 0.5) * old / new - 0.5
+        if grid == "nearest":
+            places = np.floor(places + 0.5)
+        shape = [-1 if index == axis else 1 for index in range(len(size))]
+        expected = expected + slopes[axis] * np.clip(places, 0, old - 1).reshape(shape)
+    np.testing.assert_allclose(y[0, ..., 0], expected, rtol=0, atol=1e-12)
 
 
 @RANKS
@@ -249,11 +339,27 @@ def test_activations():
         "elu": np.where(x > 0, x, np.expm1(x)),
         "relu": np.maximum(x, 0),
         "leaky_relu": np.where(x > 0, x, 0.01 * x),
+        "sigmoid": 1 / (1 + np.exp(-x)),
     }
     for name, values in expected.items():
         y = Operation(lambda x, name=name: ops.activate(x, name), x)(x)
         # TensorFlow keeps the slope of a leaky ReLU in float32.
         np.testing.assert_allclose(y, values, rtol=0, atol=1e-9, err_msg=name)
+
+
+@RANKS
+@pytest.mark.parametrize("per_pixel", [False, True])
+def test_prelu_has_a_slope_for_each_channel_or_each_value(rank, per_pixel):
+    x = images(rank)
+
+    def build(x):
+        return ops.prelu(tf.ensure_shape(x, (None, *SIZES[rank], 3)), "prelu", per_pixel)
+
+    operation = Operation(build, x)
+    alpha = operation.weights()["prelu/alpha"]
+    assert alpha.shape == ((*SIZES[rank], 3) if per_pixel else (3,))
+    np.testing.assert_allclose(operation(x), np.where(x > 0, x, alpha * x), rtol=0, atol=1e-12)
+    assert not Operation(build, x, initial=True).weights()["prelu/alpha"].any()
 
 
 @pytest.mark.parametrize("size, smaller", [((8, 9), (4, 4)), ((6, 7, 8), (6, 4, 2))])
@@ -274,7 +380,12 @@ BUILDS = {
     "convolution": lambda x: ops.convolution(x, 2, sides(x, 3), "layer"),
     "valid convolution": lambda x: ops.convolution(x, 2, sides(x, 2), "layer", "valid"),
     "transposed convolution": lambda x: ops.transposed_convolution(x, 2, sides(x, 2), "layer"),
+    "strided convolution": lambda x: ops.convolution(x, 2, sides(x, 2), "layer", bias=False, stride=2),
+    "large transposed kernel": lambda x: ops.transposed_convolution(x, 1, sides(x, 2), "layer", sides(x, 4)),
     "max pooling": lambda x: ops.max_pooling(x, sides(x, 2)),
+    "nearest upsampling": lambda x: ops.upsample(x, sides(x, 2), "nearest"),
+    "linear upsampling": lambda x: ops.upsample(x, sides(x, 2), "linear"),
+    "prelu": lambda x: ops.prelu(x, "layer"),
     "instance normalisation": lambda x: ops.normalise(x, "instance", 1, True, "layer"),
     "group normalisation": lambda x: ops.normalise(x, "group", 1, True, "layer"),
     "batch normalisation": lambda x: ops.batch_normalisation(x, True, "layer"),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from unet_common.randomness import stateless_seed, truncated_normal
+from unet_common.resizing import Grid, resize
 
 v1 = tf.compat.v1
 
@@ -40,14 +41,20 @@ def convolution(
     name: str,
     padding: str = "same",
     bias: bool = True,
+    stride: int = 1,
 ) -> tf.Tensor:
-    """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
+    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`, the stride the same on all axes.
+
+    With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
+    `pad` first and use `valid`.
+    """
     layer = {4: v1.layers.conv2d, 5: v1.layers.conv3d}[x.shape.rank]
     fan_in = math.prod(kernel_size) * x.shape[-1]
     return layer(
         x,
         filters,
         kernel_size,
+        strides=stride,
         padding=padding,
         use_bias=bias,
         kernel_initializer=he_normal(f"{name}/kernel", fan_in),  # the default is Glorot's
@@ -55,38 +62,73 @@ def convolution(
     )
 
 
-def transposed_convolution(x: tf.Tensor, filters: int, factor: Sequence[int], name: str) -> tf.Tensor:
-    """Enlarge each axis by its `factor`: kernel and stride are equal, so the patches do not overlap.
+def transposed_convolution(
+    x: tf.Tensor,
+    filters: int,
+    factor: Sequence[int],
+    name: str,
+    kernel_size: Sequence[int] | None = None,
+    bias: bool = True,
+) -> tf.Tensor:
+    """Enlarge each axis by its `factor`. The kernel is as large unless `kernel_size` says otherwise, so that the
+    patches do not overlap.
 
     The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
     """
     layer = {4: v1.layers.conv2d_transpose, 5: v1.layers.conv3d_transpose}[x.shape.rank]
+    kernel_size = kernel_size or factor
+    fan_in = x.shape[-1] * math.prod(kernel_size) // math.prod(factor)  # of one output pixel
     return layer(
         x,
         filters,
-        kernel_size=factor,
+        kernel_size=kernel_size,
         strides=factor,
         padding="same",
-        kernel_initializer=he_normal(f"{name}/kernel", x.shape[-1]),
+        use_bias=bias,
+        kernel_initializer=he_normal(f"{name}/kernel", fan_in),
         name=name,
     )
 
 
-def max_pooling(x: tf.Tensor, factor: Sequence[int]) -> tf.Tensor:
-    """Largest value of every block of pixels with the sides `factor`.
+def pad(x: tf.Tensor, before: int, after: int) -> tf.Tensor:
+    """Zeros around each image: so many pixels at the start and at the end of every axis."""
+    return tf.pad(x, [[0, 0], *[[before, after]] * (x.shape.rank - 2), [0, 0]])
+
+
+def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | None = None) -> tf.Tensor:
+    """Largest value of every `window` of pixels, one in each step of `factor`; blocks that touch, if not given.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
     """
+    window = window or factor
     if x.shape.rank == 4:
-        return v1.layers.max_pooling2d(x, pool_size=factor, strides=factor)
+        return v1.layers.max_pooling2d(x, pool_size=window, strides=factor)
     channels, (batch, *size) = x.shape[-1], tf.unstack(tf.shape(x)[:-1])
-    depth, height, width = (side // step for side, step in zip(size, factor, strict=True))
+    depth, height, width = (
+        (side - wide) // step + 1 for side, wide, step in zip(size, window, factor, strict=True)
+    )
     slices = tf.reshape(x, [batch * size[0], *size[1:], channels])
-    slices = v1.layers.max_pooling2d(slices, pool_size=factor[1:], strides=factor[1:])
+    slices = v1.layers.max_pooling2d(slices, pool_size=window[1:], strides=factor[1:])
     columns = tf.reshape(slices, [batch, size[0], height * width, channels])
-    columns = v1.layers.max_pooling2d(columns, pool_size=[factor[0], 1], strides=[factor[0], 1])
+    columns = v1.layers.max_pooling2d(columns, pool_size=[window[0], 1], strides=[factor[0], 1])
     return tf.reshape(columns, [batch, depth, height, width, channels])
+
+
+def upsample(x: tf.Tensor, factor: Sequence[int], grid: Grid) -> tf.Tensor:
+    """Enlarge each axis by its `factor`, without weights; `unet_common.resizing` has the grids.
+
+    `tf.layers` has no such layer, and `v1.image.resize_bilinear` computes in float32, whatever it is given.
+    """
+    sides = [None if side is None else side * step for side, step in zip(x.shape[1:-1], factor, strict=True)]
+    resized = resize(x, tf.shape(x)[1:-1] * factor, grid)
+    return tf.ensure_shape(resized, [x.shape[0], *sides, x.shape[-1]])
+
+
+def upsample_like(x: tf.Tensor, like: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Enlarge to the spatial size of `like`, without weights."""
+    resized = resize(x, tf.shape(like)[1:-1], grid)
+    return tf.ensure_shape(resized, [*like.shape[:-1], x.shape[-1]])
 
 
 def batch_normalisation(
@@ -159,7 +201,31 @@ def activate(x: tf.Tensor, name: str) -> tf.Tensor:
     """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
         return tf.nn.leaky_relu(x, alpha=0.01)
-    return {"elu": tf.nn.elu, "relu": tf.nn.relu}[name](x)
+    return {"elu": tf.nn.elu, "relu": tf.nn.relu, "sigmoid": tf.sigmoid}[name](x)
+
+
+class PReLU(v1.layers.Layer):
+    """`tf.layers` has none; `name` keeps its weight at `NAME/alpha`."""
+
+    def __init__(self, per_pixel: bool, name: str):
+        super().__init__(name=name)
+        self.per_pixel = per_pixel
+
+    def build(self, shape):
+        shape = shape[1:] if self.per_pixel else shape[-1:]
+        self.alpha = self.add_weight("alpha", shape, initializer=v1.zeros_initializer())
+        super().build(shape)
+
+    def call(self, x):
+        return tf.nn.relu(x) - self.alpha * tf.nn.relu(-x)
+
+
+def prelu(x: tf.Tensor, name: str, per_pixel: bool = False) -> tf.Tensor:
+    """He et al. 2015, arXiv:1502.01852: a ReLU that learns its slope `alpha` below zero, at first 0.
+
+    One slope a channel as in the paper, or one for each value of an image, whose size must be known then.
+    """
+    return PReLU(per_pixel, name)(x)
 
 
 def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

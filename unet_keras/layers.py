@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras import layers
 
 from unet_common.randomness import stateless_seed, truncated_normal
+from unet_common.resizing import Grid, resize
 
 
 class Randomness:
@@ -52,59 +53,122 @@ def convolution(
     name: str,
     padding: str = "same",
     bias: bool = True,
+    stride: int = 1,
 ) -> layers.Layer:
-    """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
+    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`, the stride the same on all axes.
+
+    With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
+    `pad` first and use `valid`.
+    """
     kind = {2: layers.Conv2D, 3: layers.Conv3D}[rank]
-    layer = kind(filters, kernel_size, padding=padding, use_bias=bias, name=name)
+    layer = kind(filters, kernel_size, strides=stride, padding=padding, use_bias=bias, name=name)
     # The default is Glorot's.
     layer.kernel_initializer = HeNormal(layer, lambda shape: math.prod(shape[:-1]), randomness)
     return layer
 
 
 def transposed_convolution(
-    rank: int, filters: int, factor: Sequence[int], randomness: Randomness, name: str
+    rank: int,
+    filters: int,
+    factor: Sequence[int],
+    randomness: Randomness,
+    name: str,
+    kernel_size: Sequence[int] | None = None,
+    bias: bool = True,
 ) -> layers.Layer:
-    """Enlarge each axis by its `factor`: kernel and stride are equal, so the patches do not overlap.
+    """Enlarge each axis by its `factor`. The kernel is as large unless `kernel_size` says otherwise, so that the
+    patches do not overlap.
 
     The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
     """
-    kind = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[rank]
-    layer = kind(filters, kernel_size=factor, strides=factor, padding="same", name=name)
-    layer.kernel_initializer = HeNormal(layer, lambda shape: shape[-1], randomness)
+    kind, kernel_size = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[rank], kernel_size or factor
+    layer = kind(filters, kernel_size, strides=factor, padding="same", use_bias=bias, name=name)
+    overlap = math.prod(kernel_size) // math.prod(factor)  # kernel positions that reach one output pixel
+    layer.kernel_initializer = HeNormal(layer, lambda shape: shape[-1] * overlap, randomness)
     return layer
 
 
+def pad(rank: int, before: int, after: int) -> layers.Layer:
+    """Zeros around each image: so many pixels at the start and at the end of every axis."""
+    return {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}[rank]([(before, after)] * rank)
+
+
 class MaxPooling(layers.Layer):
-    """Largest value of every block of pixels with the sides `factor`.
+    """Largest value of every `window` of pixels, one in each step of `factor`.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
     """
 
-    def __init__(self, factor: Sequence[int]):
+    def __init__(self, factor: Sequence[int], window: Sequence[int]):
         super().__init__()
-        self.factor = tuple(factor)
+        self.factor, self.window = tuple(factor), tuple(window)
 
     def call(self, x):
-        factor = self.factor
+        factor, window = self.factor, self.window
         if len(x.shape) == 4:
-            return keras.ops.max_pool(x, factor, strides=factor)
+            return keras.ops.max_pool(x, window, strides=factor)
         batch, *size, channels = keras.ops.shape(x)
-        depth, height, width = (side // step for side, step in zip(size, factor, strict=True))
+        depth, height, width = self._pooled(size)
         slices = keras.ops.reshape(x, [batch * size[0], *size[1:], channels])
-        slices = keras.ops.max_pool(slices, factor[1:], strides=factor[1:])
+        slices = keras.ops.max_pool(slices, window[1:], strides=factor[1:])
         columns = keras.ops.reshape(slices, [batch, size[0], height * width, channels])
-        columns = keras.ops.max_pool(columns, [factor[0], 1], strides=[factor[0], 1])
+        columns = keras.ops.max_pool(columns, [window[0], 1], strides=[factor[0], 1])
         return keras.ops.reshape(columns, [batch, depth, height, width, channels])
 
     def compute_output_shape(self, shape):
+        return (shape[0], *self._pooled(shape[1:-1]), shape[-1])
+
+    def _pooled(self, size):
+        sides = zip(size, self.window, self.factor, strict=True)
+        return [None if side is None else (side - wide) // step + 1 for side, wide, step in sides]
+
+
+def max_pooling(factor: Sequence[int], window: Sequence[int] | None = None) -> layers.Layer:
+    """A `MaxPooling` layer; blocks that touch, unless a `window` is given."""
+    return MaxPooling(factor, window or factor)
+
+
+class Upsample(layers.Layer):
+    """Enlarges each axis by its factor, without weights.
+
+    `keras.layers.UpSampling2D` has no grid that keeps the corners, and computes in float32, whatever it is given.
+    """
+
+    def __init__(self, factor: Sequence[int], grid: Grid):
+        super().__init__()
+        self.factor, self.grid = tuple(factor), grid
+
+    def call(self, x):
+        return resize(x, tf.shape(x)[1:-1] * self.factor, self.grid)
+
+    def compute_output_shape(self, shape):
         sides = zip(shape[1:-1], self.factor, strict=True)
-        return (shape[0], *[None if side is None else side // step for side, step in sides], shape[-1])
+        return (shape[0], *[None if side is None else side * step for side, step in sides], shape[-1])
 
 
-def max_pooling(factor: Sequence[int]) -> layers.Layer:
-    """A `MaxPooling` layer."""
-    return MaxPooling(factor)
+def upsample(factor: Sequence[int], grid: Grid) -> layers.Layer:
+    """An `Upsample` layer; `unet_common.resizing` has the grids."""
+    return Upsample(factor, grid)
+
+
+class UpsampleLike(layers.Layer):
+    """Enlarges its first input to the spatial size of its second, without weights."""
+
+    def __init__(self, grid: Grid):
+        super().__init__()
+        self.grid = grid
+
+    def call(self, x, like):
+        return resize(x, tf.shape(like)[1:-1], self.grid)
+
+    def compute_output_shape(self, shape, like_shape):
+        return (shape[0], *like_shape[1:-1], shape[-1])
+
+
+def upsample_like(grid: Grid) -> layers.Layer:
+    """An `UpsampleLike` layer."""
+    return UpsampleLike(grid)
 
 
 def batch_normalisation(name: str, momentum: float = 0.99, epsilon: float = 1e-3) -> layers.Layer:
@@ -163,7 +227,16 @@ def activate(x: tf.Tensor, name: str) -> tf.Tensor:
     """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
         return keras.ops.leaky_relu(x, negative_slope=0.01)
-    return {"elu": keras.ops.elu, "relu": keras.ops.relu}[name](x)
+    return {"elu": keras.ops.elu, "relu": keras.ops.relu, "sigmoid": keras.ops.sigmoid}[name](x)
+
+
+def prelu(name: str, rank: int, per_pixel: bool = False) -> layers.Layer:
+    """He et al. 2015, arXiv:1502.01852: a ReLU that learns its slope `alpha` below zero, at first 0.
+
+    One slope a channel as in the paper, or one for each value of an image, whose size must be known then: which
+    is what Keras does, unless it is told to share the slope along the spatial axes.
+    """
+    return layers.PReLU(shared_axes=None if per_pixel else list(range(1, rank + 1)), name=name)
 
 
 def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

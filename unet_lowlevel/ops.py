@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from unet_common.randomness import stateless_seed, truncated_normal
+from unet_common.resizing import Grid, resize
 
 v1 = tf.compat.v1
 
@@ -43,48 +44,85 @@ def convolution(
     name: str,
     padding: str = "same",
     bias: bool = True,
+    stride: int = 1,
 ) -> tf.Tensor:
-    """Convolution with stride 1: `[batch, *size, channels]` -> `[batch, *size', filters]`."""
+    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`, the stride the same on all axes.
+
+    With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
+    `pad` first and use `valid`.
+    """
     shape = [*kernel_size, x.shape[-1], filters]
     with v1.variable_scope(name):
         kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", math.prod(shape[:-1])))
-        x = tf.nn.convolution(x, kernel, padding=padding.upper())
+        x = tf.nn.convolution(x, kernel, strides=stride, padding=padding.upper())
         if bias:
             x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
     return x
 
 
-def transposed_convolution(x: tf.Tensor, filters: int, factor: Sequence[int], name: str) -> tf.Tensor:
-    """Enlarge each axis by its `factor`: kernel and stride are equal, so the patches do not overlap.
+def transposed_convolution(
+    x: tf.Tensor,
+    filters: int,
+    factor: Sequence[int],
+    name: str,
+    kernel_size: Sequence[int] | None = None,
+    bias: bool = True,
+) -> tf.Tensor:
+    """Enlarge each axis by its `factor`. The kernel is as large unless `kernel_size` says otherwise, so that the
+    patches do not overlap.
 
     The gradient of a convolution that takes `filters` channels to `channels`: hence the order of the
     kernel's last two axes, and hence TensorFlow wants to be told the output's shape.
     """
-    channels = x.shape[-1]
+    kernel_size, channels = kernel_size or factor, x.shape[-1]
+    fan_in = channels * math.prod(kernel_size) // math.prod(factor)  # of one output pixel
     with v1.variable_scope(name):
-        shape = [*factor, filters, channels]
-        kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", channels))
-        bias = v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
+        shape = [*kernel_size, filters, channels]
+        kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", fan_in))
         size = tf.shape(x)
         output_shape = tf.concat([size[:1], size[1:-1] * factor, [filters]], 0)
-        return tf.nn.conv_transpose(x, kernel, output_shape, factor, padding="SAME") + bias
+        x = tf.nn.conv_transpose(x, kernel, output_shape, factor, padding="SAME")
+        if bias:
+            x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
+    return x
 
 
-def max_pooling(x: tf.Tensor, factor: Sequence[int]) -> tf.Tensor:
-    """Largest value of every block of pixels with the sides `factor`.
+def pad(x: tf.Tensor, before: int, after: int) -> tf.Tensor:
+    """Zeros around each image: so many pixels at the start and at the end of every axis."""
+    return tf.pad(x, [[0, 0], *[[before, after]] * (x.shape.rank - 2), [0, 0]])
+
+
+def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | None = None) -> tf.Tensor:
+    """Largest value of every `window` of pixels, one in each step of `factor`; blocks that touch, if not given.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
     """
+    window = window or factor
     if x.shape.rank == 4:
-        return tf.nn.max_pool2d(x, factor, strides=factor, padding="VALID")
+        return tf.nn.max_pool2d(x, window, strides=factor, padding="VALID")
     channels, (batch, *size) = x.shape[-1], tf.unstack(tf.shape(x)[:-1])
-    depth, height, width = (side // step for side, step in zip(size, factor, strict=True))
+    depth, height, width = (
+        (side - wide) // step + 1 for side, wide, step in zip(size, window, factor, strict=True)
+    )
     slices = tf.reshape(x, [batch * size[0], *size[1:], channels])
-    slices = tf.nn.max_pool2d(slices, factor[1:], strides=factor[1:], padding="VALID")
+    slices = tf.nn.max_pool2d(slices, window[1:], strides=factor[1:], padding="VALID")
     columns = tf.reshape(slices, [batch, size[0], height * width, channels])
-    columns = tf.nn.max_pool2d(columns, [factor[0], 1], strides=[factor[0], 1], padding="VALID")
+    columns = tf.nn.max_pool2d(columns, [window[0], 1], strides=[factor[0], 1], padding="VALID")
     return tf.reshape(columns, [batch, depth, height, width, channels])
+
+
+def upsample(x: tf.Tensor, factor: Sequence[int], grid: Grid) -> tf.Tensor:
+    """Enlarge each axis by its `factor`, without weights; `unet_common.resizing` has the grids."""
+    sides = [None if side is None else side * step for side, step in zip(x.shape[1:-1], factor, strict=True)]
+    resized = resize(x, tf.shape(x)[1:-1] * factor, grid)
+    return tf.ensure_shape(resized, [x.shape[0], *sides, x.shape[-1]])
+
+
+def upsample_like(x: tf.Tensor, like: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Enlarge to the spatial size of `like`, without weights."""
+    resized = resize(x, tf.shape(like)[1:-1], grid)
+    return tf.ensure_shape(resized, [*like.shape[:-1], x.shape[-1]])
 
 
 def batch_normalisation(
@@ -157,7 +195,18 @@ def activate(x: tf.Tensor, name: str) -> tf.Tensor:
     """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
         return tf.nn.leaky_relu(x, alpha=0.01)
-    return {"elu": tf.nn.elu, "relu": tf.nn.relu}[name](x)
+    return {"elu": tf.nn.elu, "relu": tf.nn.relu, "sigmoid": tf.sigmoid}[name](x)
+
+
+def prelu(x: tf.Tensor, name: str, per_pixel: bool = False) -> tf.Tensor:
+    """He et al. 2015, arXiv:1502.01852: a ReLU that learns its slope `alpha` below zero, at first 0.
+
+    One slope a channel as in the paper, or one for each value of an image, whose size must be known then.
+    """
+    shape = x.shape[1:] if per_pixel else x.shape[-1:]
+    with v1.variable_scope(name):
+        alpha = v1.get_variable("alpha", shape, x.dtype, v1.zeros_initializer())
+    return tf.nn.relu(x) - alpha * tf.nn.relu(-x)
 
 
 def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
