@@ -107,6 +107,7 @@ def test_volumes_with_instance_normalisation_and_deep_supervision_in_float64(tmp
     [
         ({"name": "sgd", "momentum": 0.875, "nesterov": True}, {"name": "cosine", "warmup": 3}),
         ({"name": "sgd", "momentum": 0.5, "clip_norm": 0.125}, {"name": "step", "every": 3, "factor": 0.5}),
+        ({"name": "sgd", "momentum": 0.5, "weight_decay": 0.125, "l2": 0.0625}, {"name": "cosine"}),
         ({"name": "rmsprop", "learning_rate": 2.0**-10}, {"name": "polynomial"}),
         ({"name": "adam", "learning_rate": 2.0**-10, "clip_norm": 0.5}, {"name": "plateau", "patience": 1}),
     ],
@@ -141,6 +142,8 @@ def test_twenty_steps_of_adam_in_float32(tmp_path):
         ("clipped", {"name": "sgd", "clip_norm": 0.125}),
         ("rmsprop", {"name": "rmsprop"}),
         ("adam", {"name": "adam"}),
+        ("decayed", {"name": "sgd", "weight_decay": 0.5}),
+        ("penalised", {"name": "sgd", "l2": 0.25}),
     ],
 )
 def test_the_first_step_is_the_textbooks(tmp_path, rule, optimizer):
@@ -156,12 +159,17 @@ def test_the_first_step_is_the_textbooks(tmp_path, rule, optimizer):
         before = model.weights()
         images, targets = next(run.training_batches(0).as_numpy_iterator())
         loss, gradients = model.loss_and_gradients(images, targets, run.experiment.loss)
-        assert history[0]["loss"] == pytest.approx(loss, abs=1e-12)
+        kernels = [value for name, value in before.items() if name.endswith("kernel")]
+        penalty = 0.25 * sum((value**2).sum() for value in kernels) if rule == "penalised" else 0
+        assert history[0]["loss"] == pytest.approx(loss + penalty, abs=1e-12)
         norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))
         assert norm > 0.125  # there is something to clip
         for name, gradient in gradients.items():
+            value = before[name] if name.endswith("kernel") else 0  # biases and normalisations are spared
             step = {
                 "momentum": lambda g: rate * g,
+                "decayed": lambda g, value=value: rate * (g + 0.5 * value),
+                "penalised": lambda g, value=value: rate * (g + 0.25 * 2 * value),
                 "nesterov": lambda g: rate * (g + 0.875 * g),
                 "clipped": lambda g, norm=norm: rate * g * 0.125 / norm,
                 "rmsprop": lambda g: rate * g / np.sqrt(0.1 * g**2 + 1e-7),

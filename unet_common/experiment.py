@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
@@ -43,6 +44,12 @@ class Optimizer(Settings):
     nesterov: bool = Field(False, description="Nesterov's form of sgd's momentum")
     clip_norm: PositiveFloat | None = Field(
         None, description="largest norm of all gradients together; longer ones are scaled down"
+    )
+    l2: NonNegativeFloat = Field(
+        0.0, description="times the sum of the squared kernels is added to the training loss"
+    )
+    weight_decay: NonNegativeFloat = Field(
+        0.0, description="decoupled: a step takes this share, times the learning rate, off every kernel"
     )
 
     @model_validator(mode="after")

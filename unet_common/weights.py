@@ -42,6 +42,11 @@ def save_weights(path: Path | str, weights: Weights, network: Network) -> None:
         temporary.write_bytes(content.getvalue())
 
 
+def is_kernel(name: str) -> bool:
+    """Whether regularisation applies to a weight: to kernels, not to biases and normalisations."""
+    return name.rpartition("/")[2] == "kernel"
+
+
 def load_weights(path: Path | str, network: Network) -> Weights:
     """Read the weights of `network`.
 

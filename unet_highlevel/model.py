@@ -55,11 +55,16 @@ def model_fn(
     # 5. One step. The moving statistics of batch normalisation are updated because we say so.
     rate = v1.placeholder(tf.float64, [], "rate")
     v1.summary.scalar("learning_rate", rate)
-    optimizer = make_optimizer(tf.cast(rate, loss.dtype), params["optimizer"])
+    settings = params["optimizer"]
+    if settings.l2:
+        loss += optimizers.penalty(v1.trainable_variables(), settings.l2)
+    optimizer = make_optimizer(tf.cast(rate, loss.dtype), settings)
     gradients, variables = zip(*optimizer.compute_gradients(loss), strict=True)
-    if params["optimizer"].clip_norm is not None:
-        gradients = optimizers.clip(gradients, params["optimizer"].clip_norm)
-    with tf.control_dependencies(v1.get_collection(v1.GraphKeys.UPDATE_OPS)):
+    if settings.clip_norm is not None:
+        gradients = optimizers.clip(gradients, settings.clip_norm)
+    with tf.control_dependencies(gradients):  # these belong to the weights as they are
+        decayed = optimizers.decay(variables, rate, settings.weight_decay) if settings.weight_decay else []
+    with tf.control_dependencies([*decayed, *v1.get_collection(v1.GraphKeys.UPDATE_OPS)]):
         step = v1.train.get_global_step()
         train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)
     return estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)

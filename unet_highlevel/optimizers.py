@@ -5,6 +5,8 @@
 
 import tensorflow as tf
 
+from unet_common.weights import is_kernel
+
 v1 = tf.compat.v1
 
 
@@ -36,3 +38,20 @@ def clip(gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
     """Scale all gradients down together if their common norm is larger than `norm`."""
     clipped, _norm = tf.clip_by_global_norm(gradients, norm)
     return clipped
+
+
+def penalty(variables: list[tf.Variable], l2: float) -> tf.Tensor:
+    """L2 regularisation, as a part of the loss.
+
+    `tf.layers` would collect the terms of each layer's `kernel_regularizer`; then every layer had to be told.
+    """
+    return l2 * tf.add_n([tf.reduce_sum(tf.square(v)) for v in variables if is_kernel(v.op.name)])
+
+
+def decay(variables: list[tf.Variable], rate: tf.Tensor, weight_decay: float) -> list[tf.Tensor]:
+    """Loshchilov & Hutter 2019, arXiv:1711.05101: shrink the kernels beside the step that the gradients make.
+
+    `tf.train` has no such optimizer (`tf.contrib` had one).
+    """
+    kernels = [v for v in variables if is_kernel(v.op.name)]
+    return [v.assign_sub(v * weight_decay * tf.cast(rate, v.dtype)) for v in kernels]

@@ -36,7 +36,9 @@ class SegmentationModel(keras.Model):
     """
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return self.loss(y, y_pred if training else finest(y_pred))
+        if not training:
+            return self.loss(y, finest(y_pred))
+        return sum(self.losses, self.loss(y, y_pred))  # those of the weights, where L2 regularisation is on
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, finest(y_pred), sample_weight)

@@ -5,6 +5,8 @@ A Keras optimizer clips the gradients itself: that is the argument `clip_norm`.
 
 import keras
 
+from unet_common.weights import is_kernel
+
 
 def adam(clip_norm: float | None) -> keras.optimizers.Optimizer:
     """Kingma & Ba 2015, arXiv:1412.6980. `tf.train` has epsilon 1e-8, Keras 1e-7."""
@@ -36,3 +38,21 @@ def sgd(clip_norm: float | None, momentum: float = 0.9, nesterov: bool = False) 
 def rmsprop(clip_norm: float | None, decay: float = 0.9, epsilon: float = 1e-7) -> keras.optimizers.Optimizer:
     """Hinton's lecture 6e: divide by a running root mean square, which starts at zero."""
     return keras.optimizers.RMSprop(rho=decay, epsilon=epsilon, global_clipnorm=clip_norm)
+
+
+def penalty(variables: list[keras.Variable], l2: float) -> None:
+    """L2 regularisation: from now on the model's `losses` have a term for each kernel."""
+    for variable in variables:
+        if is_kernel(variable.path):
+            variable.regularizer = keras.regularizers.L2(l2)
+
+
+def decay(
+    optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], weight_decay: float
+) -> None:
+    """Loshchilov & Hutter 2019, arXiv:1711.05101: shrink the kernels beside the step that the gradients make.
+
+    Every Keras optimizer does so itself, with all variables that it is not told to spare.
+    """
+    optimizer.weight_decay = weight_decay
+    optimizer.exclude_from_weight_decay([v for v in variables if not is_kernel(v.path)])

@@ -41,6 +41,10 @@ def _train(run):
         metrics=[PooledDice(run.network.classes)],
         jit_compile=False,  # the same kernels as in the other two
     )
+    if experiment.optimizer.l2:
+        optimizers.penalty(unet.trainable_variables, experiment.optimizer.l2)
+    if experiment.optimizer.weight_decay:
+        optimizers.decay(unet.optimizer, unet.trainable_variables, experiment.optimizer.weight_decay)
     unet.optimizer.build(unet.trainable_variables)
     model.randomness.step = unet.optimizer.iterations
 

@@ -6,6 +6,8 @@ tensor. A variable's slots are named after it, under `optimizer/`.
 
 import tensorflow as tf
 
+from unet_common.weights import is_kernel
+
 v1 = tf.compat.v1
 
 
@@ -69,6 +71,17 @@ def clip(gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
     """Scale all gradients down together if their common norm is larger than `norm`."""
     clipped, _norm = tf.clip_by_global_norm(gradients, norm)
     return clipped
+
+
+def penalty(variables: list[tf.Variable], l2: float) -> tf.Tensor:
+    """L2 regularisation, as a part of the loss. `tf.nn.l2_loss` would be half of it, Keras's `L2` is the same."""
+    return l2 * tf.add_n([tf.reduce_sum(tf.square(v)) for v in variables if is_kernel(v.op.name)])
+
+
+def decay(variables: list[tf.Variable], rate: tf.Tensor, weight_decay: float) -> list[tf.Tensor]:
+    """Loshchilov & Hutter 2019, arXiv:1711.05101: shrink the kernels beside the step that the gradients make."""
+    kernels = [v for v in variables if is_kernel(v.op.name)]
+    return [v.assign_sub(v * weight_decay * tf.cast(rate, v.dtype)) for v in kernels]
 
 
 def slot(variable: tf.Variable, name: str) -> tf.Variable:

@@ -40,6 +40,8 @@ def train(run: Run) -> None:
         build, loss_function = NETWORKS[run.network.name], losses.loss(experiment.loss)
         logits = build(images, run.network, training=True)
         loss = loss_function(targets, logits)
+        if experiment.optimizer.l2:
+            loss += optimizers.penalty(v1.trainable_variables(), experiment.optimizer.l2)
 
         # 3. One step: the moving statistics of batch normalisation are updated because we say so.
         rate = v1.placeholder(tf.float64, [], "rate")
@@ -91,9 +93,13 @@ def optimize(loss: tf.Tensor, rate: tf.Tensor, settings: Optimizer) -> tf.Operat
     gradients = tf.gradients(loss, variables)
     if settings.clip_norm is not None:
         gradients = optimizers.clip(gradients, settings.clip_norm)
-    if settings.name == "sgd":
-        return optimizers.sgd(gradients, variables, rate, settings.momentum, settings.nesterov)
-    return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](gradients, variables, rate)
+    with tf.control_dependencies(gradients):  # these belong to the weights as they are
+        decayed = optimizers.decay(variables, rate, settings.weight_decay) if settings.weight_decay else []
+    with tf.control_dependencies(decayed):
+        if settings.name == "sgd":
+            return optimizers.sgd(gradients, variables, rate, settings.momentum, settings.nesterov)
+        rules = {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}
+        return rules[settings.name](gradients, variables, rate)
 
 
 class Validation:
