@@ -27,11 +27,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--resume", type=Path, metavar="DIR", help="continue a run; only its length may change"
     )
+    parser.add_argument("--list-networks", action="store_true", help="show the catalogue, and train nothing")
+    parser.add_argument("--json", action="store_true", help="with --list-networks: for programs")
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse()
+    if arguments.list_networks:
+        from unet_common.networks import CATALOGUE
+        from unet_common.networks.listing import listing
+
+        print(listing(CATALOGUE.values(), arguments.json))
+        return
     from unet_common.cross_validation import is_cross_validation, resume_folds, train_folds
     from unet_common.run import Run, new_run_path
 

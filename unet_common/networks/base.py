@@ -19,6 +19,7 @@ class Network(Settings):
     """
 
     paper: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass")
 
     name: str
     rank: Literal[2, 3] = Field(2, description="spatial axes: 2 for images, 3 for volumes")
