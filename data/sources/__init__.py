@@ -3,6 +3,7 @@
 from data.source import Source
 from data.sources.blobs3d import Blobs3d
 from data.sources.decathlon import Decathlon
+from data.sources.discs import Discs
 from data.sources.folder import Folder
 from data.sources.isbi2012 import Isbi2012
 from data.sources.membranes import Membranes
@@ -12,6 +13,7 @@ from data.sources.volumes import Volumes
 SOURCES: dict[str, type[Source]] = {
     "membranes": Membranes,
     "blobs3d": Blobs3d,
+    "discs": Discs,
     "isbi2012": Isbi2012,
     "folder": Folder,
     "decathlon": Decathlon,
