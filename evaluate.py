@@ -22,15 +22,14 @@ def main() -> None:
     arguments = parse()
     from unet_common.cross_validation import newest, open_runs
     from unet_common.report import evaluate
-    from unet_common.watching import follow
+    from unet_common.watching import follow_all
 
     path = arguments.run or newest()
-    runs, inference = open_runs(path), inference_of(arguments)
+    inference = inference_of(arguments)
     if arguments.watch:
-        for run in runs:
-            follow(run, arguments.impl, inference)
+        follow_all(path, arguments.impl, inference)
     else:
-        evaluate(runs, arguments.impl, arguments.weights, inference, path)
+        evaluate(open_runs(path), arguments.impl, arguments.weights, inference, path)
 
 
 if __name__ == "__main__":

@@ -42,12 +42,12 @@ def main() -> None:
     runs, inference = open_runs(path), inference_of(arguments)
     if arguments.input:
         files, cases = input_cases(arguments.input)
-        predictor = Predictor(runs, arguments.impl, arguments.weights)
+        predictor = Predictor(runs, arguments.impl, arguments.weights, inference.level)
         predictions = predict_each(predictor, cases, len(files), inference, arguments.probabilities)
     else:
         predictions = predict_all(runs, arguments.impl, arguments.weights, inference, arguments.probabilities)
     output = arguments.output or path / "predictions"
-    report_predictions(predictions, runs[0], output, arguments.probabilities, arguments.figures)
+    report_predictions(predictions, runs, output, arguments.probabilities, arguments.figures)
 
 
 if __name__ == "__main__":

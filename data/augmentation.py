@@ -7,9 +7,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
 from data.borders import reflected
+from data.labels import is_class
 from data.noise import smooth_noise
 from data.positions import append_positions
-from data.settings import Augmentation, Change
+from data.settings import OFF, Augmentation, Change
 
 
 def random_corner(size: tuple[int, ...], crop: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
@@ -44,6 +45,7 @@ def augment(
     generator: np.random.Generator,
     spacing: tuple[float, ...] | None = None,
     positions: bool = False,
+    overlapping: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A crop of a case, randomly changed.
 
@@ -53,6 +55,7 @@ def augment(
         counts as background that is none.
     spacing: distance between pixels along each axis, in any unit: angles are angles in the body.
     positions: append the pixels' positions in the whole image as channels.
+    overlapping: the label holds sets of classes. A set is resampled as if it were a class.
     Returns the image, float32 [*crop, channels], and the label [*crop].
 
     All geometry is one resampling: image linear, label nearest or linear.
@@ -62,6 +65,10 @@ def augment(
     rank = len(crop)
     flippable = range(rank) if settings.flip_axes is None else settings.flip_axes
     flipped = (generator.random(rank) < settings.flips) & np.isin(np.arange(rank), flippable)
+    if settings.flip_or_shift and generator.random() < 0.5:
+        settings = settings.model_copy(update={"shift": OFF})
+    elif settings.flip_or_shift:
+        flipped[:] = False
     coordinates = _coordinates(corner, flipped, crop, settings, generator, spacing or (1.0,) * rank)
     if coordinates is None:
         grid = [
@@ -75,7 +82,7 @@ def augment(
         crop_of_image = _resample(image, coordinates)
         crop_of_label = _resample_label(label, coordinates, settings.label_interpolation)
     if flipped[0]:
-        crop_of_label = _swap(crop_of_label, settings.swap_labels)
+        crop_of_label = _swap(crop_of_label, settings.swap_labels, overlapping)
     result = _change_intensity(crop_of_image, settings, generator)
     if positions:
         result = append_positions(result, coordinates, label.shape)
@@ -126,6 +133,8 @@ def _coordinates(
     angles = np.deg2rad(settings.rotation.amount) * generator.uniform(-1.0, 1.0, planes) * rotates
     scale = 1.0 + settings.scaling.amount * generator.uniform(-1.0, 1.0) * scales
     shift = settings.shift.amount * generator.uniform(-1.0, 1.0, rank) * shifts
+    if settings.shift_axes is not None:
+        shift *= np.isin(np.arange(rank), settings.shift_axes)
     column = (rank, *[1] * rank)
 
     centre = (np.array(crop) - 1) / 2
@@ -163,11 +172,15 @@ def _resample_label(label: np.ndarray, coordinates: np.ndarray, interpolation: s
     return classes[np.argmax(masks, axis=0)]
 
 
-def _swap(label: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+def _swap(label: np.ndarray, pairs: tuple[tuple[int, int], ...], overlapping: bool) -> np.ndarray:
     """Left becomes right and right left."""
     swapped = label.copy()
     for left, right in pairs:
-        swapped[label == left], swapped[label == right] = right, left
+        if overlapping:  # where there is one of the two, both bits change
+            one = is_class(label, left, True) != is_class(label, right, True)
+            swapped[one] ^= label.dtype.type(1 << (left - 1) | 1 << (right - 1))
+        else:
+            swapped[label == left], swapped[label == right] = right, left
     return swapped
 
 

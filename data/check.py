@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from data.errors import UserError
+from data.labels import is_class
 from data.source import Source
 
 
@@ -31,14 +32,13 @@ def examine(
         sizes.append(case.image.shape[:-1])
         spacings.append(case.spacing)
         values.append((case.image.min(), case.image.max()))
-        counts = np.bincount(case.label.ravel(), minlength=classes)
-        shares.append(counts / counts.sum())
-        if not counts[1:].any():
+        shares.append([is_class(case.label, number, case.overlapping).mean() for number in range(classes)])
+        if not case.label.any():
             problems.append(f"{case.path or case.name}: has no foreground (a warning: it may be right)")
     facts = [f"{source.name}: {len(names)} labelled cases, {len(source.test_names())} without label"]
     if sizes:
         facts += [
-            f"channels: {source.channels}   classes: {classes}, background included",
+            f"channels: {source.channels}   classes: {classes}, background included{_named(source)}",
             f"size: {_range(sizes, '{:.0f}')}",
             f"grey values: {min(low for low, _ in values):g} to {max(high for _, high in values):g}",
             f"share of each class: {', '.join(f'{share:.2%}' for share in np.mean(shares, axis=0))}",
@@ -46,6 +46,12 @@ def examine(
         if source.rank == 3:
             facts.insert(3, f"spacing in mm: {_range(spacings, '{:.3g}')}")
     return problems, facts
+
+
+def _named(source: Source) -> str:
+    if source.class_names is None:
+        return ""
+    return f": {', '.join(source.class_names)}{', which may overlap' if source.overlapping else ''}"
 
 
 def _range(rows: list[tuple[float, ...]], form: str) -> str:

@@ -5,7 +5,7 @@ a thread beside a training.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from skimage.measure import find_contours
 from skimage.segmentation import find_boundaries
 
 from data.files import replacing
+from data.labels import class_masks, class_name, is_class, largest_class
 
 # Okabe and Ito 2008, "Color Universal Design": told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -50,8 +51,8 @@ STYLE = {
 }
 """Of curves, for `matplotlib.rc_context`."""
 
-PICTURE_STYLE = {**STYLE, "axes.grid": False}
-"""Of images."""
+PICTURE_STYLE = {**STYLE, "axes.grid": False, "text.parse_math": False}
+"""Of images. Names of cases and classes are texts, whatever is in them, and no formulas."""
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
@@ -64,7 +65,9 @@ def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
 # --- pixels -----------------------------------------------------------------------------------
 
 
-def overlay(image: np.ndarray, truth: np.ndarray | None, prediction: np.ndarray) -> np.ndarray:
+def overlay(
+    image: np.ndarray, truth: np.ndarray | None, prediction: np.ndarray, overlapping: bool = False
+) -> np.ndarray:
     """Contours of truth and prediction on an image.
 
     With two label values: the truth's outline in sky blue, the prediction's in vermilion, yellow
@@ -74,6 +77,7 @@ def overlay(image: np.ndarray, truth: np.ndarray | None, prediction: np.ndarray)
     image: [height, width, channels], any range; stretched to its 1st..99th percentile. One channel is grey, three
         are colour, of others the first is shown.
     truth: [height, width] class indices, or None if unknown. prediction: [height, width] class indices.
+    overlapping: these are sets of classes (see `data.labels`); a set has the mean of its classes' colours.
     Returns uint8 [height, width, 3]. Raises ValueError for other heights and widths.
     """
     for name, labels in (("truth", truth), ("prediction", prediction)):
@@ -82,7 +86,7 @@ def overlay(image: np.ndarray, truth: np.ndarray | None, prediction: np.ndarray)
     picture = 0.8 * displayed(image)  # darker, so that the brightest thing is the contours
     if prediction.max(initial=0) > 1:
         inside = prediction > 0
-        picture[inside] = 0.65 * picture[inside] + 0.35 * coloured(prediction)[inside]
+        picture[inside] = 0.65 * picture[inside] + 0.35 * coloured(prediction, overlapping)[inside]
 
     predicted = contour(prediction)
     true = np.zeros_like(predicted) if truth is None else contour(truth)
@@ -118,11 +122,15 @@ def _shown_channels(image: np.ndarray) -> np.ndarray:
     return image if image.shape[-1] == 3 else image[..., :1]
 
 
-def coloured(labels: np.ndarray) -> np.ndarray:
+def coloured(labels: np.ndarray, overlapping: bool = False) -> np.ndarray:
     """[height, width] class indices to [height, width, 3] colours in 0..1; background is black.
 
-    One foreground class is white; several have the colours of `CLASS_COLOURS`.
+    One foreground class is white; several have the colours of `CLASS_COLOURS`, and sets of classes the mean of theirs.
     """
+    if overlapping and labels.max(initial=0) > 1:
+        masks = class_masks(labels, largest_class(labels, True), True)
+        palette = np.array([to_rgb(class_colour(index + 1)) for index in range(masks.shape[-1])])
+        return masks @ palette / np.maximum(masks.sum(-1, keepdims=True), 1)
     colours = CLASS_COLOURS if labels.max(initial=0) > 1 else ("white",)
     palette = np.array([to_rgb(colour) for colour in colours])
     return np.where((labels > 0)[..., None], palette[(labels.astype(int) - 1) % len(palette)], 0.0)
@@ -163,6 +171,8 @@ class View:
     pixel: height and width of a pixel, in mm or any other unit.
     title: such as 'axial, slice 12 of 40'.
     sides: the letters of the directions left, right, up and down, as in 'RLAP'; empty where unknown.
+    overlapping: truth and prediction are sets of classes (see `data.labels`).
+    class_names: of the classes 1, 2, ..., for the key; None if they only have numbers.
     """
 
     picture: np.ndarray
@@ -171,6 +181,8 @@ class View:
     pixel: tuple[float, float] = (1.0, 1.0)
     title: str = ""
     sides: str = ""
+    overlapping: bool = False
+    class_names: tuple[str, ...] | None = None
 
     @property
     def size(self) -> tuple[float, float]:
@@ -189,11 +201,12 @@ class View:
 
     def crop(self, rows: slice, columns: slice) -> "View":
         """A part of the view."""
-        parts = [
-            None if array is None else array[rows, columns]
-            for array in (self.picture, self.truth, self.prediction)
-        ]
-        return View(*parts, self.pixel, self.title, self.sides)
+        parts = {
+            name: getattr(self, name)[rows, columns]
+            for name in ("picture", "truth", "prediction")
+            if getattr(self, name) is not None
+        }
+        return replace(self, **parts)
 
 
 def picture(image: np.ndarray, limits: tuple[float, float] | None = None) -> np.ndarray:
@@ -211,6 +224,7 @@ def slice_view(
     spacing: Sequence[float],
     oriented: bool = True,
     limits: tuple[float, float] | None = None,
+    overlapping: bool = False,
 ) -> View:
     """A slice of a volume.
 
@@ -220,7 +234,7 @@ def slice_view(
     oriented: the axes lead towards Right, Anterior and Superior. Then the slice is seen from the feet, from the
         front or from the left side, as radiology has it: what is right or anterior is on the left, what is anterior
         or superior is up. Otherwise the first remaining axis leads down and the second to the right.
-    limits: as of `displayed`.
+    limits: as of `displayed`. overlapping: as of a `View`.
     """
 
     def cut(array: np.ndarray | None) -> np.ndarray | None:
@@ -236,7 +250,7 @@ def slice_view(
         sides = _HIGH[columns] + _LOW[columns] + _HIGH[rows] + _LOW[rows]
     title = f"{name}, slice {index + 1} of {image.shape[axis]}"
     pixel = (float(spacing[rows]), float(spacing[columns]))
-    return View(picture(cut(image), limits), cut(truth), cut(prediction), pixel, title, sides)
+    return View(picture(cut(image), limits), cut(truth), cut(prediction), pixel, title, sides, overlapping)
 
 
 # Across which axis a plane lies; the letters of the directions at the high and the low end of the axes.
@@ -249,6 +263,7 @@ def orthogonal_views(
     prediction: np.ndarray | None,
     spacing: Sequence[float],
     oriented: bool = True,
+    overlapping: bool = False,
 ) -> tuple[View, View, View]:
     """Axial, coronal and sagittal slice through the middle of the foreground, as of `slice_view`.
 
@@ -259,7 +274,7 @@ def orthogonal_views(
     place = middle(known[0]) if known else tuple(side // 2 for side in image.shape[:3])
     limits = grey_limits(image, 0.5)  # an organ may be one percent of the volume
     return tuple(
-        slice_view(image, truth, prediction, axis, place[axis], spacing, oriented, limits)
+        slice_view(image, truth, prediction, axis, place[axis], spacing, oriented, limits, overlapping)
         for axis in ((2, 1, 0) if oriented else (0, 1, 2))
     )
 
@@ -419,11 +434,12 @@ def _draw_classes(
     if view.prediction is not None:
         tint = np.zeros((*view.prediction.shape, 4))
         for index in classes([view]):
-            tint[view.prediction == index] = to_rgba(class_colour(index), 0.4)
+            tint[is_class(view.prediction, index, view.overlapping)] = to_rgba(class_colour(index), 0.4)
         axes.imshow(tint, extent=extent, interpolation="nearest")
     if view.truth is not None:
         for index in classes([view]):
-            lines = [(line + 0.5) * view.pixel[::-1] for line in outlines(view.truth == index)]
+            mask = is_class(view.truth, index, view.overlapping)
+            lines = [(line + 0.5) * view.pixel[::-1] for line in outlines(mask)]
             axes.add_collection(LineCollection(lines, colors=class_colour(index), linewidths=linewidth))
 
 
@@ -432,14 +448,18 @@ def classes(views: Sequence[View]) -> list[int]:
     found: set[int] = set()
     for view in views:
         for labels in (view.truth, view.prediction):
-            if labels is not None:
+            if labels is not None and view.overlapping:
+                masks = class_masks(labels, largest_class(labels, True) or 1, True)
+                found.update((np.flatnonzero(masks.any((0, 1))) + 1).tolist())
+            elif labels is not None:
                 found.update(map(int, np.unique(labels)))  # bool, too
     return sorted(found - {0})
 
 
 def key_size(views: Sequence[View], width: float = WIDTH) -> Size:
     """Of the panel that `draw_key` needs."""
-    return 0.2 * max(1, -(-len(_key(views)) // _per_line(width))), width
+    entries = _key(views)
+    return 0.2 * max(1, -(-len(entries) // _per_line(entries, width))), width
 
 
 def draw_key(axes: Axes, views: Sequence[View], width: float = WIDTH) -> None:
@@ -447,17 +467,20 @@ def draw_key(axes: Axes, views: Sequence[View], width: float = WIDTH) -> None:
     axes.set_axis_off()
     entries = _key(views)
     if entries:
-        columns = min(len(entries), _per_line(width))
+        columns = min(len(entries), _per_line(entries, width))
         axes.legend(handles=entries, loc="center left", ncols=columns, borderaxespad=0, borderpad=0)
 
 
-def _per_line(width: float) -> int:
-    return max(1, int(width / 1.1))  # an entry is about an inch long
+def _per_line(entries: Sequence[Artist], width: float) -> int:
+    """An entry is about an inch long, and longer if its name is longer than 'prediction'."""
+    longest = max((len(entry.get_label()) for entry in entries), default=0)
+    return max(1, int(width / max(1.1, 0.4 + 0.07 * longest)))
 
 
 def _key(views: Sequence[View]) -> list[Artist]:
     shown = classes(views)
-    entries = [Patch(color=class_colour(index), label=f"class {index}") for index in shown]
+    names = views[0].class_names if views else None  # all views of a figure are of one data set
+    entries = [Patch(color=class_colour(index), label=class_name(index, names)) for index in shown]
     if shown and any(view.prediction is not None for view in views):
         entries.append(Patch(color="#CCCCCC", label="prediction"))
         if any(view.truth is not None for view in views):

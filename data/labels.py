@@ -1,6 +1,11 @@
-"""From the values of label files to class indices."""
+"""From the values of label files to label maps, and what a label map says of a class.
 
-from collections.abc import Iterable, Mapping
+A label map holds one number a pixel. Where classes exclude each other it is the class, 0 the background. Where they
+may overlap it is a set of classes: bit 0 stands for class 1, bit 1 for class 2, and so on, so that 0 is the
+background again. A set is as easily cropped, resampled (nearest) and stored as a class.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +48,46 @@ def to_classes(values: np.ndarray, label_values: tuple[int, ...]) -> np.ndarray:
     for index, value in enumerate(label_values):
         label[values == value] = index
     return label
+
+
+MOST_OVERLAPPING = 32
+"""Classes that a pixel's number has bits for."""
+
+
+def is_class(label: np.ndarray, number: int, overlapping: bool) -> np.ndarray:
+    """Where a label map [*size] has a class, bool [*size]; class 0 is where there is none."""
+    if overlapping and number > 0:
+        return (label >> label.dtype.type(number - 1)) & label.dtype.type(1) == 1
+    return label == number
+
+
+def class_masks(label: np.ndarray, classes: int, overlapping: bool) -> np.ndarray:
+    """Where a label map [*size] has each of the classes 1 .. `classes`, bool [*size, classes]."""
+    return np.stack([is_class(label, number, overlapping) for number in range(1, classes + 1)], axis=-1)
+
+
+def combine(masks: np.ndarray) -> np.ndarray:
+    """The label map [*size] of overlapping classes 1, 2, ... with masks [*size, classes]."""
+    label = np.zeros(masks.shape[:-1], set_type(masks.shape[-1]))
+    for index in range(masks.shape[-1]):
+        label |= masks[..., index].astype(label.dtype) << label.dtype.type(index)
+    return label
+
+
+def set_type(classes: int) -> type[np.unsignedinteger]:
+    """What holds a set of so many classes."""
+    return np.uint8 if classes <= 8 else np.uint16 if classes <= 16 else np.uint32
+
+
+def largest_class(label: np.ndarray, overlapping: bool) -> int:
+    """The largest class in a label map, 0 if it is all background."""
+    values = np.bitwise_or.reduce(label, axis=None) if overlapping else label.max(initial=0)
+    return int(values).bit_length() if overlapping else int(values)
+
+
+def class_name(number: int, names: Sequence[str] | None) -> str:
+    """What people call the class 1, 2, ..., if `names` are known, and 'class 1' otherwise."""
+    return names[number - 1] if names and number <= len(names) else f"class {number}"
 
 
 def some(values: Iterable, most: int = 8) -> str:

@@ -132,6 +132,8 @@ def _about(source: Source, settings: Preprocessing) -> About:
         label_values=tuple(range(source.classes)),
         foreground_is_membrane=source.foreground_is_membrane,
         preprocessing=settings.model_copy(update={"positions": False}),
+        overlapping=source.overlapping,
+        class_names=source.class_names,
     )
 
 

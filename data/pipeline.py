@@ -44,26 +44,48 @@ def validation_batches(
     classes: int,
     pad: Callable[[tuple[int, ...]], list[tuple[int, int]]],
     dtype: str = "float32",
+    tile: Callable[[tuple[int, ...]], tuple[int, ...] | None] | None = None,
+    multilabel: bool = False,
+    softened: tuple[int, ...] = (),
 ) -> tf.data.Dataset:
     """Whole prepared images in the order of `names`, one a batch.
 
     pad: from the size of an image to the pixels (before, after) each axis that make it acceptable
         to the network; image and target are continued by reflection.
+    classes, multilabel: of the network. softened: `sampling.soften`.
+    tile: from the size of an image to that of the tiles which it is cut into, side by side: they are its
+        batch. None: it stays whole.
     Gives (images [1, *size, channels], targets [1, *size, classes]) of `dtype`, sizes unknown.
     """
 
     def read(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         case = prepare(labelled(source, names[int(index)]))
-        padding = pad(case.label.shape)
+        size = case.label.shape
+        sides = tile(size) if tile else None
+        beyond = [(0, -side % step) for side, step in zip(size, sides, strict=True)] if sides else None
+        padding = beyond or pad(size)
         image = mirror(prepare.network_input(case.image), padding)
-        return image, mirror(encode(case.label, classes), padding)
+        target = encode(case.label, classes, multilabel, source.overlapping, softened)
+        target = mirror(target, padding)
+        whole = image.shape[:-1]
+        return _cut(image, sides or whole), _cut(target, sides or whole)
 
     channels = prepare.network_channels(source.channels, source.rank)
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, target = tf.numpy_function(read, [index], (tf.float32, tf.float32))
-        image.set_shape((*[None] * source.rank, channels))
-        target.set_shape((*[None] * source.rank, classes))
+        batch = None if tile else 1
+        image.set_shape((batch, *[None] * source.rank, channels))
+        target.set_shape((batch, *[None] * source.rank, classes))
         return tf.cast(image, dtype), tf.cast(target, dtype)
 
-    return tf.data.Dataset.range(len(names)).map(load).batch(1, drop_remainder=True).prefetch(1)
+    return tf.data.Dataset.range(len(names)).map(load).prefetch(1)
+
+
+def _cut(values: np.ndarray, tile: tuple[int, ...]) -> np.ndarray:
+    """[*size, channels] -> [tiles, *tile, channels]; the sides of `tile` divide those of `size`."""
+    rank = len(tile)
+    pairs = [(side // of_tile, of_tile) for side, of_tile in zip(values.shape, tile, strict=False)]
+    blocks = values.reshape(*[number for pair in pairs for number in pair], values.shape[-1])
+    counts, sides = range(0, 2 * rank, 2), range(1, 2 * rank, 2)
+    return blocks.transpose(*counts, *sides, 2 * rank).reshape(-1, *tile, values.shape[-1])

@@ -16,7 +16,7 @@ from data.statistics import Statistics
 class Prepared:
     """A case as training sees it, and how to return from there.
 
-    image: normalised float32 [*size, channels]. label: class indices [*size], None if unknown.
+    image: normalised float32 [*size, channels]. label: a label map [*size], None if unknown.
     spacing: of its pixels along each axis in mm (1 where nothing is known).
     original: size of the case in its file. box: the part of it that is left after cropping.
     """
@@ -31,8 +31,11 @@ class Prepared:
     def resampled(self) -> bool:
         return self.image.shape[:-1] != tuple(part.stop - part.start for part in self.box)
 
-    def restore(self, probability: np.ndarray) -> np.ndarray:
-        """Probabilities [*size, classes] in the size of the file; what was cropped off is background."""
+    def restore(self, probability: np.ndarray, multilabel: bool = False) -> np.ndarray:
+        """Probabilities [*size, classes] in the size of the file; what was cropped off is background.
+
+        multilabel: the background is no class of its own.
+        """
         if self.resampled:
             box = tuple(part.stop - part.start for part in self.box)
             classes = [_resize(channel, box) for channel in np.moveaxis(probability, -1, 0)]
@@ -40,7 +43,7 @@ class Prepared:
         if probability.shape[:-1] == self.original:
             return probability
         whole = np.zeros((*self.original, probability.shape[-1]), probability.dtype)
-        if probability.shape[-1] > 1:
+        if probability.shape[-1] > 1 and not multilabel:
             whole[..., 0] = 1
         whole[self.box] = probability
         return whole

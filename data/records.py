@@ -71,7 +71,8 @@ class Record:
 class About(Settings):
     """What all cases of a packed data set have in common; the properties of the source they came from.
 
-    label_values: the values in the labels, which are class indices. preprocessing: what was done already.
+    label_values: the numbers of the classes, which are the values in the labels unless these are sets of classes
+    (`overlapping`). preprocessing: what was done already.
     """
 
     source: str
@@ -81,6 +82,8 @@ class About(Settings):
     label_values: tuple[int, ...]
     foreground_is_membrane: bool
     preprocessing: Preprocessing
+    overlapping: bool = False
+    class_names: tuple[str, ...] | None = None
 
 
 class Entry(Settings):
@@ -223,7 +226,8 @@ def encode_hdf5(record: Record, about: About) -> bytes:
             group.attrs["file"] = record.file
         file.attrs["format_version"] = FORMAT_VERSION
         for key, value in about.model_dump(mode="json").items():
-            file.attrs[key] = json.dumps(value) if isinstance(value, dict) else value
+            if value is not None:  # HDF5 has no None
+                file.attrs[key] = json.dumps(value) if isinstance(value, dict) else value
         file.attrs["complete"] = True
     return content.getvalue()
 

@@ -7,8 +7,10 @@ import numpy as np
 
 from data.augmentation import augment, corner_around, random_corner
 from data.errors import UserError, listed
+from data.labels import class_masks, is_class, largest_class
 from data.preprocessing import Preparation, Prepared
 from data.settings import Augmentation, Sampling
+from data.softening import SIDES, soften
 from data.source import Case, Source
 
 CACHE_BYTES = 2 * 1024**3
@@ -18,24 +20,39 @@ ORDER_STREAM = 1
 """Separates the draws of an epoch's order from those of its samples, which have none."""
 
 
-def encode(label: np.ndarray, classes: int) -> np.ndarray:
+def encode(
+    label: np.ndarray,
+    classes: int,
+    multilabel: bool = False,
+    overlapping: bool = False,
+    softened: tuple[int, ...] = (),
+) -> np.ndarray:
     """A label map as the network's target.
 
-    label: class indices [*size].
+    label: class indices [*size], or sets of classes if `overlapping`.
     classes: number of outputs of the network. 1: the target is 1 where there is any foreground.
         2 or more: one-hot, the background being class 0.
+    multilabel: the outputs are the classes 1, 2, ..., which may overlap, and none is the background's.
+    softened: classes of which the last outputs are blurred copies, see `data.softening`.
     Returns float32 [*size, classes].
     Raises UserError if the label has a class that the network lacks.
     """
-    if classes == 1:
+    if classes == 1 and not multilabel:
         return (label > 0)[..., np.newaxis].astype(np.float32)
-    largest = int(label.max(initial=0))
-    if largest >= classes:
+    largest, last = largest_class(label, overlapping), _last_class(classes, multilabel, softened)
+    if largest > last:
         raise UserError(
             f"The label has class {largest}, but the network has only the classes "
-            f"0 to {classes - 1}: it needs {largest + 1} classes."
+            f"{int(multilabel)} to {last}: it needs {classes + largest - last} classes."
         )
+    if multilabel:
+        return soften(class_masks(label, last, overlapping), softened)
     return (label[..., np.newaxis] == np.arange(classes)).astype(np.float32)
+
+
+def _last_class(classes: int, multilabel: bool, softened: tuple[int, ...]) -> int:
+    """The largest class in a label map that a network with so many outputs knows."""
+    return classes - len(SIDES) * len(softened) if multilabel else classes - 1
 
 
 class Sampler:
@@ -56,10 +73,11 @@ class Sampler:
         prepare: Preparation,
         seed: int,
         classes: int,
+        multilabel: bool = False,
     ) -> None:
         """Reads every case once, and raises one UserError that lists all unsuitable ones.
 
-        sampling: its crop must be set.
+        sampling: its crop must be set. classes, multilabel: of the network.
         """
         self._source = source
         self._names = names
@@ -75,6 +93,7 @@ class Sampler:
         self.crop = tuple(sampling.crop)
         self.channels = prepare.network_channels(source.channels, source.rank)
         self.classes = classes
+        self._multilabel, self._overlapping, self._softened = multilabel, source.overlapping, sampling.soften
         self._cache: dict[str, Prepared] = {}
         self._cached_bytes = 0
         self._lock = threading.Lock()
@@ -100,13 +119,14 @@ class Sampler:
             generator,
             case.spacing,
             self._prepare.settings.positions,
+            self._overlapping,
         )
-        return image, encode(label, self.classes)
+        return image, encode(label, self.classes, self._multilabel, self._overlapping, self._softened)
 
     def _corner(self, label: np.ndarray, centre: int | None, generator: np.random.Generator) -> np.ndarray:
         """The first pixel of a crop around a random pixel of a class; anywhere if the image lacks the class."""
         if centre is not None:
-            pixel = _random_pixel(label, centre, generator)
+            pixel = _random_pixel(label, centre, self._overlapping, generator)
             if pixel is not None:
                 return corner_around(pixel, label.shape, self.crop, generator)
         return random_corner(label.shape, self.crop, generator)
@@ -126,15 +146,17 @@ class Sampler:
 
     def _check(self) -> None:
         sizes, problems = {}, []
+        last = _last_class(self.classes, self._multilabel, self._softened)
         for name in self._names:
             label = self._prepared(name).label
             sizes[name] = label.shape
-            if self.classes > 1 and label.max(initial=0) >= self.classes:
-                problems.append(f"{name} has the class {label.max()}")
+            largest = largest_class(label, self._overlapping)
+            if largest > last and (self.classes > 1 or self._multilabel):
+                problems.append(f"{name} has the class {largest}")
         check_crop(sizes, self.crop, self._pad)
         if problems:
             raise UserError(
-                f"The network has the classes 0 to {self.classes - 1}, but there are labels "
+                f"The network has the classes 0 to {last}, but there are labels "
                 f"beyond them:\n{listed(problems)}\nThe data set has {self._source.classes} "
                 "classes, background included."
             )
@@ -166,16 +188,18 @@ def check_crop(sizes: dict[str, tuple[int, ...]], crop: tuple[int, ...], pad: bo
         )
 
 
-def _random_pixel(label: np.ndarray, wanted: int, generator: np.random.Generator) -> tuple[int, ...] | None:
+def _random_pixel(
+    label: np.ndarray, wanted: int, overlapping: bool, generator: np.random.Generator
+) -> tuple[int, ...] | None:
     """A random pixel of a class, all equally likely; None if there is none.
 
     A few pixels are tried first: of the background, one of them is nearly always right, and the list of all its
     pixels would be several times as large as the image.
     """
     for place in generator.integers(0, label.size, 16):
-        if label.flat[place] == wanted:
+        if is_class(label.flat[place], wanted, overlapping):
             return tuple(int(index) for index in np.unravel_index(place, label.shape))
-    places = np.flatnonzero(label == wanted)
+    places = np.flatnonzero(is_class(label, wanted, overlapping))
     if not places.size:
         return None
     place = generator.choice(places)

@@ -75,6 +75,11 @@ class Sampling(Settings):
         description="instead of samples_per_image: crops around a pixel of each class, as in [1, 2, 2]; random ones "
         "where an image lacks the class",
     )
+    soften: tuple[PositiveInt, ...] = Field(
+        (),
+        description="classes of thin lines, which the network also learns blurred over 3, 7 and 15 pixels: three more "
+        "outputs each, behind those of the classes; needs network.multilabel",
+    )
     validation: Fraction | tuple[str, ...] = Field(
         0.2, description="share of the images, or their names, that are kept for validation"
     )
@@ -149,6 +154,12 @@ class Augmentation(Settings):
         OFF, description="largest relative change of size: 0.2 draws from 0.8 to 1.2"
     )
     shift: Change = Field(OFF, description="largest shift along each axis in pixels, either way")
+    shift_axes: tuple[NonNegativeInt, ...] | None = Field(
+        None, description="the axes along which crops are shifted; without it all"
+    )
+    flip_or_shift: bool = Field(
+        False, description="a sample is either mirrored or shifted: a fair coin decides which of them may happen"
+    )
     elastic: Change = Field(OFF, description="standard deviation of the elastic displacement in pixels")
     elastic_scale: Annotated[float, Field(gt=0)] = Field(
         20.0, description="distance in pixels over which the elastic displacement varies"

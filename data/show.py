@@ -63,23 +63,27 @@ def show(
         if example is None or (example.label is None and case.label is not None):
             example = case
         written.append(output / "cases" / f"{name}.png")
-        _draw_case(case, written[-1])
+        _draw_case(case, written[-1], source.class_names)
     if example is not None:
         written.append(output / "augmentation.png")
         preprocessing = (preprocessing or Preprocessing()).for_rank(source.rank)
-        _draw_augmentation(example, written[-1], sampling, augmentation, preprocessing, seed)
+        _draw_augmentation(
+            example, written[-1], sampling, augmentation, preprocessing, seed, source.class_names
+        )
     return written
 
 
-def _draw_case(case: Case, path: Path) -> None:
+def _draw_case(case: Case, path: Path, class_names: tuple[str, ...] | None) -> None:
     size = " x ".join(str(side) for side in case.image.shape[:-1])
     title = f"{case.name}: {size}"
     if case.geometry is not None:
         title += f", voxels of {' x '.join(f'{length:.3g}' for length in case.spacing)} mm"
     if case.image.ndim == 4:
-        views = orthogonal_views(case.image, case.label, None, case.spacing, case.geometry is not None)
+        oriented = case.geometry is not None
+        views = orthogonal_views(case.image, case.label, None, case.spacing, oriented, case.overlapping)
     else:
-        views = (View(picture(case.image), case.label),)
+        views = (View(picture(case.image), case.label, overlapping=case.overlapping),)
+    views = [replace(view, class_names=class_names) for view in views]
     with rc_context(PICTURE_STYLE):
         figure, _ = view_figure(views, title)
         save_figure(figure, path)
@@ -92,6 +96,7 @@ def _draw_augmentation(
     augmentation: Augmentation,
     preprocessing: Preprocessing,
     seed: int,
+    class_names: tuple[str, ...] | None,
 ) -> None:
     """Always the same crop: so nothing differs but what augmentation did."""
     prepared = _normalised(case, preprocessing)
@@ -107,7 +112,16 @@ def _draw_augmentation(
         settings = augmentation if number else UNCHANGED
         generator = np.random.default_rng([seed, number])
         samples.append(
-            augment(prepared.image, prepared.label, corner, crop, settings, generator, prepared.spacing)
+            augment(
+                prepared.image,
+                prepared.label,
+                corner,
+                crop,
+                settings,
+                generator,
+                prepared.spacing,
+                overlapping=case.overlapping,
+            )
         )
     limits = grey_limits(samples[0][0], 0.5)  # of all, so that changes of brightness and contrast are seen
     oriented = case.geometry is not None
@@ -119,7 +133,9 @@ def _draw_augmentation(
             view = View(picture(image, limits), label)
         else:
             view = slice_view(image, label, None, axis, index, prepared.spacing, oriented, limits)
-        views.append(replace(view, title="", sides=""))  # after a flip, right is left
+        # After a flip, right is left: no letters at the sides.
+        shown = replace(view, title="", sides="", overlapping=case.overlapping, class_names=class_names)
+        views.append(shown)
     views[0] = replace(views[0], title="unchanged")
     _draw_grid(views, f"{case.name}: augmentation", _description(augmentation), path)
 

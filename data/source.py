@@ -20,6 +20,7 @@ class Case:
     name: unique in its source; also the stem of output files.
     image: float32 [*size, channels], in the file's own range of values.
     label: integer class index [*size], 0 = background; None where the truth is unknown.
+    overlapping: the label holds a set of classes for each pixel (see `data.labels`).
     path: where the image came from; None for generated images.
     geometry: where the voxels of a volume lie; None for what has none.
     prepared: whether cropping, resampling and the normalisation of single images are done, as in records.
@@ -31,6 +32,7 @@ class Case:
     path: Path | None = None
     geometry: Geometry | None = None
     prepared: bool = False
+    overlapping: bool = False
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -58,6 +60,16 @@ class Source(Settings, ABC):
     @abstractmethod
     def classes(self) -> int:
         """Number of label values, the background included: labels are 0 .. classes - 1."""
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a pixel may be of several classes, so that labels hold sets of classes."""
+        return False
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the classes 1, 2, ... are called; None if they only have numbers."""
+        return None
 
     @property
     def preprocessing(self) -> Preprocessing | None:

@@ -14,13 +14,20 @@ import pytest
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
-from unet_common.weights import is_weight, load_weights
+from unet_common.weights import is_kernel, is_weight, load_weights
 
-CASES = [
-    pytest.param(name, *configuration, id=f"{name}-{index}")
-    for name in CATALOGUE
-    for index, configuration in enumerate(import_module(f"expected.{name}").CONFIGURATIONS)
-]
+
+def cases(float32: bool = False):
+    """Every configuration; those that `SLOW` lists by number, and most of the smoke tests, are for `-m slow`."""
+    for name in CATALOGUE:
+        expected = import_module(f"expected.{name}")
+        for index, configuration in enumerate(expected.CONFIGURATIONS):
+            slow = index in getattr(expected, "SLOW", ()) or (float32 and index > 0)
+            marks = [pytest.mark.slow] if slow else []
+            yield pytest.param(name, *configuration, id=f"{name}-{index}", marks=marks)
+
+
+CASES = list(cases())
 SEED, STEP, LOSS = 3, 7, "dice + cross_entropy"
 
 
@@ -65,10 +72,11 @@ def test_names_shapes_counts_and_initial_weights(built, name, hyperparameters, s
 def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparameters, size, count):
     network = CATALOGUE[name](**hyperparameters)
     images, targets = batch(network, size)
-    first, *others = (
-        results(built(network, implementation, "float64", device), images, targets)
-        for implementation in IMPLEMENTATIONS
-    )
+    models = [built(network, implementation, "float64", device) for implementation in IMPLEMENTATIONS]
+    weights = without_zero_kernels(models[0].weights())
+    for model in models:
+        model.set_weights(weights)
+    first, *others = (results(model, images, targets) for model in models)
     inference, training, loss, gradients = first
     assert inference.shape == (2, *network.output_size(size), network.classes)
     moving = any("moving" in weight for weight in built(network, "lowlevel").weights())
@@ -87,7 +95,7 @@ def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparamet
             )
 
 
-@pytest.mark.parametrize("name, hyperparameters, size, count", CASES)
+@pytest.mark.parametrize("name, hyperparameters, size, count", list(cases(float32=True)))
 def test_outputs_and_loss_in_float32(built, device, name, hyperparameters, size, count):
     network = CATALOGUE[name](**hyperparameters)
     images, targets = (array.astype(np.float32) for array in batch(network, size))
@@ -98,6 +106,15 @@ def test_outputs_and_loss_in_float32(built, device, name, hyperparameters, size,
         np.testing.assert_allclose(other[0], first[0], rtol=0, atol=1e-4)
         np.testing.assert_allclose(other[1], first[1], rtol=0, atol=1e-4)
         assert other[2] == pytest.approx(first[2], abs=1e-5)
+
+
+def without_zero_kernels(weights):
+    """Other values for kernels that are zero at first: nothing gets past them, neither values nor gradients."""
+    generator = np.random.default_rng(1)
+    return {
+        name: value if value.any() or not is_kernel(name) else generator.standard_normal(value.shape)
+        for name, value in weights.items()
+    }
 
 
 def results(model, images, targets):

@@ -55,6 +55,24 @@ def test_flips_mirror_each_axis_half_of_the_time():
         assert 25 < seen.count(axes) < 75
 
 
+def test_a_sample_is_mirrored_or_shifted_never_both():
+    """A fair coin: a horizontal flip, or a vertical shift with the image's reflection behind it."""
+    image, label = ramps((21, 30)), np.zeros((21, 30), int)
+    settings = {"flips": 1.0, "flip_axes": (1,), "shift": 6, "shift_axes": (0,), "flip_or_shift": True}
+    shifts = []
+    for seed in range(200):
+        changed, _ = augmented(image, label, (21, 30), seed, **settings)
+        if changed[0, 0, 1] == 29:
+            np.testing.assert_array_equal(changed, image[:, ::-1])
+        else:
+            np.testing.assert_allclose(changed[..., 1], image[..., 1], atol=1e-4)
+            shifts.append(float(changed[10, 0, 0] - 10))
+            rows = np.abs(np.arange(21) + shifts[-1])
+            np.testing.assert_allclose(changed[:, 0, 0], np.minimum(rows, 40 - rows), atol=1e-4)
+    assert 70 < len(shifts) < 130
+    assert -6 < min(shifts) < -5 and 5 < max(shifts) < 6
+
+
 def test_a_rotation_carries_a_landmark_where_the_drawn_angle_says():
     landmark = np.array([40, 22])
     image = np.zeros((65, 65, 1), np.float32)

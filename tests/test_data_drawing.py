@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -10,6 +11,7 @@ from data.drawing import (
     BOTH_COLOUR,
     CLASS_COLOURS,
     GAP,
+    PICTURE_STYLE,
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
     WIDTH,
@@ -266,6 +268,19 @@ def test_the_key_names_the_classes_that_are_seen():
     assert key_size([many])[0] > 2 * key_size([view])[0]
     empty = View(np.zeros((2, 2, 1), np.uint8))
     draw_key(figure.add_axes((0, 0, 1, 1)), [empty])
+
+
+def test_the_key_has_the_names_of_the_classes_and_room_for_them():
+    labels = np.array([[0, 1], [2, 3]])
+    names = ("Anterior", "$1 to $2_")  # such a text would not be a formula
+    view = View(np.zeros((2, 2, 1), np.uint8), labels, class_names=names).crop(slice(2), slice(2))
+    with rc_context(PICTURE_STYLE):
+        figure, (((axes),),) = panels([[key_size([view])]], "")
+        draw_key(axes, [view])
+        rendered(figure)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [*names, "class 3"]
+    long = View(view.picture, labels, class_names=("a" * 60, "b" * 60))
+    assert key_size([long])[0] == pytest.approx(3 * key_size([view])[0])  # one below the other
 
 
 def test_a_part_is_framed_in_its_view():

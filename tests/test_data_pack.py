@@ -327,6 +327,19 @@ def test_packing_again_is_refused(form, tmp_path):
         copy.read("other")
 
 
+@both
+def test_classes_keep_their_names_and_old_data_sets_still_open(tmp_path, form):
+    pack(BLOBS, PLAIN, form, tmp_path, shards=2)
+    assert Packed(directory=tmp_path).class_names == BLOBS.class_names == ("front", "back")
+    index = tmp_path / "index.json"
+    content = json.loads(index.read_text())
+    del content["about"]["class_names"]  # what was packed before classes had names
+    index.write_text(json.dumps(content))
+    old = Packed(directory=tmp_path)
+    assert old.class_names is None
+    np.testing.assert_array_equal(old.read("blobs-0").label, BLOBS.read("blobs-0").label)
+
+
 def test_a_damaged_index_is_named(tmp_path):
     pack(BLOBS, PLAIN, "hdf5", tmp_path)
     index = tmp_path / "index.json"

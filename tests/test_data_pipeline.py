@@ -173,6 +173,23 @@ def test_validation_images_are_whole_padded_and_in_order():
         np.testing.assert_array_equal(target[0, 5], target[0, 7])
 
 
+def test_validation_images_in_tiles_lie_side_by_side_in_a_batch():
+    source = Membranes(images=2, size=(20, 24))
+    names, prepare = source.names(), preparation(source)
+    dataset = validation_batches(source, names, prepare, 2, None, tile=lambda size: (8, 12))
+    for name, (images, targets) in zip(names, dataset.as_numpy_iterator(), strict=True):
+        assert images.shape == (6, 8, 12, 1) and targets.shape == (6, 8, 12, 2)
+        case = source.read(name)
+        whole = prepare(case).image
+        for index, image in enumerate(images):
+            row, column = 8 * (index // 2), 12 * (index % 2)
+            there = whole[row : row + 8, column : column + 12]
+            np.testing.assert_array_equal(image[: len(there)], there)
+            labels = case.label[row : row + 8, column : column + 12]
+            np.testing.assert_array_equal(targets[index, : len(labels), :, 1], labels)
+        np.testing.assert_array_equal(images[4, 4], images[4, 2])  # beyond row 20 it is mirrored at the last
+
+
 def test_crops_that_do_not_fit_are_refused_before_training():
     sizes = {"a": (64, 64), "b": (100, 40), "c": (30, 90)}
     check_crop(sizes, (30, 40))

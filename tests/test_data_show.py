@@ -38,6 +38,20 @@ def test_a_picture_of_each_case_and_one_of_augmentation(tmp_path):
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3  # nothing temporary left
 
 
+def test_the_keys_have_the_names_of_the_classes(tmp_path, monkeypatch):
+    found = []
+    save = Figure.savefig
+
+    def spy(self, *arguments, **settings):
+        legends = [axes.get_legend() for axes in self.axes if axes.get_legend()]
+        found.append([text.get_text() for legend in legends for text in legend.get_texts()])
+        save(self, *arguments, **settings)
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    show(volumes(), ["blobs-0"], tmp_path)
+    assert found == [["front", "back"]] * 2
+
+
 def test_images(tmp_path):
     source = Membranes(images=1, size=(40, 40))
     paths = show(source, source.names(), tmp_path)

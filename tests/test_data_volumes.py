@@ -68,6 +68,13 @@ def test_decathlon(tmp_path, channels):
     assert type(source_at(str(tmp_path))) is Decathlon
 
 
+def test_the_classes_of_a_decathlon_have_names(tmp_path):
+    decathlon(tmp_path, labels={"0": "background", "2": "front | back", "1": "a"})
+    assert Decathlon(directory=tmp_path).class_names == ("a", "front | back")
+    chosen = Decathlon(directory=tmp_path, label_values=(0, 2, 4, 1))
+    assert chosen.class_names == ("front | back", "label 4", "a")  # in the order of the classes
+
+
 def test_decathlon_without_its_description(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.json cannot be read"):
         Decathlon(directory=tmp_path).names()

@@ -37,13 +37,16 @@ def from_flags(*words):
     "settings, message",
     [
         ({"training": {"steps": "abc"}}, "training.steps: should be a valid integer"),
-        ({"network": {"dept": 3}}, "network.dept: unknown; allowed here: activation, channels, classes"),
-        ({"network": "resnet"}, "network.name: must be one of unet; got 'resnet'"),
+        ({"network": {"dept": 3}}, "network.dept: unknown; allowed here: activation, "),
+        ({"network": "resnet"}, "network.name: must be one of unet, "),
         ({"network": [1]}, "network: must be a name or a group of settings, got [1]"),
         ({"data": {"foo": 1}}, "data.foo: unknown; allowed here: directory, images, name, seed, size"),
         ({"lose": "dice"}, "lose: unknown; allowed here: augmentation, data, implementation"),
         ({"loss": "dise"}, "loss: 'dise' in 'dise' is not understood. Allowed is a sum"),
-        ({"loss": "bce", "network": {"classes": 3}}, "loss: bce is for one class, the network has 3"),
+        (
+            {"loss": "bce", "network": {"classes": 3}},
+            "and the 3 of this network exclude each other; use cross",
+        ),
         ({"sampling": {"crop": [100, 128]}}, "Nearest good sizes: 96x128 or 112x128"),
         ({"training": {"steps": 1, "epochs": 2}}, "training: give steps or epochs, not both"),
         ({"optimizer": {"nesterov": True}}, "optimizer: nesterov is a form of sgd"),
@@ -186,7 +189,7 @@ def test_run_folders_that_do_not_serve(tmp_path):
         newest(tmp_path)
     experiment = experiment_from({"data": {"images": 4, "size": [32, 32]}, "sampling": {"crop": [32, 32]}})
     run = Run.create(tmp_path / "run", experiment)
-    assert Run.open(run.path) == run and run.state() == "not started"
+    assert Run.open(run.path) == run and run.state() == "not started" and run.process_lives()
     assert newest(tmp_path) == run.path
     with pytest.raises(UserError, match="exists already: continue it with --resume"):
         Run.create(run.path, experiment)

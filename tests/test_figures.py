@@ -13,7 +13,16 @@ from unet_common.figures import (
     overlay_figure,
     smooth,
 )
-from unet_common.tables import csv_table, markdown_table, summary, worst_case, write_tables
+from unet_common.tables import (
+    csv_table,
+    fold_rows,
+    fold_summary,
+    fold_table,
+    markdown_table,
+    summary,
+    worst_case,
+    write_tables,
+)
 
 
 def square(first, last, size=12):
@@ -122,6 +131,72 @@ def test_summary_and_worst_case_leave_out_what_is_not_defined():
 def test_csv_keeps_all_digits_and_quotes():
     rows = [{"case": "a, b", "dice": 1 / 3}, {"case": "c", "dice": float("nan")}]
     assert csv_table(rows) == 'case,dice\n"a, b",0.3333333333333333\nc,\n'
+
+
+def test_headings_name_the_classes_and_keys_do_not(tmp_path):
+    rows = [{"case": "a", "dice": 0.5, "dice_1": 0.5, "surface_dice_2": 1.0, "dice_10": 0.25}]
+    names = ("Anterior", "Posterior")
+    heading = markdown_table(rows, class_names=names).splitlines()[0]
+    parts = [part.strip() for part in heading.strip("|").split("|")]
+    assert parts == ["case", "dice", "dice Anterior", "surface_dice Posterior", "dice_10"]
+    paths = write_tables(rows, tmp_path / "metrics", names)
+    assert heading in paths[0].read_text() and paths[1].read_text().startswith("case,dice,dice_1,")
+    content = json.loads(paths[2].read_text())
+    assert content["class_names"] == list(names) and content["mean"]["dice_1"] == 0.5
+    assert json.loads(write_tables(rows, tmp_path / "metrics")[2].read_text())["class_names"] is None
+
+
+def test_json_has_no_infinite_distances(tmp_path):
+    """A class that was missed in a volume is infinitely far away."""
+    rows = [{"case": "a", "hd95": float("inf"), "dice": 0.0}, {"case": "b", "hd95": 2.0, "dice": 1.0}]
+    markdown, table, content = (path.read_text() for path in write_tables(rows, tmp_path / "metrics"))
+    assert "inf" in markdown and "a,inf,0.0" in table
+    content = json.loads(content)
+    assert content["cases"][0]["hd95"] is None and content["mean"] == {"hd95": None, "dice": 0.5}
+
+
+FOLDS = {"a": 1, "b": 0, "c": 1, "d": 0, "e": 0}
+
+
+def fold_cases(**changes):
+    dice = {"a": 0.5, "b": 0.9, "c": 0.7, "d": 0.8, "e": 0.7, **changes}
+    return [{"case": name, "dice": value, "dice_1": value / 2} for name, value in dice.items()]
+
+
+def test_a_row_for_each_fold_and_their_mean_and_deviation():
+    folds = fold_rows(fold_cases(), FOLDS)
+    assert [row["fold"] for row in folds] == [0, 1]
+    assert [row["dice"] for row in folds] == pytest.approx([0.8, 0.6])
+    over = fold_summary(folds)
+    assert over["mean"] == pytest.approx({"dice": 0.7, "dice_1": 0.35})  # that of the cases is 0.72
+    assert over["std"]["dice"] == pytest.approx(0.02**0.5)  # n - 1
+    assert fold_table(folds, digits=2, class_names=("front",)) == (
+        "| fold     | dice | dice front |\n"
+        "| -------- | ---: | ---------: |\n"
+        "| 0        | 0.80 |       0.40 |\n"
+        "| 1        | 0.60 |       0.30 |\n"
+        "| **mean** | 0.70 |       0.35 |\n"
+        "| **std**  | 0.14 |       0.07 |\n"
+    )
+
+
+def test_folds_without_a_deviation():
+    inf, nan = float("inf"), float("nan")
+    assert np.isnan(fold_summary(fold_rows(fold_cases(), dict.fromkeys(FOLDS, 3)))["std"]["dice"])
+    over = fold_summary(fold_rows(fold_cases(a=inf), FOLDS))
+    assert over["mean"]["dice"] == inf and np.isnan(over["std"]["dice"])
+    over = fold_summary(fold_rows(fold_cases(a=nan, c=nan), FOLDS))  # one fold has nothing to tell
+    assert over["mean"]["dice"] == pytest.approx(0.8) and np.isnan(over["std"]["dice"])
+
+
+def test_tables_of_folds_are_written_beside_those_of_the_cases(tmp_path):
+    rows = fold_cases()
+    folds = fold_rows(rows, FOLDS)
+    paths = write_tables(rows, tmp_path / "metrics", ("front",), folds)
+    text = paths[0].read_text()
+    assert text.index("**median**") < text.index(fold_table(folds, class_names=("front",)))
+    content = json.loads(paths[2].read_text())["folds"]
+    assert content == {"rows": folds, **fold_summary(folds)}
 
 
 def test_tables_are_written_side_by_side(tmp_path):

@@ -18,6 +18,7 @@ class Filter:
 
     rank: int = 2
     classes: int = 1
+    multilabel: bool = False
     radius: int = 3  # of the blur, in blocks
     block: int = 4  # side in pixels
     valid: bool = False
@@ -75,6 +76,7 @@ CASES = [
     pytest.param(Filter(), (150, 203), 64, id="2d"),
     pytest.param(Filter(valid=True), (150, 203), 40, id="2d, valid convolutions"),
     pytest.param(Filter(classes=3), (97, 131), (64, 70), id="three classes, oblong tiles"),
+    pytest.param(Filter(classes=2, multilabel=True), (97, 131), 64, id="overlapping classes"),
     pytest.param(Filter(rank=3, radius=1), (41, 38, 50), 32, id="3d"),
     pytest.param(Filter(rank=3, radius=1, valid=True), (41, 20, 30), 16, id="3d, valid"),
 ]

@@ -60,6 +60,19 @@ def test_the_files_of_a_network_are_short(network):
         assert len(lines) <= 200, package
 
 
+def test_so_do_the_files_of_blocks_that_are_shared_by_networks():
+    folder = ROOT / "unet_lowlevel" / "networks"
+    blocks = (
+        {path.name for path in folder.glob("*.py")} - {f"{name}.py" for name in CATALOGUE} - {"__init__.py"}
+    )
+    assert "encoders.py" in blocks
+    for file in blocks:
+        paths = [ROOT / package / "networks" / file for package in PACKAGES]
+        first, *others = (public_names(path) for path in paths)
+        assert first and others == [first, first], file
+        assert max(len(path.read_text().splitlines()) for path in paths) <= 200, file
+
+
 def test_layers_and_optimizers_have_the_same_names_in_the_same_order():
     for files in (("ops.py", "layers.py", "layers.py"), ("optimizers.py",) * 3):
         lists = [public_names(ROOT / package / file) for package, file in zip(PACKAGES, files, strict=True)]

@@ -1,4 +1,4 @@
-"""Operations and losses against NumPy: values from their definitions, gradients from finite differences.
+"""Operations against NumPy: values from their definitions, gradients from finite differences.
 
 The hand-rolled operations of `unet_lowlevel` are tested here; `test_consistency.py` ties the other two packages
 to them.
@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data.errors import UserError
-from unet_common import losses
 from unet_common.graph_model import assign, canonical_variables
+from unet_common.resizing import linear_kernel
 from unet_lowlevel import ops
 
 v1 = tf.compat.v1
@@ -109,12 +108,14 @@ def test_convolution(rank, sides, padding):
 
 
 @RANKS
-@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("stride", [2, 3, (1, 3, 2)])
 def test_a_convolution_with_a_stride_is_every_so_many_pixels_of_one_without(rank, stride):
     x, kernel_size = images(rank, size=(7, 8, 6)[:rank]), (3,) * rank
+    strides = (stride,) * rank if isinstance(stride, int) else stride[:rank]
+    stride = stride if isinstance(stride, int) else strides
     strided = Operation(lambda x: ops.convolution(x, 4, kernel_size, "conv", "valid", stride=stride), x)
     every = Operation(lambda x: ops.convolution(x, 4, kernel_size, "conv", "valid"), x)
-    pixels = (slice(None), *[slice(None, None, stride)] * rank)
+    pixels = (slice(None), *[slice(None, None, step) for step in strides])
     np.testing.assert_allclose(strided(x), every(x)[pixels], rtol=0, atol=1e-12)
 
 
@@ -123,6 +124,15 @@ def test_pad_adds_zeros_to_the_spatial_axes(rank):
     x = images(rank)
     y = Operation(lambda x: ops.pad(x, 1, 2), x)(x)
     np.testing.assert_array_equal(y, np.pad(x, [(0, 0), *[(1, 2)] * rank, (0, 0)]))
+
+
+@RANKS
+def test_pad_channels_adds_zeros_behind_the_others(rank):
+    x = images(rank)
+    y = Operation(lambda x: ops.pad_channels(x, 5), x)(x)
+    np.testing.assert_array_equal(y[..., :3], x)
+    assert y.shape[-1] == 5 and not y[..., 3:].any()
+    np.testing.assert_array_equal(Operation(lambda x: ops.pad_channels(x, 3), x)(x), x)
 
 
 @RANKS
@@ -144,6 +154,28 @@ def test_a_transposed_convolution_with_a_larger_kernel_adds_its_patches_where_th
         expected[(slice(None), *reached)] += x @ kernel[tap].T
     inner = (slice(None), *[slice(1, -1)] * rank)
     np.testing.assert_allclose(operation(x), expected[inner], rtol=0, atol=1e-12)
+
+
+def test_the_linear_kernel_is_a_pyramid():
+    row = np.array([0.125, 0.375, 0.625, 0.875, 0.875, 0.625, 0.375, 0.125])
+    np.testing.assert_array_equal(linear_kernel([8, 8, 1, 1])[..., 0, 0], np.outer(row, row))
+    np.testing.assert_array_equal(linear_kernel([3, 1, 1]).ravel(), [0.5, 1, 0.5])
+    kernel = linear_kernel([4, 2, 2])
+    assert kernel[:, 0, 0].all() and kernel[:, 1, 1].all() and not kernel[:, 0, 1].any()
+
+
+@RANKS
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_transposed_convolution_interpolates_at_first_if_it_is_told_to(rank, step):
+    x, factor, kernel_size = images(rank), (step,) * rank, (2 * step,) * rank
+
+    def build(x):
+        return ops.transposed_convolution(x, 3, factor, "up", kernel_size, initialiser=ops.bilinear)
+
+    y = Operation(build, x, initial=True)(x)
+    expected = Operation(lambda x: ops.upsample(x, factor, "linear"), x)(x)
+    inner = (slice(None), *[slice(step, -step)] * rank)  # beyond the borders it sees zeros
+    np.testing.assert_allclose(y[inner], expected[inner], rtol=0, atol=1e-12)
 
 
 @RANKS
@@ -345,6 +377,8 @@ def test_activations():
         y = Operation(lambda x, name=name: ops.activate(x, name), x)(x)
         # TensorFlow keeps the slope of a leaky ReLU in float32.
         np.testing.assert_allclose(y, values, rtol=0, atol=1e-9, err_msg=name)
+    steep = Operation(lambda x: ops.activate(x, "leaky_relu", slope=0.1), x)(x)
+    np.testing.assert_allclose(steep, np.where(x > 0, x, 0.1 * x), rtol=0, atol=1e-8)
 
 
 @RANKS
@@ -371,6 +405,13 @@ def test_crop_takes_the_middle(size, smaller):
     np.testing.assert_array_equal(y, x[(slice(None), *middle)])
 
 
+@pytest.mark.parametrize("size, smaller", [((8, 9), (5, 9)), ((6, 7, 8), (6, 4, 5))])
+def test_crop_end_keeps_the_start(size, smaller):
+    x = images(len(size), size=size)
+    y = Operation(lambda x: ops.crop_end(x, tf.zeros([2, *smaller, 5])), x)(x)
+    np.testing.assert_array_equal(y, x[(slice(None), *map(slice, smaller))])
+
+
 def sides(x, length):
     """The same length along each spatial axis of `x`."""
     return [length] * (x.shape.rank - 2)
@@ -394,6 +435,7 @@ BUILDS = {
     "elu": lambda x: ops.activate(x, "elu"),
     "leaky relu": lambda x: ops.activate(x, "leaky_relu"),
     "crop": lambda x: ops.crop(x, x[:, 1:-1, 1:-1]),
+    "crop end": lambda x: ops.crop_end(x, x[:, :-1, 1:-1]),
 }
 
 
@@ -402,183 +444,3 @@ BUILDS = {
 def test_gradients_by_finite_differences(rank, name):
     x = images(rank, channels=2, size=(4, 4) if rank == 2 else (4, 4, 2))
     Operation(BUILDS[name], x).check_gradients(x)
-
-
-# Losses: everything that can stand in `--loss`, for one class and for several.
-CLASSES = pytest.mark.parametrize("classes", [1, 3])
-TERMS = pytest.mark.parametrize("term", ["cross_entropy", "dice", "jaccard"])
-
-
-def labelled(classes, rank=2):
-    """Targets and logits of two images."""
-    generator = np.random.default_rng(classes)
-    labels = generator.integers(0, max(classes, 2), (2, *SIZES[rank]))
-    targets = np.eye(classes)[labels] if classes > 1 else labels[..., np.newaxis].astype(float)
-    return targets, 2 * generator.standard_normal(targets.shape)
-
-
-def test_deep_supervision_halves_the_weight_of_each_coarser_level():
-    targets = np.random.default_rng(0).integers(0, 2, (2, 4, 8, 1)).astype(float)
-    means = targets.reshape(2, 2, 2, 2, 4, 1).mean((2, 4))
-    targets, means = tf.constant(targets), tf.constant(means)
-    fine, coarse = (
-        tf.fill((2, 4, 8, 1), tf.cast(0.5, tf.float64)),
-        tf.fill((2, 2, 2, 1), tf.cast(-1, tf.float64)),
-    )
-    term = losses.loss("cross_entropy")
-    expected = 2 / 3 * term(targets, fine) + 1 / 3 * term(means, coarse)
-    assert float(term(targets, [fine, coarse])) == pytest.approx(float(expected), abs=1e-14)
-    assert losses.finest([fine, coarse]) is fine and losses.finest(fine) is fine
-
-
-def softmax(logits):
-    if logits.shape[-1] == 1:
-        return 1 / (1 + np.exp(-logits))
-    return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-
-
-def by_definition(term, targets, logits):
-    """The losses written for well-behaved logits."""
-    predicted = softmax(logits)
-    if term == "cross_entropy" and logits.shape[-1] == 1:
-        return -np.mean(targets * np.log(predicted) + (1 - targets) * np.log(1 - predicted))
-    if term == "cross_entropy":
-        return -np.mean(np.sum(targets * np.log(predicted), -1))
-    foreground = range(1, logits.shape[-1]) if logits.shape[-1] > 1 else [0]
-    scores = []
-    for index in foreground:
-        t, p = targets[..., index], predicted[..., index]
-        if term == "dice":
-            scores.append((2 * (t * p).sum() + 1) / (t.sum() + p.sum() + 1))
-        else:
-            scores.append(((t * p).sum() + 1) / (t.sum() + p.sum() - (t * p).sum() + 1))
-    return 1 - np.mean(scores)
-
-
-@RANKS
-@CLASSES
-@TERMS
-def test_losses_follow_their_definitions(term, classes, rank):
-    targets, logits = labelled(classes, rank)
-    value = losses.loss(term)(tf.constant(targets), tf.constant(logits))
-    assert float(value) == pytest.approx(by_definition(term, targets, logits), abs=1e-12)
-
-
-@CLASSES
-@TERMS
-def test_gradients_of_losses_by_finite_differences(term, classes):
-    targets, logits = labelled(classes)
-    function = tf.function(losses.loss(term))  # in a graph; the test above runs eagerly
-    point = tf.constant(logits)
-    with tf.GradientTape() as tape:
-        tape.watch(point)
-        value = function(tf.constant(targets), point)
-    expected = central_differences(lambda x: float(function(tf.constant(targets), tf.constant(x))), logits)
-    np.testing.assert_allclose(tape.gradient(value, point), expected, rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("empty", [True, False])
-@CLASSES
-@TERMS
-def test_losses_are_finite_at_saturated_logits_and_without_foreground(term, classes, empty, sign, precision):
-    targets, logits = labelled(classes)
-    if empty:
-        targets = np.zeros_like(targets)
-        if classes > 1:
-            targets[..., 0] = 1
-    point = tf.constant(sign * 1e4 * np.sign(logits), precision)
-    with tf.GradientTape() as tape:
-        tape.watch(point)
-        value = losses.loss(term)(tf.constant(targets, precision), point)
-    assert np.isfinite(value) and value >= 0
-    assert np.isfinite(tape.gradient(value, point)).all()
-
-
-@CLASSES
-def test_a_perfect_prediction_costs_nothing_even_of_an_empty_mask(classes):
-    targets, _ = labelled(classes)
-    empty = np.zeros_like(targets)
-    if classes > 1:
-        empty[..., 0] = 1
-    for wanted in (targets, empty):
-        logits = 1e4 * (2 * wanted - 1)
-        value = losses.loss("dice + jaccard + cross_entropy")(tf.constant(wanted), tf.constant(logits))
-        assert float(value) == 0
-
-
-def test_cross_entropy_of_a_confident_mistake_grows_with_the_logit():
-    value = losses.loss("bce")(tf.ones([1, 2, 2, 1]), tf.fill([1, 2, 2, 1], -1e4))
-    assert float(value) == 1e4  # a clipped probability would stop at some twenty
-
-
-def test_a_weighted_sum_of_losses():
-    targets, logits = labelled(1)
-    total = losses.loss("dice + 0.5*bce + 2e-1*jaccard")(tf.constant(targets), tf.constant(logits))
-    parts = [by_definition(term, targets, logits) for term in ("dice", "cross_entropy", "jaccard")]
-    assert float(total) == pytest.approx(parts[0] + 0.5 * parts[1] + 0.2 * parts[2], abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    "expression, message",
-    [
-        ("dice + focal", "'focal' in 'dice [+] focal' is not understood.*cross_entropy, bce, dice, jaccard"),
-        ("", "'' in '' is not understood"),
-        ("dice - bce", "'dice - bce' in 'dice - bce' is not understood"),
-        ("1.2.3*dice", "'1.2.3' in '1.2.3[*]dice' is not a number"),
-    ],
-)
-def test_a_loss_that_is_not_understood_is_refused(expression, message):
-    with pytest.raises(UserError, match=f"loss: {message}"):
-        losses.loss(expression)
-
-
-@pytest.mark.parametrize("size, smaller", [((9, 8), (4, 4)), ((4, 5, 6), (2, 5, 3))])
-@pytest.mark.parametrize("known", [True, False], ids=["static", "dynamic"])
-def test_targets_are_cropped_to_the_middle(size, smaller, known):
-    targets = images(len(size), channels=2, size=size)
-    logits = np.zeros((2, *smaller, 2))
-    signature = None if known else [tf.TensorSpec([None, *[None] * len(size), 2], tf.float64)] * 2
-    cropped = tf.function(losses.crop_to, input_signature=signature)(
-        tf.constant(targets), tf.constant(logits)
-    )
-    starts = [(side - length) // 2 for side, length in zip(size, smaller, strict=True)]
-    middle = tuple(slice(start, start + length) for start, length in zip(starts, smaller, strict=True))
-    np.testing.assert_array_equal(cropped, targets[(slice(None), *middle)])
-
-
-def test_targets_of_the_right_size_are_left_alone():
-    targets = tf.zeros([1, 4, 4, 1])
-    assert losses.crop_to(targets, tf.ones([1, 4, 4, 1])) is targets
-
-
-def test_confusion_of_one_class():
-    targets = np.array([1, 1, 1, 0, 0, 0, 0]).reshape(1, 1, 7, 1)
-    logits = np.array([2, 1, -1, 3, -1, 0, -2]).reshape(1, 1, 7, 1)  # a logit of 0 is background
-    counts = losses.confusion(tf.constant(targets, tf.float32), tf.constant(logits, tf.float32))
-    np.testing.assert_array_equal(counts, [[2, 1, 1]])  # hits, false alarms, misses
-    assert float(losses.pooled_dice(counts)) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
-
-
-def test_confusion_of_three_classes():
-    truth, predicted = np.array([0, 0, 1, 1, 1, 2]), np.array([0, 1, 1, 1, 2, 2])
-    targets, logits = (np.eye(3)[labels].reshape(1, 6, 1, 3) for labels in (truth, predicted))
-    counts = losses.confusion(tf.constant(targets), tf.constant(logits))
-    np.testing.assert_array_equal(counts, [[2, 1, 1], [1, 1, 0]])
-    assert float(losses.pooled_dice(counts)) == pytest.approx((4 / 6 + 2 / 3) / 2)
-
-
-@pytest.mark.parametrize(
-    "counts, dice",
-    [
-        ([[3, 0, 0]], 1),
-        ([[0, 2, 5]], 0),
-        ([[1, 1, 3]], 2 / 6),
-        ([[0, 0, 0]], 0),  # nothing there, nothing found: no score
-        ([[4, 2, 2], [0, 0, 0]], 2 / 3),  # a class that does not occur is left out of the mean
-        ([[4, 2, 2], [0, 1, 0]], 1 / 3),  # one that is wrongly found is not
-    ],
-)
-def test_pooled_dice(counts, dice):
-    assert float(losses.pooled_dice(tf.constant(counts, tf.float64))) == pytest.approx(dice)

@@ -160,3 +160,15 @@ def test_watch_follows_until_the_training_has_ended(run, tmp_path, capsys):
     assert not watching.is_alive()
     output = capsys.readouterr().out
     assert "**mean**" in output and "The training has ended: finished." in output
+
+
+def test_prediction_with_fewer_columns(run, tmp_path):
+    settings = [*TINY, "--network", "unet_plus_plus", "--impl", "keras", "--steps", 2]
+    command(train, "--run", tmp_path / "run", *settings)
+    for level in (1, 2):
+        command(predict, "--run", tmp_path / "run", "--output", tmp_path / f"{level}", "--level", level)
+        assert len(list((tmp_path / f"{level}" / "masks").iterdir())) == 1
+    with pytest.raises(UserError, match="level is 3; with depth 3 there are 2"):
+        command(predict, "--run", tmp_path / "run", "--level", 3)
+    with pytest.raises(UserError, match=r"--level is for unet_plus_plus, .* this is unet\."):
+        command(evaluate, "--run", run.path, "--level", 1)

@@ -74,6 +74,15 @@ def test_orthogonal_figure_has_a_line_of_scores_for_each_class(tmp_path, texts):
     assert found[-11:] == table
 
 
+def test_classes_have_their_names(tmp_path, texts):
+    scores = {"case": "a", "dice": 0.75, "dice_1": 0.5, "dice_2": 1.0}
+    names = ("Anterior", "the posterior part of it")
+    volume = ShownVolume.of(case(), case().label, scores, names)
+    orthogonal_figure(volume, tmp_path / "figures" / "a.png")
+    assert texts[0][-6:] == ["Anterior", "0.500", "the post…rt of it", "1.000", "mean", "0.750"]
+    assert [view.class_names for view in volume.views] == [names] * 3
+
+
 @pytest.mark.parametrize("truth", [True, False])
 def test_orthogonal_figure_without_scores(tmp_path, truth, texts):
     volume = case(oriented=False)

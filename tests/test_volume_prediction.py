@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +15,7 @@ import evaluate
 import predict
 import train
 from data.errors import UserError
-from unet_common import checkpoints
+from unet_common import checkpoints, watching
 from unet_common.cross_validation import newest, open_runs
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.inference import predict_probabilities, predict_slabs
@@ -115,7 +117,7 @@ def test_labels_alone_are_those_of_the_probabilities(run, tmp_path):
 
 def test_slabs_cover_the_volume_in_order():
     class Halving:
-        rank, classes, stride, context = 3, 2, (2, 2, 2), (2, 2, 2)
+        rank, classes, stride, context, multilabel = 3, 2, (2, 2, 2), (2, 2, 2), False
 
         def output_size(self, size):
             return size
@@ -148,8 +150,15 @@ def test_five_folds_and_their_ensemble(tmp_path, capsys, monkeypatch):
     command(evaluate)
     told = capsys.readouterr().out
     assert all(name in told for name in kept)
-    cases = json.loads((tmp_path / "runs/cv/metrics.json").read_text())["cases"]
-    assert [case["case"] for case in cases] == kept
+    metrics = json.loads((tmp_path / "runs/cv/metrics.json").read_text())
+    cases = metrics["cases"]
+    assert [case["case"] for case in cases] == kept and metrics["class_names"] == ["front", "back"]
+    folds = metrics["folds"]["rows"]  # of one case each
+    assert [row["dice_2"] for row in folds] == [case["dice_2"] for case in cases]
+    deviation = np.std([case["dice"] for case in cases], ddof=1)
+    assert metrics["folds"]["std"]["dice"] == pytest.approx(deviation)
+    for table in (told, (tmp_path / "runs/cv/metrics.md").read_text()):
+        assert "| fold " in table and "dice back" in table and f"| {deviation:.3f} " in table
 
     nib.save(nib.Nifti1Image(np.ones((9, 8, 8), np.int16), np.eye(4)), tmp_path / "in.nii.gz")
     command(predict, "--input", "in.nii.gz", "--output", "together", "--probabilities")
@@ -174,6 +183,53 @@ def test_five_folds_and_their_ensemble(tmp_path, capsys, monkeypatch):
     assert Run.open(tmp_path / "runs/cv/fold4").state() == "finished"
     with pytest.raises(UserError, match="A cross-validation keeps its settings"):
         command(train, "--resume", "runs/cv", "--steps", 5)
+
+
+@pytest.fixture
+def two_folds(tmp_path):
+    """A cross-validation of which only the first fold has begun, and what begins the second."""
+
+    def begin(fold):
+        folds = ["--set", "sampling.folds=2", "--set", "sampling.workers=1"]
+        command(train, "--run", tmp_path / f"fold{fold}", "--fold", fold, "--steps", 1, *folds, *TINY)
+
+    begin(0)
+    return tmp_path, lambda: begin(1)
+
+
+def test_watch_waits_for_folds_that_have_not_begun(two_folds, monkeypatch):
+    path, begin_the_second = two_folds
+    waits = []
+
+    def sleep(_seconds):
+        waits.append(len(waits))
+        if len(waits) == 3:
+            begin_the_second()
+
+    monkeypatch.setattr(watching.time, "sleep", sleep)
+    command(evaluate, "--run", path, "--watch")
+    assert waits == [0, 1, 2]
+    for fold in (0, 1):
+        assert (path / f"fold{fold}" / "evaluation/best.h5").is_file()
+
+
+def test_watch_does_not_wait_for_a_training_that_is_gone(two_folds, monkeypatch):
+    """After a fold, or before the first step: nobody goes on."""
+    path, _ = two_folds
+    run = Run.open(path / "fold0")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    waits = []
+    monkeypatch.setattr(watching.time, "sleep", waits.append)
+    assert run.process_lives()
+    for state in ("finished", "not started"):
+        (run.path / "state.txt").write_text(f"{state}\n{gone.pid}\n")
+        assert not run.process_lives()
+        command(evaluate, "--run", path, "--watch")
+        assert (run.path / "evaluation/best.h5").is_file() and not (path / "fold1").exists()
+    assert len(waits) == 2  # once after each, before the look at the process
+    (run.path / "state.txt").unlink()  # as if it had been written by hand
+    assert not run.process_lives() and run.state() == "not started"
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

@@ -113,6 +113,7 @@ def add_inference_flags(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="probability from which a pixel is foreground (default: 0.5)",
     )
+    add("--level", type=int, metavar="N", help="of unet_plus_plus: only N columns of the trained network")
 
 
 def _tile(text: str) -> int | tuple[int, ...]:

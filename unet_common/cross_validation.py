@@ -1,12 +1,12 @@
 """Cross-validation: a folder of runs, each of which keeps another part of the cases, and their ensemble."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
 from unet_common.experiment import Experiment
-from unet_common.run import Run
+from unet_common.run import NOT_STARTED, Run
 
 
 def fold_path(path: Path, fold: int) -> Path:
@@ -37,6 +37,36 @@ def open_runs(path: Path) -> list[Run]:
     return [Run.open(run) for run in paths if (run / "experiment.yaml").is_file()]
 
 
+def kept_in(runs: Sequence[Run]) -> dict[str, int]:
+    """The fold that kept each case, which is the only one that was not trained on it."""
+    return {name: run.experiment.sampling.fold for run in runs for name in run.split.validation}
+
+
+def runs_as_they_begin(path: Path, wait: Callable[[], Any]) -> Iterator[Run]:
+    """The run in a folder, or those of all folds, each once it has begun, for a program beside the training.
+
+    It ends at the last fold, or if the process that trained the last one is gone: nobody begins another one then.
+
+    Args:
+        wait: called while there is nothing to do but to look again later.
+    """
+    begun = open_runs(path)
+    yield begun[0]
+    if not is_cross_validation(path):
+        return
+    for fold in range(1, begun[0].experiment.sampling.folds):
+        of_fold, before = fold_path(path, fold), Run.open(fold_path(path, fold - 1))
+        lives = True
+        while not (of_fold / "experiment.yaml").is_file():
+            if not lives:
+                return
+            wait()
+            lives = (
+                before.process_lives()
+            )  # then one more look: the fold may have begun before the process ended
+        yield Run.open(of_fold)
+
+
 def train_folds(path: Path, experiment: Experiment, train: Callable[[Run], Any]) -> None:
     """Train the folds one after the other. Those that are finished are left alone, a begun one goes on.
 
@@ -65,4 +95,4 @@ def _runs(path: Path, experiment: Experiment) -> Iterator[Run]:
             yield Run.create(of_fold, experiment.model_copy(update={"sampling": sampling}))
         elif Run.open(of_fold).state() not in ("finished", "stopped early"):
             begun = Run.open(of_fold)
-            yield begun if begun.state() == "not started" else Run.resume(of_fold, {})
+            yield begun if begun.state() == NOT_STARTED else Run.resume(of_fold, {})

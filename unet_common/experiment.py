@@ -22,6 +22,7 @@ from data.errors import UserError
 from data.files import write_text
 from data.preprocessing import Preparation
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
+from data.softening import SIDES
 from data.source import Source
 from data.sources import SOURCES
 from data.validation import attempt, read_yaml, refuse, validated
@@ -94,17 +95,23 @@ class Experiment(Settings):
     initial_weights: Path | None = Field(
         None, description="interchange file to start from instead of random weights"
     )
+    pretrained: str | None = Field(
+        None, description="what the encoder learned on ImageNet: a file, or `imagenet` to download it"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     precision: Literal["float32", "float64"] = "float32"
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Experiment":
-        terms = [name for _weight, name in losses.parse(self.loss)]
-        if "bce" in terms and self.network.classes > 1:
-            raise UserError(
-                f"loss: bce is for one class, the network has {self.network.classes}; "
-                "use cross_entropy, which is a softmax then."
-            )
+        if "classes" in self.network.model_fields_set:
+            losses.check(self.loss, self.network.classes, self.network.multilabel)
+        else:  # classes that are left open are those of the data, which `resolve` looks up
+            losses.parse(self.loss)
+        if self.pretrained:
+            if getattr(self.network, "encoder", "unet") in ("unet", "darknet52"):
+                raise UserError(f"pretrained: {self.network.name} has no encoder that was trained on ImageNet.")
+            if self.initial_weights:
+                raise UserError("pretrained: initial_weights are given, too, which hold those of the encoder.")
         crop = self.sampling.crop
         # A rank that is left open is that of the data, which `resolve` looks up.
         if crop and ("rank" in self.network.model_fields_set or len(crop) == self.network.rank):
@@ -165,7 +172,7 @@ def save_experiment(path: Path, experiment: Experiment) -> None:
 def resolve(experiment: Experiment) -> Experiment:
     """Fill in the network's rank, channels and classes and the crop from the data where the user left them open.
 
-    Two label values make one class, a sigmoid; more make a softmax.
+    Two label values make one class, a sigmoid; more make a softmax, and classes that may overlap a sigmoid each.
     """
     source, network, sampling = experiment.data, experiment.network, experiment.sampling
     preprocessing = experiment.preprocessing.for_rank(source.rank)
@@ -176,12 +183,16 @@ def resolve(experiment: Experiment) -> Experiment:
             f"preprocessing.spacing has {len(preprocessing.spacing)} numbers, the images have {source.rank} axes."
         )
     channels = Preparation(preprocessing).network_channels(source.channels, source.rank)
-    needed = {
-        "rank": source.rank,
-        "channels": channels,
-        "classes": 1 if source.classes == 2 else source.classes,
-    }
     given = {key: getattr(network, key) for key in network.model_fields_set}
+    multilabel = given.get("multilabel", source.overlapping)
+    classes = source.classes - 1 if multilabel or source.classes == 2 else source.classes
+    auxiliary = len(SIDES) * len(sampling.soften)
+    if auxiliary and not multilabel:
+        raise UserError("sampling.soften is for classes with a sigmoid each: set network.multilabel=true as well.")
+    if max(sampling.soften, default=0) >= source.classes:
+        raise UserError(f"sampling.soften: '{source.name}' has the classes 1 to {source.classes - 1}.")
+    needed = {"rank": source.rank, "channels": channels, "classes": classes + auxiliary}
+    needed |= {"multilabel": multilabel, "auxiliary": auxiliary}
     network = validated(type(network), {**needed, **given})
     if network.channels != channels:
         raise UserError(
@@ -193,7 +204,18 @@ def resolve(experiment: Experiment) -> Experiment:
             f"network.rank is {network.rank}, but the images of '{source.name}' have {source.rank} axes. Leave it "
             "out, and the data decides."
         )
-    if network.classes > 1 and network.classes < source.classes:
+    if source.overlapping and not network.multilabel:
+        raise UserError(
+            f"network.multilabel is false, but classes of '{source.name}' may overlap. Leave it out, and the data "
+            "decides."
+        )
+    if multilabel and (network.foreground_classes < classes or network.auxiliary != auxiliary):
+        raise UserError(
+            f"network.classes is {network.classes} and network.auxiliary {network.auxiliary}, but '{source.name}' has "
+            f"{classes} classes without the background and {auxiliary} softened copies of some, which make "
+            f"{classes + auxiliary} and {auxiliary}. Leave them out, and the data decides."
+        )
+    if not multilabel and 1 < network.classes < source.classes:
         raise UserError(
             f"network.classes is {network.classes}, but the labels of '{source.name}' have {source.classes} "
             "values, background included. Leave it out, and the data decides."
@@ -201,7 +223,7 @@ def resolve(experiment: Experiment) -> Experiment:
     if sampling.crop is None:
         side = DEFAULT_CROP[network.rank]
         padded = zip(network.padding_for((side,) * network.rank), strict=True)
-        crop = tuple(side + before + after for ((before, after),) in padded)
+        crop = network.fixed_size or tuple(side + before + after for ((before, after),) in padded)
         sampling = sampling.model_copy(update={"crop": crop})
     settings = {key: getattr(experiment, key) for key in Experiment.model_fields}
     filled = {"network": network, "sampling": sampling, "preprocessing": preprocessing}

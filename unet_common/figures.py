@@ -33,6 +33,7 @@ from data.drawing import (
     overlay,
     save_figure,
 )
+from data.labels import largest_class
 from unet_common.metrics import pixel_scores
 
 # --- curves -----------------------------------------------------------------------------------
@@ -192,12 +193,14 @@ class Shown:
     prediction: np.ndarray  # [height, width] class indices
     probability: np.ndarray  # [height, width, classes]
     truth: np.ndarray | None = None  # [height, width] class indices
+    overlapping: bool = False  # truth and prediction are sets of classes (see `data.labels`)
 
 
 def overlay_figure(cases: Sequence[Shown], path: Path, title: str = "") -> None:
     """A row for each case: image, truth, probability, and contours, with the case's Dice.
 
-    The probability is that of the foreground: of the one class, or of all but the background. Of a
+    The probability is that of the foreground: of the one class, of all but the background, or of the likeliest of
+    classes that may overlap. Of a
     large image the contours are shown for the middle, which is framed in the image: thin lines
     would be lost in a reduced picture. `overlay` gives them for all of it.
 
@@ -225,10 +228,12 @@ def overlay_figure(cases: Sequence[Shown], path: Path, title: str = "") -> None:
 
 def _draw_case(panels: Mapping[str, Axes], case: Shown) -> None:
     foreground = case.probability[..., 0]
-    if case.probability.shape[-1] > 1:
+    if case.overlapping:
+        foreground = case.probability.max(axis=-1)
+    elif case.probability.shape[-1] > 1:
         foreground = 1 - foreground
     middle = _middle(case.image.shape[:2])
-    contours = overlay(case.image, case.truth, case.prediction)[middle]
+    contours = overlay(case.image, case.truth, case.prediction, case.overlapping)[middle]
     panels["image"].imshow(displayed(case.image))
     panels["probability"].imshow(foreground, cmap="gray", vmin=0, vmax=1)
     panels["contours"].imshow(contours, interpolation="nearest")
@@ -240,9 +245,10 @@ def _draw_case(panels: Mapping[str, Axes], case: Shown) -> None:
     panels["probability"].set_title("probability")
     panels["contours"].set_title("contours")
     if "truth" in panels and case.truth is not None:
-        classes = int(max(case.truth.max(), case.prediction.max(), 1)) + 1
-        dice = pixel_scores(case.truth, case.prediction, classes).foreground_means()["dice"]
-        panels["truth"].imshow(coloured(case.truth))
+        maps = case.truth, case.prediction
+        classes = max(1, *(largest_class(labels, case.overlapping) for labels in maps)) + 1
+        dice = pixel_scores(*maps, classes, case.overlapping).foreground_means()["dice"]
+        panels["truth"].imshow(coloured(case.truth, case.overlapping))
         panels["truth"].set_title("truth")
         panels["contours"].set_title("contours" if math.isnan(dice) else f"Dice {dice:.3f}")
     for axes in panels.values():

@@ -90,7 +90,7 @@ class GraphModel:
         self.network.output_size(images.shape[1:-1])
         if loss not in self._loss_and_gradients:
             with self.graph.as_default():
-                value = parse_loss(loss)(self.targets, self.outputs[True])
+                value = parse_loss(loss, self.network.multilabel)(self.targets, self.outputs[True])
                 trainable = {v.op.name: v for v in v1.trainable_variables()}
                 gradients = tf.gradients(value, list(trainable.values()))
                 self._loss_and_gradients[loss] = value, dict(zip(trainable, gradients, strict=True))

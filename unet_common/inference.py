@@ -14,6 +14,7 @@ from scipy.special import expit, softmax
 
 from data.borders import reflected
 from data.errors import UserError
+from data.labels import combine, set_type
 
 # images [batch, *size, channels] float32 -> logits [batch, *output_size, classes]
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -26,6 +27,7 @@ class Network(Protocol):
 
     rank: int  # spatial axes
     classes: int  # values per pixel of the output
+    multilabel: bool  # each of them has a sigmoid of its own
     stride: tuple[int, ...]  # along each axis: a shift of the input by this shifts the output by as much
     context: tuple[int, ...]  # along each axis: an output pixel depends on input pixels up to this far away
 
@@ -34,25 +36,35 @@ class Network(Protocol):
     def crop_after(self, size: tuple[int, ...]) -> tuple[slice, ...]: ...
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """[..., classes] logits to probabilities: sigmoid for one class, softmax for more."""
-    return expit(logits) if logits.shape[-1] == 1 else softmax(logits, axis=-1)
+def probabilities(logits: np.ndarray, multilabel: bool = False) -> np.ndarray:
+    """[..., classes] logits to probabilities: sigmoid for one class or for each, softmax for more."""
+    return expit(logits) if multilabel or logits.shape[-1] == 1 else softmax(logits, axis=-1)
 
 
-def label_map(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    """Class index of each pixel.
+def label_map(probability: np.ndarray, threshold: float = 0.5, multilabel: bool = False) -> np.ndarray:
+    """Class index of each pixel, or the set of its classes.
 
     Args:
         probability: [*size, classes].
-        threshold: for one class: a pixel is 1 from this probability on. Not used for more classes.
+        threshold: a pixel is of a class with a sigmoid from this probability on. Not used for a softmax.
+        multilabel: each class has a sigmoid.
 
     Returns:
-        [*size] uint8 (int32 above 256 classes): 0 or 1 for one class, else the likeliest class.
+        [*size] of `label_type`: 0 or 1 for one class, the likeliest class, or a set as in `data.labels`.
     """
     classes = probability.shape[-1]
+    if multilabel:
+        return combine(probability >= threshold)
     if classes == 1:
         return (probability[..., 0] >= threshold).astype(np.uint8)
-    return np.argmax(probability, axis=-1).astype(np.uint8 if classes <= 256 else np.int32)
+    return np.argmax(probability, axis=-1).astype(label_type(classes))
+
+
+def label_type(classes: int, multilabel: bool = False) -> type[np.integer]:
+    """The type of a label map: as small as it can be."""
+    if multilabel:
+        return set_type(classes)
+    return np.uint8 if classes <= 256 else np.int32
 
 
 def predict_slabs(
@@ -118,9 +130,11 @@ def predict_slabs(
 
     padding = network.padding_for(size)
     whole = tuple(before + side + after for side, (before, after) in zip(size, padding, strict=True))
-    output = network.output_size(whole)
     inputs = _tile_input(network, tile or size, whole)
-    sides = zip(inputs, network.output_size(inputs), output, network.stride, network.context, strict=True)
+    outputs = network.output_size(inputs)
+    # What a tile loses at its borders, the whole would lose: but a network need not take the whole.
+    output = tuple(side - (given - left) for side, given, left in zip(whole, inputs, outputs, strict=True))
+    sides = zip(inputs, outputs, output, network.stride, network.context, strict=True)
     rows, *rest = (_tiles_along(*of_axis, overlap) for of_axis in sides)
 
     views = list(_symmetries(symmetries, network.rank, axes))
@@ -132,7 +146,7 @@ def predict_slabs(
         for first in range(0, len(across), batch_size):
             batch = [(row, *places) for places in across[first : first + batch_size]]
             images = np.stack([_cut(image, places, padding) for places in batch])
-            values = _average_over_views(predict, images, views)
+            values = _average_over_views(predict, images, views, network.multilabel)
             for places, value in zip(batch, values, strict=True):
                 for axis, along in enumerate(places):
                     value *= along.weight.reshape(-1, *[1] * (network.rank - axis))
@@ -176,7 +190,10 @@ def _cut(image: np.ndarray, places: Sequence["_Along"], padding: Sequence[tuple[
 
 
 def _average_over_views(
-    predict: Predict, images: np.ndarray, views: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+    predict: Predict,
+    images: np.ndarray,
+    views: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    multilabel: bool,
 ) -> np.ndarray:
     """Probabilities [batch, *output, classes] of tiles, the mean over their turned and mirrored copies."""
     rank, total = images.ndim - 2, None
@@ -184,7 +201,8 @@ def _average_over_views(
         order = (0, *(axis + 1 for axis in axes), rank + 1)
         mirrored = tuple(axis + 1 for axis in mirrored)
         logits = predict(np.flip(images.transpose(order), mirrored))
-        result = np.flip(probabilities(np.asarray(logits, np.float32)), mirrored).transpose(np.argsort(order))
+        result = probabilities(np.asarray(logits, np.float32), multilabel)
+        result = np.flip(result, mirrored).transpose(np.argsort(order))
         total = result.copy() if total is None else total + result
     return total / np.float32(len(views))
 

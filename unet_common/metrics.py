@@ -16,6 +16,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from skimage.metrics import adapted_rand_error, variation_of_information
 
+from data.labels import is_class
 from unet_common.postprocessing import connected_cells, thin_borders
 
 # --- pixels -----------------------------------------------------------------------------------
@@ -112,9 +113,41 @@ class PixelScores:
 _PIXEL_SCORES = ("dice", "iou", "precision", "recall")
 
 
-def pixel_scores(truth: np.ndarray, prediction: np.ndarray, classes: int) -> PixelScores:
-    """Scores of one predicted label map; arguments and errors as in `confusion_matrix`."""
-    return PixelScores(confusion_matrix(truth, prediction, classes))
+class OverlappingScores(PixelScores):
+    """Scores of classes that may overlap: `confusion` is a matrix [2, 2] for each, [classes, 2, 2].
+
+    Class 0 is the background: the pixels that are of no other class.
+    """
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """The part of the pixels that is right, the mean over the classes but the background."""
+        return float(_ratio(np.trace(self.confusion[1:].sum(axis=0)), self.confusion[1:].sum()))
+
+    @property
+    def _right(self) -> np.ndarray:
+        return self.confusion[:, 1, 1]
+
+    @property
+    def _true(self) -> np.ndarray:
+        return self.confusion[:, 1].sum(axis=-1)
+
+    @property
+    def _predicted(self) -> np.ndarray:
+        return self.confusion[:, :, 1].sum(axis=-1)
+
+
+def pixel_scores(
+    truth: np.ndarray, prediction: np.ndarray, classes: int, overlapping: bool = False
+) -> PixelScores:
+    """Scores of one predicted label map; arguments and errors as in `confusion_matrix`.
+
+    overlapping: the label maps hold sets of classes (see `data.labels`).
+    """
+    if not overlapping:
+        return PixelScores(confusion_matrix(truth, prediction, classes))
+    masks = ([is_class(labels, number, True) for number in range(classes)] for labels in (truth, prediction))
+    return OverlappingScores(np.stack([confusion_matrix(*pair, 2) for pair in zip(*masks, strict=True)]))
 
 
 # --- cells ------------------------------------------------------------------------------------

@@ -12,13 +12,16 @@ from tqdm import tqdm
 
 from data.errors import UserError, listed
 from data.images import image_files
+from data.labels import class_masks, combine
 from data.settings import Fraction, Settings
 from data.source import Case, natural_key
+from data.validation import validated
 from data.volumes import is_volume, read_volume, volume_files, volume_name
 from unet_common.implementation import load
-from unet_common.inference import label_map, predict_slabs
+from unet_common.inference import label_map, label_type, predict_slabs
+from unet_common.networks import Network
 from unet_common.run import Run
-from unet_common.weights import Weights
+from unet_common.weights import Weights, load_weights
 
 # Volumes with more voxels than this go through the network in tiles, if nothing else is said: a U-Net with 16
 # filters holds some 4 KiB for each voxel.
@@ -31,7 +34,7 @@ class Inference(Settings):
     tile: PositiveInt | tuple[PositiveInt, ...] | None = Field(
         None,
         description="side of a tile in pixels, or one number per axis; without it images stay whole, and large "
-        "volumes are cut into tiles of the training's crop",
+        "volumes, or what the network does not take in one piece, are cut into tiles of the training's crop",
     )
     overlap: Fraction = Field(0.5, description="part of a tile that it shares with the next")
     symmetries: Literal["none", "flips", "all"] = Field(
@@ -40,7 +43,10 @@ class Inference(Settings):
         "that augmentation mirrors",
     )
     threshold: Fraction = Field(
-        0.5, description="of one class: a pixel is foreground from this probability on"
+        0.5, description="of a sigmoid: a pixel is of its class from this probability on"
+    )
+    level: PositiveInt | None = Field(
+        None, description="of unet_plus_plus: columns of the pruned network, which is faster"
     )
 
 
@@ -48,25 +54,39 @@ class Inference(Settings):
 class Prediction:
     """A case and what was predicted for it.
 
-    label: class index of each pixel [*size]. classes: outputs of the network.
+    label: class index of each pixel [*size]. classes: outputs of the network, without auxiliary ones.
     probability: [*size, classes]; None if it was not asked for and the case is a volume.
+    class_names: those of a network whose classes may overlap; then the label, and that of the case, holds sets of
+        classes. None of other networks.
     """
 
     case: Case
     label: np.ndarray
     probability: np.ndarray | None
     classes: int
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def multilabel(self) -> bool:
+        return self.class_names is not None
 
 
 class Predictor:
     """The trained network of a run, or of several runs whose probabilities are averaged."""
 
-    def __init__(self, runs: Sequence[Run], implementation: str | None = None, weights: str | None = "best"):
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        implementation: str | None = None,
+        weights: str | None = "best",
+        level: int | None = None,
+    ):
         """Build the network of each run and load its weights.
 
         Args:
             implementation: which one builds the network; the one that trained it if None.
             weights: `best`, `final`, or a path; None: `set_weights` follows.
+            level: prune the networks, which must have been trained with deep supervision.
 
         Raises:
             UserError: there are no such weights, or they belong to another network.
@@ -75,15 +95,23 @@ class Predictor:
         self._models = []
         for run in runs:
             package = load(implementation or run.experiment.implementation)
-            model = package.Model(run.network, precision=run.experiment.precision)
-            if weights is not None:
-                model.load(find_weights(run, weights))
+            model = package.Model(_pruned(run.network, level), precision=run.experiment.precision)
             self._models.append(model)
+            if weights is not None:
+                path = find_weights(run, weights)
+                self._set(model, load_weights(path, run.network), str(path))
 
     def set_weights(self, weights: Sequence[Weights], origin: str) -> None:
         """Replace the weights of each run; `origin` says in error messages where they came from."""
         for model, of_model in zip(self._models, weights, strict=True):
-            model.set_weights(of_model, origin)
+            self._set(model, of_model, origin)
+
+    @staticmethod
+    def _set(model: Any, weights: Weights, origin: str) -> None:
+        """A pruned network has only some of the weights."""
+        if getattr(model.network, "level", None) is not None:
+            weights = {name: value for name, value in weights.items() if name in model.variables}
+        model.set_weights(weights, origin)
 
     def __call__(self, case: Case, inference: Inference, probabilities: bool = False) -> Prediction:
         """Predict one case.
@@ -107,14 +135,21 @@ class Predictor:
         label, probability = (
             np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
         )
-        return Prediction(case, label, probability, pages[0].classes)
+        case = replace(case, overlapping=pages[0].multilabel)
+        return Prediction(case, label, probability, pages[0].classes, pages[0].class_names)
 
     def _predict(self, case: Case, inference: Inference, probabilities: bool) -> Prediction:
         _check_fits(case, self.runs[0])
         prepared = [run.prepare(case) for run in self.runs]
-        size, classes = prepared[0].image.shape[:-1], self.runs[0].network.classes
+        size, network = prepared[0].image.shape[:-1], self.runs[0].network
+        multilabel = network.multilabel
+        classes = network.foreground_classes if multilabel else network.classes
+        class_names = _class_names(self.runs[0]) if multilabel else None
+        if multilabel and not case.overlapping:
+            sets = None if case.label is None else combine(class_masks(case.label, classes, False))
+            case = replace(case, label=sets, overlapping=True)
         keep = probabilities or len(size) == 2 or prepared[0].resampled
-        label = np.empty(size, np.uint8 if classes <= 256 else np.int32)
+        label = np.empty(size, label_type(classes, multilabel))
         probability = np.empty((*size, classes), np.float32) if keep else None
         with _progress(case.name, len(self.runs)) as report:
             slabs = [
@@ -132,14 +167,33 @@ class Predictor:
             ]
             for of_runs in zip(*slabs, strict=True):
                 rows = of_runs[0][0]
-                mean = sum(slab for _rows, slab in of_runs) / np.float32(len(of_runs))
-                label[rows] = label_map(mean, inference.threshold)
+                mean = sum(slab[..., :classes] for _rows, slab in of_runs) / np.float32(len(of_runs))
+                label[rows] = label_map(mean, inference.threshold, multilabel)
                 if keep:
                     probability[rows] = mean
         if not keep:
-            return Prediction(case, prepared[0].restore_label(label), None, classes)
-        probability = prepared[0].restore(probability)
-        return Prediction(case, label_map(probability, inference.threshold), probability, classes)
+            return Prediction(case, prepared[0].restore_label(label), None, classes, class_names)
+        probability = prepared[0].restore(probability, multilabel)
+        label = label_map(probability, inference.threshold, multilabel)
+        return Prediction(case, label, probability, classes, class_names)
+
+
+def _class_names(run: Run) -> tuple[str, ...]:
+    """Those of data whose classes may overlap, which are names of folders already; otherwise numbers."""
+    names = run.source.class_names if run.source.overlapping else ()
+    return (*names, *(str(number) for number in range(len(names) + 1, run.network.foreground_classes + 1)))
+
+
+def _pruned(network: Network, level: int | None) -> Network:
+    """The network with fewer columns. Raises UserError if it has none, or too few."""
+    if level is None:
+        return network
+    if "level" not in type(network).model_fields:
+        raise UserError(
+            f"--level is for unet_plus_plus, whose columns can be pruned; this is {network.name}."
+        )
+    given = {key: getattr(network, key) for key in network.model_fields_set}
+    return validated(type(network), {**given, "level": level})
 
 
 def find_weights(run: Run, choice: str) -> Path:
@@ -207,8 +261,8 @@ def _check_fits(case: Case, run: Run) -> None:
 
 
 def _default_tile(run: Run, size: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Large volumes are cut into tiles as large as the crops of the training."""
-    if len(size) == 3 and np.prod(size) > MOST_WHOLE:
+    """Large volumes, and what the network does not take in one piece, are cut into tiles of the training's crop."""
+    if (len(size) == 3 and np.prod(size) > MOST_WHOLE) or not run.network.in_one_piece(size):
         return run.network.output_size(run.experiment.sampling.crop)
     return None
 

@@ -10,13 +10,14 @@ from tqdm import tqdm
 
 from data.source import Case
 from unet_common import figures
+from unet_common.cross_validation import kept_in
 from unet_common.figures import history_figure
 from unet_common.history import read_history
 from unet_common.prediction import Inference, Prediction, Predictor, validation_cases
 from unet_common.run import Run
 from unet_common.saving import save_prediction
 from unet_common.scoring import Scores
-from unet_common.tables import Row, markdown_table, write_tables
+from unet_common.tables import FOLDS, Row, fold_rows, fold_table, markdown_table, write_tables
 from unet_common.volume_figures import ShownVolume, contact_sheet, orthogonal_figure
 
 # Cases in the overview picture.
@@ -26,6 +27,9 @@ MOST_SHOWN = 4
 SHOWN_SCORES = (
     "case", "dice", "iou", "precision", "recall", "v_rand_thinned", "v_info_thinned", "hd95", "assd", "surface_dice"
 )  # fmt: skip
+
+# The same of a fold's means, beside the Dice of each class.
+SHOWN_FOLDS = ("fold", "dice", "v_rand_thinned", "v_info_thinned", "hd95", "assd", "surface_dice")
 
 
 def report_training(run: Run) -> None:
@@ -39,7 +43,7 @@ def report_training(run: Run) -> None:
         best = max(validations, key=lambda row: row["validation_dice"])
         print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
     if run.best_weights.is_file():
-        looks, scores = Looks(), Scores(run.source.foreground_is_membrane)
+        looks, scores = Looks(run.source.class_names), Scores(run.source.foreground_is_membrane)
         for prediction in predict_all([run], None, "best", Inference(), first=MOST_SHOWN):
             looks.add(prediction, scores.add(prediction))
         looks.overview(run.figures / "validation.png", run.path.name)
@@ -50,10 +54,14 @@ def report_training(run: Run) -> None:
 
 
 def report_predictions(
-    predictions: Iterable[Prediction], run: Run, output: Path, probabilities: bool, pictures: bool
+    predictions: Iterable[Prediction], runs: Sequence[Run], output: Path, probabilities: bool, pictures: bool
 ) -> None:
-    """Write everything that belongs to `predictions` to the folder `output`, each as it comes."""
-    scores, looks = Scores(run.source.foreground_is_membrane), Looks()
+    """Write everything that belongs to `predictions` to the folder `output`, each as it comes.
+
+    runs: that predicted; several if they are the folds of a cross-validation.
+    """
+    run = runs[0]
+    scores, looks = Scores(run.source.foreground_is_membrane), Looks(run.source.class_names)
     values: set[int] = set()
     for prediction in predictions:
         save_prediction(prediction, output, probabilities)
@@ -66,11 +74,13 @@ def report_predictions(
             written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))
     if len(values) == 1:
+        value = values.pop()
+        what = "the same classes" if run.network.multilabel and value else f"class {value}"
         print(
-            f"Warning: every pixel was predicted as class {values.pop()}. Was the network trained long enough, and "
+            f"Warning: every pixel was predicted as {what}. Was the network trained long enough, and "
             "do these images look like its training images (same contrast, same scale)?"
         )
-    report_scores(scores, output)
+    report_scores(scores, runs, output)
 
 
 def evaluate(
@@ -80,7 +90,7 @@ def evaluate(
     scores = Scores(runs[0].source.foreground_is_membrane)
     for prediction in predict_all(runs, implementation, weights, inference):
         scores.add(prediction)
-    report_scores(scores, output)
+    report_scores(scores, runs, output)
 
 
 def predict_all(
@@ -94,7 +104,7 @@ def predict_all(
     """The validation cases of each run, predicted by that run, which was not trained on them."""
     for run in runs:
         cases = validation_cases(run)
-        predictor = Predictor([run], implementation, weights)
+        predictor = Predictor([run], implementation, weights, inference.level)
         count = min(len(run.split.validation), first or len(run.split.validation))
         yield from predict_each(predictor, cases, count, inference, probabilities)
 
@@ -107,12 +117,21 @@ def predict_each(
         yield predictor(case, inference, probabilities)
 
 
-def report_scores(scores: Scores, directory: Path) -> list[Row]:
-    """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known."""
+def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> list[Row]:
+    """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known.
+
+    The cases of a cross-validation get a second table, with a row for each fold.
+    """
     rows, thresholds = scores.result()
     if rows:
-        write_tables(rows, directory / "metrics", thresholds=thresholds)
+        class_names = runs[0].source.class_names
+        folds = fold_rows(rows, kept_in(runs)) if len(runs) > 1 else []
+        write_tables(rows, directory / "metrics", class_names, folds, thresholds=thresholds)
         print(markdown_table([{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]))
+        if folds:
+            shown = [name for name in folds[0] if name in SHOWN_FOLDS or name.startswith("dice_")]
+            brief = [{name: row.get(name) for name in shown} for row in folds]
+            print(f"{FOLDS}\n\n{fold_table(brief, class_names=class_names)}")
         print(f"All scores: {directory / 'metrics.md'}, .csv, .json")
     return rows
 
@@ -120,7 +139,8 @@ def report_scores(scores: Scores, directory: Path) -> list[Row]:
 class Looks:
     """Collects what pictures of predictions need, and nothing else of them: volumes are large."""
 
-    def __init__(self):
+    def __init__(self, class_names: tuple[str, ...] | None = None):
+        self._class_names = class_names
         self._images: list[figures.Shown] = []
         self._volumes: list[ShownVolume] = []
 
@@ -129,7 +149,7 @@ class Looks:
         case, label = prediction.case, prediction.label
         if case.geometry is not None or prediction.probability is None:
             truth = case.label if case.label is None or prediction.classes > 1 else case.label > 0
-            volume = ShownVolume.of(replace(case, label=truth), label, row)
+            volume = ShownVolume.of(replace(case, label=truth), label, row, self._class_names)
             self._volumes.append(volume)
             if directory:
                 orthogonal_figure(volume, directory / f"{case.name}.png")
@@ -137,7 +157,7 @@ class Looks:
             shown = (case.image, label, prediction.probability, case.label)
             if label.ndim == 3:  # of a stack of pages the middle one
                 shown = (None if array is None else array[len(label) // 2] for array in shown)
-            self._images.append(figures.Shown(case.name, *shown))
+            self._images.append(figures.Shown(case.name, *shown, prediction.multilabel))
 
     def overview(self, path: Path, title: str) -> None:
         """A picture of the first images; of volumes the worst and the best."""

@@ -7,6 +7,7 @@ third grid that nothing else has; volumes it does not know.
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 Grid = Literal["nearest", "linear", "corners"]
@@ -22,6 +23,21 @@ def resize(x: tf.Tensor, size: Sequence[int | None] | tf.Tensor, grid: Grid) -> 
     for axis in range(1, x.shape.rank - 1):
         x = _resize_axis(x, axis, size[axis - 1], grid)
     return x
+
+
+def linear_kernel(shape: Sequence[int]) -> np.ndarray:
+    """The kernel `[*sides, channels, channels]` of a transposed convolution that is the grid `linear`.
+
+    It enlarges by half of its (even) sides. At the image's borders the two differ: beyond them the convolution
+    sees zeros, where `resize` repeats the last pixel.
+    """
+    *sides, filters, channels = shape
+    weights = np.ones(())
+    for side in sides:
+        factor = (side + 1) // 2
+        middle = factor - 1 if side % 2 else factor - 0.5
+        weights = np.multiply.outer(weights, 1 - np.abs(np.arange(side) - middle) / factor)
+    return np.multiply.outer(weights, np.eye(filters, channels))  # each channel from itself
 
 
 def _resize_axis(x: tf.Tensor, axis: int, length: int | tf.Tensor, grid: Grid) -> tf.Tensor:

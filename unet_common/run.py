@@ -20,7 +20,13 @@ from data.split import Split, divide
 from data.statistics import Statistics, statistics
 from unet_common.checkpoints import latest_intact
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
+from unet_common.implementation import load
 from unet_common.networks import Network
+from unet_common.pretrained import pretrained_weights
+from unet_common.weights import Weights, check_weights, load_weights, save_weights, starting_weights
+
+# The state of a run before its first step.
+NOT_STARTED = "not started"
 
 # Without --steps or --epochs; on the embedded data three minutes of two processor cores.
 DEFAULT_STEPS = 400
@@ -53,6 +59,9 @@ class Run:
         images = (bare(labelled(source, name)).image for name in parts.training)
         run = cls(path, experiment, parts, statistics(images, source.channels))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
+        if experiment.pretrained:
+            run._convert_pretrained()
+        run.set_state(NOT_STARTED)
         parts.save(path / "split.json")
         run.statistics.save(path / "statistics.json")
         save_experiment(path / "experiment.yaml", experiment)  # last: it makes the folder a run
@@ -137,6 +146,29 @@ class Run:
         return self.path / "weights" / "final.h5"
 
     @property
+    def pretrained_weights(self) -> Path:
+        """What the encoder learned on ImageNet, if that was asked for, for all implementations."""
+        return self.path / "weights" / "pretrained.h5"
+
+    @cached_property
+    def initial_weights(self) -> Weights:
+        """What the training starts from in place of weights drawn at random; maybe only of the encoder."""
+        if self.experiment.pretrained:
+            return load_weights(self.pretrained_weights, self.network)
+        if self.experiment.initial_weights:
+            return starting_weights(self.experiment.initial_weights, self.network)
+        return {}
+
+    def _convert_pretrained(self) -> None:
+        """Write `pretrained_weights`. Raises UserError if they do not fit the network."""
+        network, origin = self.network, self.experiment.pretrained
+        weights = pretrained_weights(origin, network)
+        drawn = load(self.experiment.implementation).Model(network).weights()
+        shapes = {name: value.shape for name, value in drawn.items() if name.startswith("encoder/")}
+        check_weights(weights, shapes, origin)
+        save_weights(self.pretrained_weights, weights, network)
+
+    @property
     def prepare(self) -> Preparation:
         """What happens to every case before the network sees it."""
         return Preparation(self.experiment.preprocessing, self.statistics)
@@ -153,6 +185,7 @@ class Run:
             self.prepare,
             experiment.seed,
             self.network.classes,
+            self.network.multilabel,
         )
 
     @property
@@ -179,7 +212,14 @@ class Run:
         )
 
     def validation_batches(self) -> tf.data.Dataset:
-        """(image, target) of every validation case, whole, padded to a size the network accepts."""
+        """(image, target) of every validation case, whole, padded to a size the network accepts.
+
+        If the network does not take it in one piece, the batch holds its tiles, as large as the training's crop.
+        """
+
+        def tile(size: tuple[int, ...]) -> tuple[int, ...] | None:
+            return None if self.network.in_one_piece(size) else self.experiment.sampling.crop
+
         return validation_batches(
             self.source,
             self.split.validation,
@@ -187,6 +227,9 @@ class Run:
             self.network.classes,
             self.network.padding_for,
             self.experiment.precision,
+            tile,
+            self.network.multilabel,
+            self.experiment.sampling.soften,
         )
 
     def set_state(self, state: str) -> None:
@@ -195,11 +238,20 @@ class Run:
 
     def state(self) -> str:
         """What `set_state` said last. A process that died while `running` gives `killed`."""
+        state, process = self._said()
+        return "killed" if state == "running" and not _alive(process) else state
+
+    def process_lives(self) -> bool:
+        """Whether the process that said the state is there: it may yet begin, or go on to the next fold."""
+        return _alive(self._said()[1])
+
+    def _said(self) -> tuple[str, int]:
+        """State and process."""
         try:
             state, process = (self.path / "state.txt").read_text().split("\n")[:2]
+            return state, int(process)
         except (OSError, ValueError):
-            return "not started"
-        return "killed" if state == "running" and not _alive(int(process)) else state
+            return NOT_STARTED, 0
 
 
 def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
@@ -213,6 +265,8 @@ def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
 
 
 def _alive(process: int) -> bool:
+    if process <= 0:  # nobody's; and `kill` would address a group of processes
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -26,12 +26,13 @@ class Scores:
         case, label = prediction.case, prediction.label
         if case.label is None:
             return None
-        classes = max(2, prediction.classes)
+        overlapping = prediction.multilabel
+        classes = prediction.classes + 1 if overlapping else max(2, prediction.classes)
         truth = np.asarray(case.label if classes > 2 else case.label > 0, label.dtype)
-        scores = pixel_scores(truth, label, classes)
+        scores = pixel_scores(truth, label, classes, overlapping)
         means, per_class = scores.foreground_means(), scores.per_class()
         if label.ndim == 3:
-            of_surfaces = volume_scores(truth, label, classes, case.spacing, self._tolerance)
+            of_surfaces = volume_scores(truth, label, classes, case.spacing, self._tolerance, overlapping)
             means, per_class = means | of_surfaces[0], per_class | of_surfaces[1]
         row = {"case": case.name, **means, **(per_class if classes > 2 else {})}
         self._rows.append(row)

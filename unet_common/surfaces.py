@@ -13,6 +13,8 @@ import numpy as np
 from scipy.ndimage import correlate, distance_transform_edt
 from skimage.measure import marching_cubes
 
+from data.labels import is_class, largest_class
+
 # Of the robust Hausdorff distance: the largest distance but for a twentieth of the surface.
 PERCENTILE = 95
 
@@ -89,8 +91,11 @@ def volume_scores(
     classes: int,
     spacing: tuple[float, ...],
     tolerance: float = 1.0,
+    overlapping: bool = False,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Scores of label maps [*size] with `classes` values, background included, for tables.
+
+    overlapping: the label maps hold sets of classes (see `data.labels`).
 
     Returns:
         Means over the foreground classes that have a score (of volume errors the mean of their sizes), as `assd`,
@@ -102,10 +107,12 @@ def volume_scores(
     """
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     for labels in (truth, prediction):
-        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        if labels.size and not 0 <= labels.min() <= largest_class(labels, overlapping) < classes:
             raise ValueError(f"labels {labels.min()}..{labels.max()}, allowed are 0..{classes - 1}")
     scores = {
-        index: surface_scores(truth == index, prediction == index, spacing, tolerance)
+        index: surface_scores(
+            *(is_class(labels, index, overlapping) for labels in (truth, prediction)), spacing, tolerance
+        )
         for index in range(1, classes)
     }
     means, per_class = {}, {}

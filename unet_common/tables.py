@@ -1,20 +1,28 @@
-"""Tables of metrics, one row a case: Markdown for people, CSV and JSON for programs."""
+"""Tables of metrics, one row a case or a fold: Markdown for people, CSV and JSON for programs.
+
+A metric of a single class is called `dice_1`, which programs can rely on. People read `dice Anterior` where the names
+of the classes are known; JSON lists them.
+"""
 
 import csv
 import io
 import json
 import math
+import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from data.files import write_text
 
-# A case: its name under "case", every other key is a metric. None and nan: not defined for it.
+# A case or a fold: its name under "case" or "fold", every other key is a metric. None and nan: not defined for it.
 Row = Mapping[str, str | float | None]
 
 # Metrics where less is better. Of all others, more is.
 _LOWER_IS_BETTER = ("adapted_rand_error", "voi_split", "voi_merge", "loss")
+
+# Above a table of folds.
+FOLDS = "Means over the cases of each fold; their mean and standard deviation (n - 1)."
 
 
 def summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
@@ -23,12 +31,32 @@ def summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     Returns:
         {"mean": {metric: value}, "median": {metric: value}}
     """
-    result: dict[str, dict[str, float]] = {"mean": {}, "median": {}}
-    for metric in _metrics(rows):
-        values = [row[metric] for row in rows if _known(row.get(metric))]
-        result["mean"][metric] = statistics.fmean(values) if values else math.nan
-        result["median"][metric] = statistics.median(values) if values else math.nan
-    return result
+    return _statistics(rows, mean=statistics.fmean, median=statistics.median)
+
+
+def fold_rows(rows: Sequence[Row], folds: Mapping[str, int]) -> list[Row]:
+    """A row for each fold of a cross-validation: the means over its cases.
+
+    Args:
+        rows: the cases of all folds.
+        folds: the fold of each case, by its name.
+    """
+    groups: dict[int, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(folds[row["case"]], []).append(row)
+    return [{"fold": fold, **summary(groups[fold])["mean"]} for fold in sorted(groups)]
+
+
+def fold_summary(folds: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of every metric over the folds that have it, as papers report them.
+
+    Each fold counts as much as the others, however many cases it has, so this mean may differ from that of the cases.
+    The deviation is that of a sample (n - 1): nan for a single fold, or if a value is infinite.
+
+    Returns:
+        {"mean": {metric: value}, "std": {metric: value}}
+    """
+    return _statistics(folds, mean=statistics.fmean, std=_deviation)
 
 
 def worst_case(rows: Sequence[Row], metric: str) -> Row | None:
@@ -38,7 +66,7 @@ def worst_case(rows: Sequence[Row], metric: str) -> Row | None:
     return worst(known, key=lambda row: row[metric]) if known else None
 
 
-def markdown_table(rows: Sequence[Row], digits: int = 3) -> str:
+def markdown_table(rows: Sequence[Row], digits: int = 3, class_names: Sequence[str] | None = None) -> str:
     """An aligned Markdown table: the cases, their mean and median, and which case is worst.
 
     The worst case is that of the first metric, so put the one that matters first.
@@ -46,11 +74,32 @@ def markdown_table(rows: Sequence[Row], digits: int = 3) -> str:
     Args:
         rows: one for each case, with its name under "case"; columns are in order of appearance.
         digits: after the decimal point.
+        class_names: of the classes 1, 2, ...
     """
+    text = _aligned("case", rows, summary(rows), digits, class_names)
     metrics = _metrics(rows)
-    cells = [["case", *metrics]]
-    cells += [[str(row["case"]), *_numbers(row, metrics, digits)] for row in rows]
-    for name, values in summary(rows).items():
+    worst = worst_case(rows, metrics[0]) if metrics else None
+    if worst is not None:
+        text += f"\nWorst {metrics[0]}: {worst['case']} ({worst[metrics[0]]:.{digits}f}).\n"
+    return text
+
+
+def fold_table(folds: Sequence[Row], digits: int = 3, class_names: Sequence[str] | None = None) -> str:
+    """An aligned Markdown table: the folds, their mean and standard deviation; arguments as of `markdown_table`."""
+    return _aligned("fold", folds, fold_summary(folds), digits, class_names)
+
+
+def _aligned(
+    key: str,
+    rows: Sequence[Row],
+    summaries: Mapping[str, Row],
+    digits: int,
+    class_names: Sequence[str] | None,
+) -> str:
+    metrics = _metrics(rows)
+    cells = [[key, *(_heading(metric, class_names) for metric in metrics)]]
+    cells += [[str(row[key]), *_numbers(row, metrics, digits)] for row in rows]
+    for name, values in summaries.items():
         cells.append([f"**{name}**", *_numbers(values, metrics, digits)])
 
     widths = [max(3, *(len(line[column]) for line in cells)) for column in range(len(cells[0]))]
@@ -59,12 +108,15 @@ def markdown_table(rows: Sequence[Row], digits: int = 3) -> str:
         for pair in (zip(line, widths, strict=True) for line in cells)
     ]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    text = "".join(f"| {' | '.join(line)} |\n" for line in [lines[0], rule, *lines[1:]])
+    return "".join(f"| {' | '.join(line)} |\n" for line in [lines[0], rule, *lines[1:]])
 
-    worst = worst_case(rows, metrics[0]) if metrics else None
-    if worst is not None:
-        text += f"\nWorst {metrics[0]}: {worst['case']} ({worst[metrics[0]]:.{digits}f}).\n"
-    return text
+
+def _heading(metric: str, class_names: Sequence[str] | None) -> str:
+    """`dice_1` as `dice Anterior`, if class 1 has a name."""
+    of_class = re.fullmatch(r"(.+)_(\d+)", metric)
+    if not of_class or int(of_class[2]) > len(class_names or ()):
+        return metric
+    return f"{of_class[1]} {class_names[int(of_class[2]) - 1]}"
 
 
 def csv_table(rows: Sequence[Row]) -> str:
@@ -79,22 +131,39 @@ def csv_table(rows: Sequence[Row]) -> str:
 
 
 def json_table(rows: Sequence[Row], **more: object) -> str:
-    """Cases and summary as JSON; a value that is not defined is null, for JSON has no nan.
+    """Cases and summary as JSON; a value that is not defined or infinite is null, for JSON has neither.
 
     Args:
         rows: the cases.
         more: other JSON values to keep beside them, such as the thresholds of the scores.
     """
     content = {"cases": list(rows), **summary(rows), **more}
-    return json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n"
+    return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
 
-def write_tables(rows: Sequence[Row], stem: Path, **more: object) -> list[Path]:
-    """Write `stem`.md, .csv and .json, each completely or not at all; returns the paths."""
+def write_tables(
+    rows: Sequence[Row],
+    stem: Path,
+    class_names: Sequence[str] | None = None,
+    folds: Sequence[Row] = (),
+    **more: object,
+) -> list[Path]:
+    """Write `stem`.md, .csv and .json, each completely or not at all; returns the paths.
+
+    Args:
+        rows: the cases.
+        class_names: of the classes 1, 2, ...; also listed in JSON.
+        folds: those of a cross-validation, from `fold_rows`: a second table, and `folds` in JSON.
+        more: other JSON values.
+    """
+    text = markdown_table(rows, class_names=class_names)
+    if folds:
+        more["folds"] = {"rows": list(folds), **fold_summary(folds)}
+        text += f"\n{FOLDS}\n\n{fold_table(folds, class_names=class_names)}"
     texts = {
-        ".md": markdown_table(rows),
+        ".md": text,
         ".csv": csv_table(rows),
-        ".json": json_table(rows, **more),
+        ".json": json_table(rows, class_names=class_names, **more),
     }
     paths = []
     for ending, text in texts.items():
@@ -105,8 +174,23 @@ def write_tables(rows: Sequence[Row], stem: Path, **more: object) -> list[Path]:
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
     names = dict.fromkeys(name for row in rows for name in row)
-    names.pop("case", None)
-    return list(names)
+    return [name for name in names if name not in ("case", "fold")]
+
+
+def _statistics(
+    rows: Sequence[Row], **functions: Callable[[list[float]], float]
+) -> dict[str, dict[str, float]]:
+    """Functions of the values of every metric, by name; nan for a metric without values."""
+    metrics = _metrics(rows)
+    values = {metric: [row[metric] for row in rows if _known(row.get(metric))] for metric in metrics}
+    return {
+        name: {metric: function(values[metric]) if values[metric] else math.nan for metric in metrics}
+        for name, function in functions.items()
+    }
+
+
+def _deviation(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else math.nan
 
 
 def _known(value: object) -> bool:
@@ -117,9 +201,9 @@ def _numbers(row: Row, metrics: Sequence[str], digits: int) -> list[str]:
     return [f"{row[name]:.{digits}f}" if _known(row.get(name)) else "–" for name in metrics]
 
 
-def _without_nan(value: object) -> object:
+def _finite(value: object) -> object:
     if isinstance(value, Mapping):
-        return {name: _without_nan(part) for name, part in value.items()}
+        return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return value if _known(value) else None
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from data.drawing import (
     save_figure,
     view_figure,
 )
+from data.labels import class_name
 from data.source import Case
 
 Scores = Mapping[str, str | float | None]
@@ -54,12 +55,19 @@ class ShownVolume:
     scores: Scores = field(default_factory=dict)
 
     @classmethod
-    def of(cls, case: Case, prediction: np.ndarray | None, scores: Scores | None = None) -> "ShownVolume":
+    def of(
+        cls,
+        case: Case,
+        prediction: np.ndarray | None,
+        scores: Scores | None = None,
+        class_names: tuple[str, ...] | None = None,
+    ) -> "ShownVolume":
         """Cuts the slices.
 
         case: of three axes; its label is the truth, with the classes of the prediction. Without a geometry nobody
             knows where Right, Anterior and Superior are: the slices lie across the axes 0, 1 and 2.
         prediction: class indices [*size], or None.
+        class_names: of the classes 1, 2, ...; None if they only have numbers.
 
         Raises:
             ValueError: truth or prediction have another size than the image.
@@ -70,7 +78,8 @@ class ShownVolume:
                     f"{case.name}: the {name} has the size {labels.shape}, the image {case.image.shape[:3]}"
                 )
         oriented = case.geometry is not None
-        views = orthogonal_views(case.image, case.label, prediction, case.spacing, oriented)
+        views = orthogonal_views(case.image, case.label, prediction, case.spacing, oriented, case.overlapping)
+        views = tuple(replace(view, class_names=class_names) for view in views)
         return cls(case.name, views, dict(scores or {}))
 
     @property
@@ -87,7 +96,7 @@ def orthogonal_figure(case: ShownVolume, path: Path, title: str = "") -> None:
         path: of the PNG file; replaced as a whole.
         title: above the figure; the name of the case if empty.
     """
-    table = _table(case.scores)
+    table = _table(case.scores, case.views[0].class_names)
     more = [[(0.22 * len(table), WIDTH)]] if table else []
     with rc_context(PICTURE_STYLE):
         figure, below = view_figure(case.views, title or case.name, more)
@@ -96,7 +105,7 @@ def orthogonal_figure(case: ShownVolume, path: Path, title: str = "") -> None:
         save_figure(figure, path)
 
 
-def _table(scores: Scores) -> list[list[str]]:
+def _table(scores: Scores, class_names: tuple[str, ...] | None) -> list[list[str]]:
     """Headings; a line for each class if there are several; their mean. Empty without scores."""
     columns = [name for name in _HEADINGS if scores.get(name) is not None]
     if not columns:
@@ -104,7 +113,8 @@ def _table(scores: Scores) -> list[list[str]]:
     found = sorted({int(name.rpartition("_")[2]) for name in scores if name.startswith("dice_")})
     lines = [["", *(_HEADINGS[name] for name in columns)]]
     for index in found:
-        lines.append([f"class {index}", *(_number(scores.get(f"{name}_{index}")) for name in columns)])
+        numbers = (_number(scores.get(f"{name}_{index}")) for name in columns)
+        lines.append([_shortened(class_name(index, class_names), 16), *numbers])
     lines.append(["mean" if found else "foreground", *(_number(scores[name]) for name in columns)])
     return lines
 

@@ -2,15 +2,17 @@
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 
 from data.errors import UserError
 from data.files import write_text
 from unet_common import checkpoints
+from unet_common.cross_validation import runs_as_they_begin
 from unet_common.prediction import Inference, Predictor, validation_cases
 from unet_common.report import predict_each
-from unet_common.run import Run
+from unet_common.run import NOT_STARTED, Run
 from unet_common.scoring import Scores
 from unet_common.tables import Row, csv_table, summary, write_tables
 from unet_common.weights import Weights, save_weights
@@ -59,9 +61,10 @@ class Watch:
             )
             return None
         if self._predictor is None:
-            self._predictor = Predictor([self.run], self._implementation, None)
+            self._predictor = Predictor([self.run], self._implementation, None, self.inference.level)
         self._predictor.set_weights([weights], checkpoint)
-        scores = Scores(self.run.source.foreground_is_membrane)
+        source = self.run.source
+        scores = Scores(source.foreground_is_membrane)
         cases, count = validation_cases(self.run), len(self.run.split.validation)
         for prediction in predict_each(self._predictor, cases, count, self.inference, False):
             scores.add(prediction)
@@ -73,7 +76,7 @@ class Watch:
         is_best = row["dice"] is not None and (before is None or row["dice"] > before["dice"])
         if is_best:
             save_weights(self.directory / "best.h5", weights, self.run.network)
-            write_tables(rows, self.directory / "best_metrics")
+            write_tables(rows, self.directory / "best_metrics", source.class_names)
             write_text(self.directory / "best.json", json.dumps(row, indent=2) + "\n")
         # Last: a checkpoint that is listed here is dealt with completely.
         write_text(self.directory / "checkpoints.csv", csv_table(self.rows))
@@ -83,6 +86,13 @@ class Watch:
         return row
 
 
+def follow_all(path: Path, implementation: str | None, inference: Inference) -> None:
+    """Follow the run in a folder, or the folds of a cross-validation, which are trained one after the other."""
+    for run in runs_as_they_begin(path, lambda: time.sleep(WATCH_EVERY)):
+        print(f"Run folder: {run.path}")
+        follow(run, implementation, inference)
+
+
 def follow(run: Run, implementation: str | None, inference: Inference) -> None:
     """Evaluate every new checkpoint until the training has ended."""
     watch = Watch(run, implementation, inference)
@@ -90,13 +100,14 @@ def follow(run: Run, implementation: str | None, inference: Inference) -> None:
         print(f"Going on after {len(watch.rows)} checkpoints; the best is {watch.best['case']}.")
     lost: set[str] = set()
     while True:
-        state = run.state()  # before the look at the checkpoints: the last one is not missed
+        # Both before the look at the checkpoints: the last one is not missed.
+        lives, state = run.process_lives(), run.state()
         found = [path for path in watch.new_checkpoints() if path not in lost]
         for path in found:
             if watch.evaluate(path) is None:
                 lost.add(path)
         if not found:
-            if state not in ("running", "not started"):
+            if not (state == "running" or (state == NOT_STARTED and lives)):
                 break
             time.sleep(WATCH_EVERY)
     print(f"The training has ended: {state}.")

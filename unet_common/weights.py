@@ -74,6 +74,26 @@ def load_weights(path: Path | str, network: Network) -> Weights:
     return weights
 
 
+def starting_weights(path: Path | str, network: Network) -> Weights:
+    """What a training of `network` starts from: its weights, or those of the network that it `starts_from`.
+
+    Raises:
+        UserError: as `load_weights`.
+    """
+    path, origin = Path(path), network.starts_from
+    if origin is not None and path.is_file() and _network_in(path) == origin.name:
+        return load_weights(path, origin)
+    return load_weights(path, network)
+
+
+def _network_in(path: Path) -> str | None:
+    try:
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("network")
+    except OSError:
+        return None
+
+
 def _check_header(path: Path, attributes: h5py.AttributeManager, network: Network) -> None:
     if "format_version" not in attributes:
         raise UserError(f"{path} is HDF5, but not a weights file of this project.")

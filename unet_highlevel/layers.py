@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from unet_common.randomness import stateless_seed, truncated_normal
-from unet_common.resizing import Grid, resize
+from unet_common.resizing import Grid, linear_kernel, resize
 
 v1 = tf.compat.v1
+
+Initialiser = Callable[..., tf.Tensor]
 
 
 def canonical_name(name: str) -> str:
@@ -23,7 +25,7 @@ def canonical_name(name: str) -> str:
     return f"{scope}/{name}" if scope else name
 
 
-def he_normal(name: str, fan_in: int) -> Callable[..., tf.Tensor]:
+def he_normal(name: str, fan_in: int) -> Initialiser:
     """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
 
     The draws of `v1.initializers.he_normal()` depend on the order in which the graph was built; these depend
@@ -34,6 +36,11 @@ def he_normal(name: str, fan_in: int) -> Callable[..., tf.Tensor]:
     return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
 
 
+def bilinear(shape: Sequence[int], dtype: tf.DType, partition_info: None) -> tf.Tensor:
+    """Initialiser of a transposed convolution that interpolates linearly, until it is trained to do better."""
+    return tf.constant(linear_kernel(shape), dtype)
+
+
 def convolution(
     x: tf.Tensor,
     filters: int,
@@ -41,12 +48,14 @@ def convolution(
     name: str,
     padding: str = "same",
     bias: bool = True,
-    stride: int = 1,
+    stride: int | Sequence[int] = 1,
+    initialiser: Initialiser | None = None,
 ) -> tf.Tensor:
-    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`, the stride the same on all axes.
+    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`; the stride is one number, or one an axis.
 
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
+    The kernel is drawn as He et al. say, unless there is an `initialiser`.
     """
     layer = {4: v1.layers.conv2d, 5: v1.layers.conv3d}[x.shape.rank]
     fan_in = math.prod(kernel_size) * x.shape[-1]
@@ -57,7 +66,7 @@ def convolution(
         strides=stride,
         padding=padding,
         use_bias=bias,
-        kernel_initializer=he_normal(f"{name}/kernel", fan_in),  # the default is Glorot's
+        kernel_initializer=initialiser or he_normal(f"{name}/kernel", fan_in),  # the default is Glorot's
         name=name,
     )
 
@@ -69,6 +78,7 @@ def transposed_convolution(
     name: str,
     kernel_size: Sequence[int] | None = None,
     bias: bool = True,
+    initialiser: Initialiser | None = None,
 ) -> tf.Tensor:
     """Enlarge each axis by its `factor`. The kernel is as large unless `kernel_size` says otherwise, so that the
     patches do not overlap.
@@ -85,7 +95,7 @@ def transposed_convolution(
         strides=factor,
         padding="same",
         use_bias=bias,
-        kernel_initializer=he_normal(f"{name}/kernel", fan_in),
+        kernel_initializer=initialiser or he_normal(f"{name}/kernel", fan_in),
         name=name,
     )
 
@@ -93,6 +103,11 @@ def transposed_convolution(
 def pad(x: tf.Tensor, before: int, after: int) -> tf.Tensor:
     """Zeros around each image: so many pixels at the start and at the end of every axis."""
     return tf.pad(x, [[0, 0], *[[before, after]] * (x.shape.rank - 2), [0, 0]])
+
+
+def pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
+    """Zeros as further channels: as many as `channels` in all."""
+    return tf.pad(x, [*[[0, 0]] * (x.shape.rank - 1), [0, channels - x.shape[-1]]])
 
 
 def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | None = None) -> tf.Tensor:
@@ -197,10 +212,10 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     return tf.nn.experimental.stateless_dropout(x, rate, seed=[seed, step])
 
 
-def activate(x: tf.Tensor, name: str) -> tf.Tensor:
-    """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
+def activate(x: tf.Tensor, name: str, slope: float = 0.01) -> tf.Tensor:
+    """The non-linearity called `name`. TensorFlow's default `slope` of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
-        return tf.nn.leaky_relu(x, alpha=0.01)
+        return tf.nn.leaky_relu(x, alpha=slope)
     return {"elu": tf.nn.elu, "relu": tf.nn.relu, "sigmoid": tf.sigmoid}[name](x)
 
 
@@ -234,3 +249,10 @@ def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     start = (tf.shape(skip)[1:-1] - size) // 2
     cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
     return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])
+
+
+def crop_end(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """As large as `like`, from the start of each axis: what lies beyond the image's end is cut off."""
+    size = tf.shape(like)[1:-1]
+    cropped = tf.slice(x, [0] * x.shape.rank, tf.concat([[-1], size, [-1]], 0))
+    return tf.ensure_shape(cropped, [*like.shape[:-1], x.shape[-1]])

@@ -39,12 +39,12 @@ def model_fn(
         return estimator.EstimatorSpec(mode, predictions=logits)
 
     # 3. Loss.
-    loss = losses.loss(params["loss"])(labels, logits)
+    loss = losses.loss(params["loss"], network.multilabel)(labels, logits)
 
     # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
     if mode == estimator.ModeKeys.EVAL:
-        dice = pooled_dice(losses.confusion(labels, logits))
-        picture = v1.summary.image("validation", preview(features, labels, logits))
+        dice = pooled_dice(losses.confusion(labels, logits, network.multilabel, network.auxiliary))
+        picture = v1.summary.image("validation", preview(features, labels, logits, network.multilabel))
         return estimator.EstimatorSpec(
             mode,
             loss=loss,

@@ -6,7 +6,7 @@ from unet_common import checkpoints
 from unet_common.graph_model import assign, canonical_variables
 from unet_common.monitor import Monitor
 from unet_common.run import Run
-from unet_common.weights import load_weights, save_weights
+from unet_common.weights import save_weights
 from unet_highlevel.estimator_compat import estimator
 from unet_highlevel.model import model_fn
 
@@ -42,7 +42,7 @@ def train(run: Run) -> None:
     with Monitor(run, first_step) as monitor:
         # 2. Data, and what happens at every step: the hooks run in this order.
         hooks = [Report(monitor), Checkpoints(monitor, run)]
-        if experiment.initial_weights and not latest:
+        if run.initial_weights and not latest:
             hooks.insert(0, InitialWeights(run))
         training = estimator.TrainSpec(
             lambda: run.training_batches(first_step), max_steps=run.steps, hooks=hooks
@@ -115,7 +115,7 @@ class InitialWeights(v1.train.SessionRunHook):
     """Starts from an interchange file in place of the initialisers' weights."""
 
     def __init__(self, run):
-        self.weights = load_weights(run.experiment.initial_weights, run.network)
+        self.weights = run.initial_weights
 
     def after_create_session(self, session, coordinator):
         variables = canonical_variables(session.graph)

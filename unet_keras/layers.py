@@ -7,14 +7,16 @@ Keras has no graph to hold a seed and a training step, so they travel as a `Rand
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 from keras import layers
 
 from unet_common.randomness import stateless_seed, truncated_normal
-from unet_common.resizing import Grid, resize
+from unet_common.resizing import Grid, linear_kernel, resize
+
+Initialiser = Callable[..., tf.Tensor]
 
 
 class Randomness:
@@ -45,6 +47,11 @@ class HeNormal(keras.initializers.Initializer):
         return truncated_normal(shape, math.sqrt(2 / self.fan_in(shape)), seed, dtype)
 
 
+def bilinear(shape: Sequence[int], dtype: str | None = None) -> tf.Tensor:
+    """Initialiser of a transposed convolution that interpolates linearly, until it is trained to do better."""
+    return tf.constant(linear_kernel(shape), dtype)
+
+
 def convolution(
     rank: int,
     filters: int,
@@ -53,17 +60,20 @@ def convolution(
     name: str,
     padding: str = "same",
     bias: bool = True,
-    stride: int = 1,
+    stride: int | Sequence[int] = 1,
+    initialiser: Initialiser | None = None,
 ) -> layers.Layer:
-    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`, the stride the same on all axes.
+    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`; the stride is one number, or one an axis.
 
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
+    The kernel is drawn as He et al. say, unless there is an `initialiser`.
     """
     kind = {2: layers.Conv2D, 3: layers.Conv3D}[rank]
     layer = kind(filters, kernel_size, strides=stride, padding=padding, use_bias=bias, name=name)
     # The default is Glorot's.
-    layer.kernel_initializer = HeNormal(layer, lambda shape: math.prod(shape[:-1]), randomness)
+    he_normal = HeNormal(layer, lambda shape: math.prod(shape[:-1]), randomness)
+    layer.kernel_initializer = initialiser or he_normal
     return layer
 
 
@@ -75,6 +85,7 @@ def transposed_convolution(
     name: str,
     kernel_size: Sequence[int] | None = None,
     bias: bool = True,
+    initialiser: Initialiser | None = None,
 ) -> layers.Layer:
     """Enlarge each axis by its `factor`. The kernel is as large unless `kernel_size` says otherwise, so that the
     patches do not overlap.
@@ -84,13 +95,18 @@ def transposed_convolution(
     kind, kernel_size = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[rank], kernel_size or factor
     layer = kind(filters, kernel_size, strides=factor, padding="same", use_bias=bias, name=name)
     overlap = math.prod(kernel_size) // math.prod(factor)  # kernel positions that reach one output pixel
-    layer.kernel_initializer = HeNormal(layer, lambda shape: shape[-1] * overlap, randomness)
+    layer.kernel_initializer = initialiser or HeNormal(layer, lambda shape: shape[-1] * overlap, randomness)
     return layer
 
 
 def pad(rank: int, before: int, after: int) -> layers.Layer:
     """Zeros around each image: so many pixels at the start and at the end of every axis."""
     return {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}[rank]([(before, after)] * rank)
+
+
+def pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
+    """Zeros as further channels: as many as `channels` in all."""
+    return keras.ops.pad(x, [*[[0, 0]] * (len(x.shape) - 1), [0, channels - x.shape[-1]]])
 
 
 class MaxPooling(layers.Layer):
@@ -162,8 +178,8 @@ class UpsampleLike(layers.Layer):
     def call(self, x, like):
         return resize(x, tf.shape(like)[1:-1], self.grid)
 
-    def compute_output_shape(self, shape, like_shape):
-        return (shape[0], *like_shape[1:-1], shape[-1])
+    def compute_output_shape(self, x_shape, like_shape):
+        return (x_shape[0], *like_shape[1:-1], x_shape[-1])
 
 
 def upsample_like(grid: Grid) -> layers.Layer:
@@ -223,20 +239,35 @@ def dropout(rate: float, randomness: Randomness, name: str) -> layers.Layer:
     return Dropout(rate, randomness, name)
 
 
-def activate(x: tf.Tensor, name: str) -> tf.Tensor:
-    """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
+def activate(x: tf.Tensor, name: str, slope: float = 0.01) -> tf.Tensor:
+    """The non-linearity called `name`. TensorFlow's default `slope` of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
-        return keras.ops.leaky_relu(x, negative_slope=0.01)
+        return keras.ops.leaky_relu(x, negative_slope=slope)
     return {"elu": keras.ops.elu, "relu": keras.ops.relu, "sigmoid": keras.ops.sigmoid}[name](x)
 
 
-def prelu(name: str, rank: int, per_pixel: bool = False) -> layers.Layer:
+class PReLU(layers.Layer):
+    """`keras.layers.PReLU` has a slope for each value, or shares them along axes, which stay in the weight's shape."""
+
+    def __init__(self, per_pixel: bool, name: str):
+        super().__init__(name=name)
+        self.per_pixel = per_pixel
+
+    def build(self, shape):
+        self.alpha = self.add_weight(
+            shape=shape[1:] if self.per_pixel else shape[-1:], initializer="zeros", name="alpha"
+        )
+
+    def call(self, x):
+        return keras.ops.relu(x) - self.alpha * keras.ops.relu(-x)
+
+
+def prelu(name: str, per_pixel: bool = False) -> layers.Layer:
     """He et al. 2015, arXiv:1502.01852: a ReLU that learns its slope `alpha` below zero, at first 0.
 
-    One slope a channel as in the paper, or one for each value of an image, whose size must be known then: which
-    is what Keras does, unless it is told to share the slope along the spatial axes.
+    One slope a channel as in the paper, or one for each value of an image, whose size must be known then.
     """
-    return layers.PReLU(shared_axes=None if per_pixel else list(range(1, rank + 1)), name=name)
+    return PReLU(per_pixel, name)
 
 
 def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -245,3 +276,10 @@ def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     start = (tf.shape(skip)[1:-1] - size) // 2
     cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
     return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])
+
+
+def crop_end(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """As large as `like`, from the start of each axis: what lies beyond the image's end is cut off."""
+    size = tf.shape(like)[1:-1]
+    cropped = tf.slice(x, [0] * x.shape.rank, tf.concat([[-1], size, [-1]], 0))
+    return tf.ensure_shape(cropped, [*like.shape[:-1], x.shape[-1]])

@@ -100,7 +100,7 @@ class Model:
         trainable = {variable.path: variable.value for variable in self.keras_model.trainable_variables}
         with tf.GradientTape() as tape:
             logits = self._training_logits(list(trainable.values()), images)
-            value = parse_loss(loss)(tf.cast(targets, self.precision), logits)
+            value = parse_loss(loss, self.network.multilabel)(tf.cast(targets, self.precision), logits)
         gradients = tape.gradient(value, trainable)
         return value.numpy(), {name: gradient.numpy() for name, gradient in gradients.items()}
 

@@ -33,12 +33,12 @@ def _train(run):
     # 1. Network, loss and optimizer: Keras builds no graph until it sees data.
     model = Model(run.network, experiment.seed, experiment.precision)
     unet = model.keras_model
-    if experiment.initial_weights:
-        model.load(experiment.initial_weights)
+    for name, value in run.initial_weights.items():
+        model.variables[name].assign(value)
     unet.compile(
         make_optimizer(experiment.optimizer),
-        losses.loss(experiment.loss),
-        metrics=[PooledDice(run.network.classes)],
+        losses.loss(experiment.loss, run.network.multilabel),
+        metrics=[PooledDice(run.network)],
         jit_compile=False,  # the same kernels as in the other two
     )
     if experiment.optimizer.l2:
@@ -75,13 +75,14 @@ def make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
 class PooledDice(keras.metrics.Metric):
     """Dice of all pixels of an evaluation together, the mean of the foreground classes."""
 
-    def __init__(self, classes):
+    def __init__(self, network):
         super().__init__(name="dice", dtype="float64")
-        shape = [max(classes - 1, 1), 3]
+        self.multilabel, self.auxiliary = network.multilabel, network.auxiliary
+        shape = [network.foreground_classes, 3]
         self.counts = self.add_variable(shape, "zeros", dtype="float64", name="counts")
 
     def update_state(self, targets, logits, sample_weight=None):
-        self.counts.assign_add(losses.confusion(targets, logits))
+        self.counts.assign_add(losses.confusion(targets, logits, self.multilabel, self.auxiliary))
 
     def result(self):
         return losses.pooled_dice(tf.convert_to_tensor(self.counts))
@@ -130,6 +131,6 @@ class Report(keras.callbacks.Callback):
         with self.writer.as_default(self.monitor.step):
             tf.summary.scalar("validation_loss", results["loss"])
             tf.summary.scalar("validation_dice", results["dice"])
-            tf.summary.image(
-                "validation", preview(images, targets, losses.finest(self.model(images, training=False)))
-            )
+            logits = losses.finest(self.model(images, training=False))
+            picture = preview(images, targets, logits, self.run.network.multilabel)
+            tf.summary.image("validation", picture)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from unet_common.randomness import stateless_seed, truncated_normal
-from unet_common.resizing import Grid, resize
+from unet_common.resizing import Grid, linear_kernel, resize
 
 v1 = tf.compat.v1
 
@@ -37,6 +37,11 @@ def he_normal(name: str, fan_in: int) -> Initialiser:
     return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
 
 
+def bilinear(shape: Sequence[int], dtype: tf.DType, partition_info: None) -> tf.Tensor:
+    """Initialiser of a transposed convolution that interpolates linearly, until it is trained to do better."""
+    return tf.constant(linear_kernel(shape), dtype)
+
+
 def convolution(
     x: tf.Tensor,
     filters: int,
@@ -44,16 +49,19 @@ def convolution(
     name: str,
     padding: str = "same",
     bias: bool = True,
-    stride: int = 1,
+    stride: int | Sequence[int] = 1,
+    initialiser: Initialiser | None = None,
 ) -> tf.Tensor:
-    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`, the stride the same on all axes.
+    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`; the stride is one number, or one an axis.
 
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
+    The kernel is drawn as He et al. say, unless there is an `initialiser`.
     """
     shape = [*kernel_size, x.shape[-1], filters]
     with v1.variable_scope(name):
-        kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", math.prod(shape[:-1])))
+        initialiser = initialiser or he_normal("kernel", math.prod(shape[:-1]))
+        kernel = v1.get_variable("kernel", shape, x.dtype, initialiser)
         x = tf.nn.convolution(x, kernel, strides=stride, padding=padding.upper())
         if bias:
             x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
@@ -67,6 +75,7 @@ def transposed_convolution(
     name: str,
     kernel_size: Sequence[int] | None = None,
     bias: bool = True,
+    initialiser: Initialiser | None = None,
 ) -> tf.Tensor:
     """Enlarge each axis by its `factor`. The kernel is as large unless `kernel_size` says otherwise, so that the
     patches do not overlap.
@@ -75,13 +84,15 @@ def transposed_convolution(
     kernel's last two axes, and hence TensorFlow wants to be told the output's shape.
     """
     kernel_size, channels = kernel_size or factor, x.shape[-1]
+    sides = [None if side is None else side * step for side, step in zip(x.shape[1:-1], factor, strict=True)]
     fan_in = channels * math.prod(kernel_size) // math.prod(factor)  # of one output pixel
     with v1.variable_scope(name):
         shape = [*kernel_size, filters, channels]
-        kernel = v1.get_variable("kernel", shape, x.dtype, he_normal("kernel", fan_in))
+        kernel = v1.get_variable("kernel", shape, x.dtype, initialiser or he_normal("kernel", fan_in))
         size = tf.shape(x)
         output_shape = tf.concat([size[:1], size[1:-1] * factor, [filters]], 0)
         x = tf.nn.conv_transpose(x, kernel, output_shape, factor, padding="SAME")
+        x = tf.ensure_shape(x, [None, *sides, filters])  # what it cannot read off a tensor, but we know
         if bias:
             x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
     return x
@@ -90,6 +101,11 @@ def transposed_convolution(
 def pad(x: tf.Tensor, before: int, after: int) -> tf.Tensor:
     """Zeros around each image: so many pixels at the start and at the end of every axis."""
     return tf.pad(x, [[0, 0], *[[before, after]] * (x.shape.rank - 2), [0, 0]])
+
+
+def pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
+    """Zeros as further channels: as many as `channels` in all."""
+    return tf.pad(x, [*[[0, 0]] * (x.shape.rank - 1), [0, channels - x.shape[-1]]])
 
 
 def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | None = None) -> tf.Tensor:
@@ -191,10 +207,10 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     return tf.where(uniform >= rate, x / (1 - rate), tf.zeros_like(x))
 
 
-def activate(x: tf.Tensor, name: str) -> tf.Tensor:
-    """The non-linearity called `name`. TensorFlow's default slope of a leaky ReLU is 0.2, Keras's 0.3."""
+def activate(x: tf.Tensor, name: str, slope: float = 0.01) -> tf.Tensor:
+    """The non-linearity called `name`. TensorFlow's default `slope` of a leaky ReLU is 0.2, Keras's 0.3."""
     if name == "leaky_relu":
-        return tf.nn.leaky_relu(x, alpha=0.01)
+        return tf.nn.leaky_relu(x, alpha=slope)
     return {"elu": tf.nn.elu, "relu": tf.nn.relu, "sigmoid": tf.sigmoid}[name](x)
 
 
@@ -215,3 +231,10 @@ def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     start = (tf.shape(skip)[1:-1] - size) // 2
     cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
     return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])
+
+
+def crop_end(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """As large as `like`, from the start of each axis: what lies beyond the image's end is cut off."""
+    size = tf.shape(like)[1:-1]
+    cropped = tf.slice(x, [0] * x.shape.rank, tf.concat([[-1], size, [-1]], 0))
+    return tf.ensure_shape(cropped, [*like.shape[:-1], x.shape[-1]])

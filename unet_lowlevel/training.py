@@ -8,7 +8,7 @@ from unet_common.graph_model import assign, canonical_variables
 from unet_common.monitor import Monitor
 from unet_common.preview import preview
 from unet_common.run import Run
-from unet_common.weights import load_weights, save_weights
+from unet_common.weights import save_weights
 from unet_lowlevel import optimizers
 from unet_lowlevel.networks import NETWORKS
 
@@ -37,7 +37,8 @@ def train(run: Run) -> None:
         images, targets = batches.get_next()
 
         # 2. Network and loss.
-        build, loss_function = NETWORKS[run.network.name], losses.loss(experiment.loss)
+        build = NETWORKS[run.network.name]
+        loss_function = losses.loss(experiment.loss, run.network.multilabel)
         logits = build(images, run.network, training=True)
         loss = loss_function(targets, logits)
         if experiment.optimizer.l2:
@@ -65,9 +66,7 @@ def train(run: Run) -> None:
                 saver.recover_last_checkpoints(checkpoints.listed(run.checkpoints))
             else:
                 session.run(initialise)
-                if experiment.initial_weights:
-                    weights = load_weights(experiment.initial_weights, run.network)
-                    assign(session, [(variables[name], value) for name, value in weights.items()])
+                assign(session, [(variables[name], value) for name, value in run.initial_weights.items()])
             session.run(batches.initializer)
 
             while not monitor.should_stop:
@@ -112,8 +111,9 @@ class Validation:
         with v1.variable_scope("", reuse=True):
             logits = build(images, run.network, training=False)
         self.loss = loss_function(targets, logits)
-        self.counts = losses.confusion(targets, logits)
-        self.picture = v1.summary.image("validation", preview(images, targets, logits))
+        multilabel, auxiliary = run.network.multilabel, run.network.auxiliary
+        self.counts = losses.confusion(targets, logits, multilabel, auxiliary)
+        self.picture = v1.summary.image("validation", preview(images, targets, logits, multilabel))
 
         self.mean_loss = v1.placeholder(self.loss.dtype, [])
         self.all_counts = v1.placeholder(self.counts.dtype, self.counts.shape)

@@ -59,6 +59,10 @@ class Blobs3d(Source):
     def classes(self) -> int:
         return 3
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return "front", "back"
+
     def names(self) -> list[str]:
         digits = len(str(self.images - 1))
         return [f"blobs-{index:0{digits}d}" for index in range(self.images)]

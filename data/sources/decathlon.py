@@ -30,6 +30,11 @@ class Decathlon(VolumePairs):
     def values(self) -> tuple[int, ...]:
         return self.label_values or tuple(sorted(int(value) for value in self._description["labels"]))
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        named = {int(value): str(name) for value, name in self._description["labels"].items()}
+        return tuple(named.get(value, f"label {value}") for value in self.values[1:])
+
     @cached_property
     def pairs(self) -> dict[str, Pair]:
         listed = {}

@@ -11,22 +11,22 @@ from pydantic import Field
 
 from data.errors import UserError, listed
 from data.images import LOSSY, image_files, read_image, read_mask
-from data.labels import guess_values, some, to_classes
+from data.labels import MOST_OVERLAPPING, combine, guess_values, some, to_classes
 from data.source import Case, Source, natural_key
 
 
 class Pair(NamedTuple):
-    """The files of one case."""
+    """The files of one case: an image, and its mask or a mask for each class."""
 
     image: Path
-    mask: Path
+    masks: tuple[Path, ...]
 
 
 class Survey(NamedTuple):
     """What reading all files showed.
 
     problems: what is wrong, one line each. kind: (spatial axes, channels) of the images.
-    label_values: the values of the masks in the order of the classes.
+    label_values: the values of the masks in the order of the classes; () where each class has masks of its own.
     """
 
     problems: list[str]
@@ -38,7 +38,10 @@ class Folder(Source):
     """Images and masks in two folders; an image and its mask have the same name up to the suffix.
 
     PNG, JPEG, TIFF and BMP, 8 and 16 bit, grey or colour, of any sizes. Masks hold 0 and 255, or
-    class indices 0 .. N - 1, or the values listed in `label_values`.
+    class indices 0 .. N - 1, or the values listed in `label_values`, which may be grey values or those of a palette.
+
+    Classes that may overlap have masks of their own: the masks lie in a subfolder for each class, which is called
+    like it, and are 0 where the class is not.
     """
 
     name: Literal["folder"] = "folder"
@@ -61,13 +64,26 @@ class Folder(Source):
 
     @property
     def classes(self) -> int:
-        return len(self._sound.label_values)
+        return len(self.class_names) + 1 if self.overlapping else len(self._sound.label_values)
+
+    @property
+    def overlapping(self) -> bool:
+        return self.class_names is not None
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The subfolders of the masks in natural order, if there are no masks beside them."""
+        folder = self._folder(self.masks)
+        if not folder.is_dir() or image_files(folder):
+            return None
+        found = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return tuple(sorted(found, key=natural_key)) or None
 
     def names(self) -> list[str]:
         if not self._pairs:
             found = [
                 f"{self._folder(part)} holds {some(map(repr, self._files(part))) or 'no images'}"
-                for part in (self.images, self.masks)
+                for part in (self.images, *self._mask_folders)
             ]
             raise UserError(
                 f"No image has a mask. The two must have the same name up to the suffix, but\n{listed(found)}"
@@ -77,9 +93,13 @@ class Folder(Source):
     def read(self, name: str) -> Case:
         if name not in self._pairs:
             raise UserError(f"{self._folder(self.images)} has no image '{name}' with a mask.")
-        pair = self._pairs[name]
-        label = to_classes(read_mask(pair.mask), self._sound.label_values)
-        return Case(name, read_image(pair.image), label, pair.image)
+        image, masks = self._pairs[name]
+        label_values = self._sound.label_values
+        if self.overlapping:
+            label = combine(np.stack([read_mask(path) != 0 for path in masks], axis=-1))
+        else:
+            label = to_classes(read_mask(masks[0]), label_values)
+        return Case(name, read_image(image), label, image, overlapping=self.overlapping)
 
     def problems(self) -> list[str]:
         return self._survey.problems
@@ -113,11 +133,17 @@ class Folder(Source):
     @cached_property
     def _pairs(self) -> dict[str, Pair]:
         """The cases that have one image and one mask, in natural order."""
-        images, masks = self._files(self.images), self._files(self.masks)
+        images, masks = self._files(self.images), [self._files(folder) for folder in self._mask_folders]
+        complete = images.keys() & set.intersection(*(set(files) for files in masks))
         return {
-            stem: Pair(images[stem][0], masks[stem][0])
-            for stem in sorted(images.keys() & masks.keys(), key=natural_key)
+            stem: Pair(images[stem][0], tuple(files[stem][0] for files in masks))
+            for stem in sorted(complete, key=natural_key)
         }
+
+    @property
+    def _mask_folders(self) -> list[str]:
+        """One for all classes, or one for each."""
+        return [f"{self.masks}/{name}" for name in self.class_names or ()] or [self.masks]
 
     @cached_property
     def _survey(self) -> Survey:
@@ -126,24 +152,26 @@ class Folder(Source):
         kinds, contents = {}, {}
         for name in self.names():
             pair = self._pairs[name]
-            image, mask = (
-                _attempt(read, path, problems)
-                for read, path in ((read_image, pair.image), (read_mask, pair.mask))
-            )
+            image = _attempt(read_image, pair.image, problems)
             if image is not None:
                 kinds[pair.image] = (image.ndim - 1, image.shape[-1])
-            if mask is not None:
-                contents[pair.mask] = set(np.unique(mask).tolist())
-            if image is not None and mask is not None and image.shape[:-1] != mask.shape:
-                problems.append(
-                    f"{pair.mask}: the mask has the size {mask.shape}, its image {image.shape[:-1]}"
-                )
+            for path in pair.masks:
+                mask = _attempt(read_mask, path, problems)
+                if mask is not None:
+                    contents[path] = set(np.unique(mask).tolist())
+                if image is not None and mask is not None and image.shape[:-1] != mask.shape:
+                    problems.append(
+                        f"{path}: the mask has the size {mask.shape}, its image {image.shape[:-1]}"
+                    )
         kind = Counter(kinds.values()).most_common(1)[0][0] if kinds else (2, 1)
         problems += [
             f"{path}: {_describe(other)}, but most of the images are {_describe(kind)}"
             for path, other in kinds.items()
             if other != kind
         ]
+        if self.overlapping:
+            problems += self._unclear_masks(contents)
+            return Survey(problems, kind, ())
         label_values, unclear = guess_values(contents, "data.label_values")
         if self.label_values:
             label_values = self.label_values
@@ -157,17 +185,42 @@ class Folder(Source):
         ]
         return Survey(problems, kind, label_values)
 
-    def _unpaired(self) -> list[str]:
-        images, masks = self._files(self.images), self._files(self.masks)
+    def _unclear_masks(self, contents: dict[Path, set[int]]) -> list[str]:
+        """What is wrong with masks of single classes."""
         problems = []
-        for files, others, what in ((images, masks, "mask"), (masks, images, "image")):
+        if self.label_values:
+            problems.append("data.label_values is for masks that hold all classes, not for one folder a class")
+        if len(self.class_names) > MOST_OVERLAPPING:
+            problems.append(
+                f"{self._folder(self.masks)}: holds {len(self.class_names)} folders, one for each class; at most "
+                f"{MOST_OVERLAPPING} are allowed"
+            )
+        for name in self.class_names:
+            folder = self._folder(f"{self.masks}/{name}")
+            found = [values for path, values in contents.items() if path.parent == folder]
+            if found and not any(values - {0} for values in found):
+                problems.append(f"{folder}: all masks are 0 everywhere: there is nothing to learn")
+        return problems + [
+            f"{path}: holds the values {some(values)}; a mask of one class holds 0 and one other{_lossy(path)}"
+            for path, values in contents.items()
+            if len(values - {0}) > 1
+        ]
+
+    def _unpaired(self) -> list[str]:
+        images, masks = self._files(self.images), [self._files(folder) for folder in self._mask_folders]
+        problems = []
+        compared = [(of_class, images, "image of this name") for of_class in masks]
+        for folder, of_class in zip(self._mask_folders, masks, strict=True):
+            where = f" in {folder}" if self.overlapping else ""
+            compared.append((images, of_class, f"mask of this name{where}"))
+        for files, others, what in compared:
             for stem, paths in files.items():
                 if len(paths) > 1:
                     names = ", ".join(path.name for path in paths)
                     problems.append(f"{paths[0].parent}: several files with one name: {names}")
                 if stem not in others:
-                    problems.append(f"{paths[0]}: there is no {what} of this name")
-        return problems
+                    problems.append(f"{paths[0]}: there is no {what}")
+        return list(dict.fromkeys(problems))
 
 
 def _attempt(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]) -> np.ndarray | None:

@@ -52,6 +52,14 @@ class Packed(Source):
         return self._index.about.classes
 
     @property
+    def overlapping(self) -> bool:
+        return self._index.about.overlapping
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return self._index.about.class_names
+
+    @property
     def preprocessing(self) -> Preprocessing:
         return self._index.about.preprocessing
 
@@ -76,7 +84,9 @@ class Packed(Source):
         if record.affine is not None:
             geometry = PackedGeometry(record.affine, record.image.shape[:-1], None, record.spacing)
         path = None if record.file is None else Path(record.file)
-        return Case(name, record.image, record.label, path, geometry, prepared=True)
+        return Case(
+            name, record.image, record.label, path, geometry, prepared=True, overlapping=self.overlapping
+        )
 
     def problems(self) -> list[str]:
         try:

@@ -46,6 +46,33 @@ CONFIGURATIONS = [
         (4, 8, 12),
         12_638,
     ),
+    # With attention; the last blocks are at the bottom.
+    ({"depth": 3, "filters": 4, "attention_gates": (1, 2), "non_local": (2, 3)}, (8, 12), 8_531),
+    (
+        {
+            "depth": 2,
+            "filters": 4,
+            "convolutions": 1,
+            "padding": "valid",
+            "attention_gates": (1,),
+            "non_local": (1,),
+        },
+        (14, 18),
+        898,
+    ),
+    (
+        {
+            "rank": 3,
+            "depth": 2,
+            "filters": 4,
+            "convolutions": 1,
+            "pooling": (1, 2, 2),
+            "attention_gates": (1,),
+            "non_local": (1, 2),
+        },
+        (3, 4, 6),
+        2_250,
+    ),
 ]
 
 # Hyperparameters, all values, trained values. Without normalisation and with valid or same convolutions the paper's

@@ -5,8 +5,38 @@ commands and the tests find it in `CATALOGUE`.
 """
 
 from unet_common.networks.base import Network
+from unet_common.networks.hrnet import HRNet
 from unet_common.networks.unet import UNet
+from unet_common.networks.unet_backboned import UNetBackboned
+from unet_common.networks.unet_branch2 import UNetBranch2
+from unet_common.networks.unet_encoder import UNetEncoder
+from unet_common.networks.unet_original import UNetOriginal
+from unet_common.networks.unet_padding import UNetPadding
+from unet_common.networks.unet_plus_plus import UNetPlusPlus
+from unet_common.networks.vnet import VNet
 
-CATALOGUE: dict[str, type[Network]] = {"unet": UNet}
+CATALOGUE: dict[str, type[Network]] = {
+    "unet": UNet,
+    "unet_original": UNetOriginal,
+    "unet_padding": UNetPadding,
+    "unet_plus_plus": UNetPlusPlus,
+    "vnet": VNet,
+    "unet_encoder": UNetEncoder,
+    "hrnet": HRNet,
+    "unet_backboned": UNetBackboned,
+    "unet_branch2": UNetBranch2,
+}
 
-__all__ = ["CATALOGUE", "Network", "UNet"]
+__all__ = [
+    "CATALOGUE",
+    "HRNet",
+    "Network",
+    "UNet",
+    "UNetBackboned",
+    "UNetBranch2",
+    "UNetEncoder",
+    "UNetOriginal",
+    "UNetPadding",
+    "UNetPlusPlus",
+    "VNet",
+]

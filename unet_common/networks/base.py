@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from data.errors import UserError
 from data.settings import Settings
@@ -19,7 +19,7 @@ class Network(Settings):
     """
 
     paper: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass")
+    tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel")
 
     name: str
     rank: Literal[2, 3] = Field(2, description="spatial axes: 2 for images, 3 for volumes")
@@ -27,6 +27,28 @@ class Network(Settings):
     classes: PositiveInt = Field(
         1, description="values per pixel of the output: 1 is binary (sigmoid), more are softmax"
     )
+    multilabel: bool = Field(
+        False, description="each class has a sigmoid of its own, and may overlap others; the background has none"
+    )
+
+    auxiliary: NonNegativeInt = Field(
+        0, description="of classes with sigmoids: the last outputs, which are trained and not looked at"
+    )
+
+    @model_validator(mode="after")
+    def _auxiliary_outputs_are_sigmoids(self) -> "Network":
+        if self.auxiliary and not (self.multilabel and self.auxiliary < self.classes):
+            raise ValueError(
+                f"auxiliary: {self.auxiliary} of {self.classes} outputs; it must be fewer, and multilabel true"
+            )
+        return self
+
+    @property
+    def foreground_classes(self) -> int:
+        """Number of classes in label maps without the background, which only a softmax has an output for."""
+        if self.multilabel:
+            return self.classes - self.auxiliary
+        return max(self.classes - 1, 1)
 
     def output_side(self, side: int, axis: int) -> int | None:
         """Length of the output along spatial `axis` for `side` input pixels; None if that is refused."""
@@ -47,17 +69,41 @@ class Network(Settings):
         """Along each axis: pixels on either side of an output pixel that can influence it (an upper bound)."""
         raise NotImplementedError
 
+    @property
+    def starts_from(self) -> "Network | None":
+        """A network whose weights are a part of this one's: a training may start from these, too."""
+        return None
+
+    @property
+    def fixed_size(self) -> tuple[int, ...] | None:
+        """The only size of an input, if there are weights for each of its pixels; larger images are cut into tiles."""
+        return None
+
+    def refusal(self, size: tuple[int, ...]) -> str | None:
+        """Why an input of `size` cannot go through in one piece, good as its sides may be; None: it can."""
+        if self.fixed_size in (None, size):
+            return None
+        return f"it has weights for each pixel of {_times(self.fixed_size)}"
+
+    def in_one_piece(self, size: tuple[int, ...]) -> bool:
+        """Whether an image of `size`, padded as need be, can go through without being cut into tiles."""
+        padding = self.padding_for(size)
+        padded = tuple(before + side + after for side, (before, after) in zip(size, padding, strict=True))
+        return self.refusal(padded) is None
+
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Spatial size of the output for an input of spatial `size`.
 
         Raises:
-            UserError: a side is refused; the message names the nearest good ones.
+            UserError: a side is refused, and the message names the nearest good ones; or the whole is.
         """
         if len(size) != self.rank:
             raise UserError(
                 f"{self.name} with rank {self.rank} takes inputs with {self.rank} spatial axes, "
                 f"got size {_times(size)}. Set network.rank to {len(size)}, or change the data."
             )
+        if reason := self.refusal(tuple(size)):
+            raise UserError(f"{self.name} does not take {_times(size)} pixels in one piece: {reason}.")
         output = tuple(self.output_side(side, axis) for axis, side in enumerate(size))
         if None in output:
             smaller = tuple(self._nearest(side, axis, -1) for axis, side in enumerate(size))

@@ -11,6 +11,10 @@ from unet_common.networks.base import Network
 # One number for every axis, one each, or those of every level.
 Sides = PositiveInt | tuple[PositiveInt, ...] | tuple[tuple[PositiveInt, ...], ...]
 
+# Pairs of pixels that a non-local block may compare in one image: 256 MiB in float32, and training holds some four
+# such arrays. And its context, which is the whole image, whatever its size.
+MOST_PAIRS, EVERYWHERE = 2**26, 2**31
+
 
 class UNet(Network):
     """Hyperparameters of the U-Net.
@@ -21,6 +25,9 @@ class UNet(Network):
 
     Kernels and poolings that differ between axes and levels, instance normalisation, leaky ReLU and
     deep supervision are those of nnU-Net (Isensee et al. 2021, Nature Methods 18:203).
+
+    Attention gates are those of Oktay et al. 2018 (arXiv:1804.03999), non-local blocks those of Wang et al. 2018
+    (arXiv:1711.07971); `networks/attention.py` of each package says where they deviate.
     """
 
     paper: ClassVar[str] = (
@@ -54,6 +61,14 @@ class UNet(Network):
     deep_supervision: NonNegativeInt = Field(
         0, description="decoder levels below the first that the loss judges, too, while training"
     )
+    attention_gates: tuple[PositiveInt, ...] = Field(
+        (), description="levels whose skip connection is weighted by what the decoder saw below, as in [2, 3]"
+    )
+    non_local: tuple[PositiveInt, ...] = Field(
+        (),
+        description="encoder levels after which each pixel looks at all others; deep ones, as in [4, 5]: pairs of "
+        "pixels need memory",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "UNet":
@@ -82,6 +97,13 @@ class UNet(Network):
             )
         if self.deep_supervision and self.padding == "valid":
             raise ValueError("deep_supervision needs padding 'same', where all levels show the same region")
+        if max(self.attention_gates, default=1) > self.depth - 1:
+            raise ValueError(
+                f"attention_gates: {list(self.attention_gates)}; with depth {self.depth} levels 1 to "
+                f"{self.depth - 1} have skip connections"
+            )
+        if max(self.non_local, default=1) > self.depth:
+            raise ValueError(f"non_local: {list(self.non_local)}; there are levels 1 to {self.depth}")
         return self
 
     def filters_at(self, level: int) -> int:
@@ -97,6 +119,10 @@ class UNet(Network):
         """Factors from `level` to the next, one for each axis."""
         return self._of_level(self.pooling, level)
 
+    def subsampling_at(self, level: int) -> tuple[int, ...]:
+        """Factors by which a non-local block pools what the pixels of `level` look at; at the bottom it does not."""
+        return self.pooling_at(level) if level < self.depth else (1,) * self.rank
+
     def scale_at(self, level: int) -> tuple[int, ...]:
         """Pixels of the input that one pixel at `level` stands for, along each axis."""
         return tuple(
@@ -107,6 +133,18 @@ class UNet(Network):
         if isinstance(sides, int):
             return (sides,) * self.rank
         return sides[level - 1] if isinstance(sides[0], tuple) else sides
+
+    def refusal(self, size: tuple[int, ...]) -> str | None:
+        for level in self.non_local:
+            pixels = prod(size) // prod(self.scale_at(level))  # a few less with valid convolutions
+            others = pixels // prod(self.subsampling_at(level))
+            if pixels * others > MOST_PAIRS:
+                return (
+                    f"the non-local block at level {level} would compare {pixels:,} pixels with {others:,}, "
+                    f"and {MOST_PAIRS:,} pairs are the most (256 MiB). Use smaller crops and tiles, or a deeper "
+                    "level"
+                )
+        return None
 
     def output_side(self, side: int, axis: int) -> int | None:
         if side < 1:
@@ -145,12 +183,16 @@ class UNet(Network):
 
     @property
     def context(self) -> tuple[int, ...]:
+        if self.non_local:
+            return (EVERYWHERE,) * self.rank
         context = []
         for axis in range(self.rank):
             reach = [
                 self.convolutions * (self.kernel_at(level)[axis] // 2) * self.scale_at(level)[axis]
                 for level in range(1, self.depth + 1)
             ]
+            # An attention gate interpolates between the pixels of the level below.
+            gates = [self.scale_at(level + 1)[axis] for level in self.attention_gates]
             # Down and up again; pooling windows reach up to one stride further.
-            context.append(sum(reach) + sum(reach[:-1]) + self.stride[axis])
+            context.append(sum(reach) + sum(reach[:-1]) + sum(gates) + self.stride[axis])
         return tuple(context)

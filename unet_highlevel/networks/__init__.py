@@ -1,5 +1,23 @@
 """One file for each network of the catalogue."""
 
+from unet_highlevel.networks.hrnet import hrnet
 from unet_highlevel.networks.unet import unet
+from unet_highlevel.networks.unet_backboned import unet_backboned
+from unet_highlevel.networks.unet_branch2 import unet_branch2
+from unet_highlevel.networks.unet_encoder import unet_encoder
+from unet_highlevel.networks.unet_original import unet_original
+from unet_highlevel.networks.unet_padding import unet_padding
+from unet_highlevel.networks.unet_plus_plus import unet_plus_plus
+from unet_highlevel.networks.vnet import vnet
 
-NETWORKS = {"unet": unet}
+NETWORKS = {
+    "unet": unet,
+    "unet_original": unet_original,
+    "unet_padding": unet_padding,
+    "unet_plus_plus": unet_plus_plus,
+    "vnet": vnet,
+    "unet_encoder": unet_encoder,
+    "hrnet": hrnet,
+    "unet_backboned": unet_backboned,
+    "unet_branch2": unet_branch2,
+}

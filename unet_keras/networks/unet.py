@@ -14,6 +14,7 @@ from unet_keras.layers import (
     normalise,
     transposed_convolution,
 )
+from unet_keras.networks.attention import AttentionGate, NonLocalBlock
 
 
 class ConvolutionBlock(layers.Layer):
@@ -42,6 +43,8 @@ class ConvolutionBlock(layers.Layer):
 class DecoderBlock(ConvolutionBlock):
     """Green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it.
 
+    With attention the features are weighted first, by what is known a level below.
+
     A block that is more than a convolution block, not one that has one: so `conv1` stays `decoder1/conv1`.
     """
 
@@ -49,12 +52,17 @@ class DecoderBlock(ConvolutionBlock):
         super().__init__(level, network, randomness, name)
         filters, factor = network.filters_at(level), network.pooling_at(level)
         self.up = transposed_convolution(network.rank, filters, factor, randomness, "up")
+        self.attention = None
+        if level in network.attention_gates:
+            self.attention = AttentionGate(filters, factor, randomness, "attention")
 
     def call(self, x, skip, training=None):
-        x = self.up(x)
+        up = self.up(x)
         if self.padding == "valid":
-            skip = crop(skip, x)
-        x = keras.ops.concatenate([skip, x], axis=-1)
+            skip = crop(skip, up)
+        if self.attention:
+            skip = self.attention(skip, x)
+        x = keras.ops.concatenate([skip, up], axis=-1)
         return super().call(x, training=training)
 
 
@@ -73,9 +81,16 @@ def unet(
     """
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
-        skips.append(ConvolutionBlock(level, network, randomness, f"encoder{level}")(x))
-        x = max_pooling(network.pooling_at(level))(skips[-1])
+        x = ConvolutionBlock(level, network, randomness, f"encoder{level}")(x)
+        if level in network.non_local:
+            factor = network.subsampling_at(level)
+            x = NonLocalBlock(x.shape[-1], factor, randomness, f"non_local{level}")(x)
+        skips.append(x)
+        x = max_pooling(network.pooling_at(level))(x)
     x = ConvolutionBlock(network.depth, network, randomness, "bottleneck")(x)
+    if network.depth in network.non_local:
+        factor = network.subsampling_at(network.depth)
+        x = NonLocalBlock(x.shape[-1], factor, randomness, f"non_local{network.depth}")(x)
     for level in reversed(range(1, network.depth)):
         x = DecoderBlock(level, network, randomness, f"decoder{level}")(x, skips.pop())
         if 1 < level <= 1 + network.deep_supervision:

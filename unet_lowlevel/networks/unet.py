@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from unet_common.networks import UNet
+from unet_lowlevel.networks.attention import attention_gate, non_local_block
 from unet_lowlevel.ops import (
     activate,
     convolution,
@@ -32,12 +33,17 @@ def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, n
 def decoder_block(
     x: tf.Tensor, skip: tf.Tensor, level: int, network: UNet, training: bool, name: str
 ) -> tf.Tensor:
-    """Green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it."""
+    """Green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it.
+
+    With attention the features are weighted first, by what is known a level below.
+    """
     with v1.variable_scope(name):
-        x = transposed_convolution(x, network.filters_at(level), network.pooling_at(level), "up")
-    if network.padding == "valid":
-        skip = crop(skip, x)
-    x = tf.concat([skip, x], -1)
+        up = transposed_convolution(x, network.filters_at(level), network.pooling_at(level), "up")
+        if network.padding == "valid":
+            skip = crop(skip, up)
+        if level in network.attention_gates:
+            skip = attention_gate(skip, x, network.pooling_at(level), "attention")
+    x = tf.concat([skip, up], -1)
     return convolution_block(x, level, network, training, name)
 
 
@@ -53,9 +59,16 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
     """
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
-        skips.append(convolution_block(x, level, network, training, f"encoder{level}"))
-        x = max_pooling(skips[-1], network.pooling_at(level))
+        x = convolution_block(x, level, network, training, f"encoder{level}")
+        if level in network.non_local:
+            factor = network.subsampling_at(level)
+            x = non_local_block(x, factor, f"non_local{level}")
+        skips.append(x)
+        x = max_pooling(x, network.pooling_at(level))
     x = convolution_block(x, network.depth, network, training, "bottleneck")
+    if network.depth in network.non_local:
+        factor = network.subsampling_at(network.depth)
+        x = non_local_block(x, factor, f"non_local{network.depth}")
     for level in reversed(range(1, network.depth)):
         x = decoder_block(x, skips.pop(), level, network, training, f"decoder{level}")
         if training and 1 < level <= 1 + network.deep_supervision:

@@ -1,0 +1,80 @@
+"""Losses that are a mean over pixels: cross-entropies and their weighted forms.
+
+All are computed from logits: a probability that rounds to 0 would have no logarithm.
+"""
+
+from typing import Annotated
+
+import tensorflow as tf
+from pydantic import Field, NonNegativeFloat
+
+from data.errors import UserError
+from data.settings import Probability
+from unet_common.losses.pixels import Pixels
+from unet_common.losses.weighting import Weights, of_answers
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+def of_pixels(pixels: Pixels) -> tf.Tensor:
+    """Cross-entropy of each pixel: `[batch, *size, questions]`, for a softmax one, for sigmoids one a class."""
+    if pixels.exclusive:
+        values = tf.nn.softmax_cross_entropy_with_logits(labels=pixels.targets, logits=pixels.logits)
+        return values[..., tf.newaxis]
+    return tf.nn.sigmoid_cross_entropy_with_logits(labels=pixels.targets, logits=pixels.logits)
+
+
+def cross_entropy(pixels: Pixels) -> tf.Tensor:
+    """Mean cross-entropy of a pixel: of the softmax, or of the sigmoids of all classes."""
+    return tf.reduce_mean(of_pixels(pixels))
+
+
+def bce(pixels: Pixels) -> tf.Tensor:
+    """Binary cross-entropy: `cross_entropy` where each class is a question of its own."""
+    _require_questions(pixels, "bce", "cross_entropy")
+    return cross_entropy(pixels)
+
+
+def weighted_cross_entropy(pixels: Pixels, *, weights: Weights) -> tf.Tensor:
+    """Cross-entropy in which a pixel counts by the weight of its class; the first weight is the background's.
+
+    As in Ronneberger et al. 2015, equation 1, it is not divided by the sum of the weights.
+    """
+    targets, log_p = pixels.answers()
+    return -tf.reduce_mean(tf.reduce_sum(of_answers(weights, pixels) * targets * log_p, -1))
+
+
+def reweighted_bce(pixels: Pixels, *, alpha: Probability = 0.99) -> tf.Tensor:
+    """Binary cross-entropy for rare foreground, which counts alpha, while background counts 1 - alpha."""
+    _require_questions(pixels, "reweighted_bce", "weighted_cross_entropy(weights=[...])")
+    targets, log_p = pixels.answers()
+    return -tf.reduce_mean(tf.reduce_sum([1 - alpha, alpha] * targets * log_p, -1))
+
+
+def focal(pixels: Pixels, *, gamma: NonNegativeFloat = 2.0, alpha: Probability = 0.25) -> tf.Tensor:
+    """Lin et al. 2017 (arXiv:1708.02002), equation 5: -alpha (1 - p)^gamma log p of the right answer's p.
+
+    What is predicted well counts little. alpha is the weight of the foreground, whatever its class, and 1 - alpha
+    that of the background. The mean over pixels, not the sum, as the other terms of a sum are means, too.
+    """
+    targets, log_p = pixels.answers()
+    weights = tf.constant([1 - alpha] + [alpha] * (targets.shape[-1] - 1), targets.dtype)
+    # (1 - p)^gamma by its logarithm: a power below 1 would have an infinite slope at 0.
+    return -tf.reduce_mean(tf.reduce_sum(weights * targets * tf.exp(gamma * pixels.all_but()) * log_p, -1))
+
+
+def top_k_cross_entropy(pixels: Pixels, *, share: Share = 0.1) -> tf.Tensor:
+    """Mean cross-entropy of the worst `share` of a batch's pixels (Wu et al. 2016, arXiv:1605.06885)."""
+    values = of_pixels(pixels)
+    values = tf.transpose(tf.reshape(values, [-1, values.shape[-1]]))
+    count = tf.cast(tf.shape(values)[1], tf.float64)
+    worst = tf.math.top_k(values, tf.cast(tf.math.ceil(share * count), tf.int32), sorted=False).values
+    return tf.reduce_mean(worst)
+
+
+def _require_questions(pixels: Pixels, name: str, instead: str) -> None:
+    if pixels.exclusive:
+        raise UserError(
+            f"is for one class or for classes that may overlap, and the {pixels.logits.shape[-1]} of this network "
+            f"exclude each other; use {instead} or compare one class with all others, as in {name}[1]."
+        )

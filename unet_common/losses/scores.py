@@ -1,0 +1,44 @@
+"""The score that is watched during training."""
+
+import tensorflow as tf
+
+from unet_common.losses.sizes import crop_to
+
+
+def confusion(
+    targets: tf.Tensor, logits: tf.Tensor, multilabel: bool = False, auxiliary: int = 0
+) -> tf.Tensor:
+    """Pixels of each foreground class that are true positive, false positive, false negative.
+
+    The last `auxiliary` outputs do not count.
+
+    Returns:
+        `[foreground classes, 3]` in float64, to be summed over batches: `pooled_dice` makes
+        of the sum the score that is watched during training.
+    """
+    judged = slice(logits.shape[-1] - auxiliary)
+    targets, logits = crop_to(targets, logits)[..., judged], logits[..., judged]
+    if multilabel or logits.shape[-1] == 1:
+        predicted, true = logits > 0, targets > 0.5
+    else:
+        classes = tf.range(1, logits.shape[-1], dtype=tf.int64)
+        # Not `==`, which in a TensorFlow 1 graph asks whether two tensors are the same object.
+        predicted = tf.equal(tf.argmax(logits, -1)[..., tf.newaxis], classes)
+        true = tf.equal(tf.argmax(targets, -1)[..., tf.newaxis], classes)
+    axes = list(range(logits.shape.rank - 1))
+
+    def count(condition: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.cast(condition, tf.float64), axes)
+
+    return tf.stack([count(predicted & true), count(predicted & ~true), count(~predicted & true)], -1)
+
+
+def pooled_dice(counts: tf.Tensor) -> tf.Tensor:
+    """Mean Dice of the foreground classes from `confusion` counts summed over a whole validation set.
+
+    A class that is neither there nor predicted has no Dice and is left out; if that is all of them, 0.
+    """
+    hit, false, missed = tf.unstack(counts, axis=-1)
+    total = 2 * hit + false + missed  # whole numbers: 0 or at least 1
+    occurs = tf.minimum(total, 1)
+    return tf.reduce_sum(2 * hit / tf.maximum(total, 1)) / tf.maximum(tf.reduce_sum(occurs), 1)

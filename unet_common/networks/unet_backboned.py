@@ -1,0 +1,87 @@
+"""A U-Net whose encoder is a known network without its classifier, with a decoder of bottlenecks, in 2D."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from unet_common.networks.backbones import BLOCKS, POOLED, Backbone, reach
+from unet_common.networks.base import Network
+
+# A block of the decoder has a quarter of its input's channels inside: there must be four.
+Filters = Annotated[int, Field(ge=4)]
+
+
+class UNetBackboned(Network):
+    """Hyperparameters of the U-Net with a backbone.
+
+    The decoder's blocks are those of LinkNet: features are reduced to a quarter of their channels, doubled in size,
+    brought to as many channels as the encoder has at that resolution, and added to its features.
+
+    It has the parameters of the program that it reproduces (unet_vnet_keras), so convolutions before a normalisation
+    have a bias, except in Darknet. Where that program goes wrong, this does not: one encoder is built, not all;
+    skip connections are found by names that the encoders give, not by automatic ones, which change from one model to
+    the next; the loss is one that falls (there, the overlap of the borders is minimised). Its Darknet is regularised
+    with an L2 of 5e-4: `optimizer.l2` can do that here, for all kernels.
+    """
+
+    paper: ClassVar[str] = (
+        "Ronneberger et al. 2015, arXiv:1505.04597; decoder: Chaurasia & Culurciello 2017, arXiv:1707.03718; encoders: "
+        "Simonyan & Zisserman 2015, arXiv:1409.1556; He et al. 2016, arXiv:1512.03385; Redmon & Farhadi 2018, "
+        "arXiv:1804.02767"
+    )
+
+    name: Literal["unet_backboned"] = "unet_backboned"
+    rank: Literal[2] = Field(2, description="spatial axes: images only")
+    encoder: Backbone = Field(
+        "resnet50",
+        description="what extracts the features; `unet` is the contracting path of the U-Net itself",
+    )
+    filters: Filters = Field(
+        64, description="channels of the encoder's first stage; later ones are multiples of it"
+    )
+    centre_filters: Filters = Field(
+        512,
+        description="channels of the two convolutions between encoder and decoder, where the encoder ends in a pooling "
+        f"({' and '.join(POOLED)})",
+    )
+    decoder: Literal["transpose", "upsampling"] = Field(
+        "transpose",
+        description="how its blocks double the size: by a transposed convolution, or by repeating pixels before a "
+        "3 x 3 convolution",
+    )
+    skip: Literal["add", "concatenate"] = Field(
+        "add", description="how the encoder's features join the decoder's of the same resolution"
+    )
+    last_filters: PositiveInt = Field(
+        16,
+        description="channels of the decoder's last block, where the encoder has no features of the image's full "
+        "resolution (ResNets and Darknet)",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "UNetBackboned":
+        if self.encoder == "darknet52" and self.filters % 2:
+            raise ValueError(f"filters is {self.filters}: Darknet halves it, so it must be even")
+        return self
+
+    def output_side(self, side: int, axis: int) -> int | None:
+        return side if side > 0 and side % 2**BLOCKS == 0 else None
+
+    @property
+    def size_rule(self) -> str:
+        return f"every side must be a multiple of {2**BLOCKS}, as the encoder halves it {BLOCKS} times"
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        return (2**BLOCKS,) * self.rank
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        coarsest = 2**BLOCKS
+        total = reach(self.encoder) + coarsest  # an output pixel is somewhere in a coarse one
+        if self.encoder in POOLED:
+            total += 2 * coarsest
+        # Both ways of doubling see no further than one pixel of what is doubled; so does a second branch.
+        total += sum(coarsest // 2**block for block in range(BLOCKS))
+        head = 1
+        return (total + head,) * self.rank

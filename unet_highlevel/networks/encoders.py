@@ -1,0 +1,125 @@
+"""ResNet and VGG encoders, written with `tf.layers`.
+
+He et al. 2016, arXiv:1512.03385, and Simonyan & Zisserman 2015, arXiv:1409.1556. An encoder gives its features by
+name, from fine to coarse; `unet_common.networks.encoders` says which there are. The weights are called as in
+torchvision, with blocks counted from 1: `layer1.0.conv1.weight` is `encoder/layer1/block1/conv1/kernel`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from unet_common.networks.encoders import BOTTLENECKS, RESNETS, VGGS, EncoderName
+from unet_highlevel.layers import activate, batch_normalisation, convolution, max_pooling, pad
+
+v1 = tf.compat.v1
+
+
+def batch_norm(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
+    """With the constants of the original programs, which are PyTorch's: there the momentum is called 0.1."""
+    return batch_normalisation(x, training, name, momentum=0.9, epsilon=1e-5)
+
+
+def sides(x: tf.Tensor, length: int) -> list[int]:
+    """Of a kernel or window that is as long along every axis of the image."""
+    return [length] * (x.shape.rank - 2)
+
+
+def normalised_convolution(
+    x: tf.Tensor, filters: int, side: int, stride: int, training: bool, name: str
+) -> tf.Tensor:
+    """Convolution and batch normalisation, with as many zeros before the image as after it."""
+    with v1.variable_scope(name):
+        x = pad(x, side // 2, side // 2)
+        x = convolution(x, filters, sides(x, side), "conv", "valid", bias=False, stride=stride)
+        return batch_norm(x, training, "norm")
+
+
+def basic_block(
+    x: tf.Tensor, filters: int, stride: int, projected: bool, training: bool, name: str
+) -> tf.Tensor:
+    """Two 3 x 3 convolutions with a shortcut around them (He et al., figure 5, left).
+
+    The shortcut is `projected` by a 1 x 1 convolution where the block changes the size or the channels.
+    """
+    kernel_size = sides(x, 3)
+    with v1.variable_scope(name):
+        shortcut = x
+        if projected:
+            shortcut = normalised_convolution(x, filters, 1, stride, training, "shortcut")
+        x = convolution(pad(x, 1, 1), filters, kernel_size, "conv1", "valid", bias=False, stride=stride)
+        x = activate(batch_norm(x, training, "norm1"), "relu")
+        x = convolution(x, filters, kernel_size, "conv2", bias=False)
+        x = batch_norm(x, training, "norm2")
+        return activate(x + shortcut, "relu")
+
+
+def bottleneck(
+    x: tf.Tensor, filters: int, stride: int, projected: bool, training: bool, name: str
+) -> tf.Tensor:
+    """A 3 x 3 convolution of few channels between two of 1 x 1 (He et al., figure 5, right); gives 4 * `filters`."""
+    with v1.variable_scope(name):
+        shortcut = x
+        if projected:
+            shortcut = normalised_convolution(x, 4 * filters, 1, stride, training, "shortcut")
+        x = convolution(x, filters, sides(x, 1), "conv1", bias=False)
+        x = activate(batch_norm(x, training, "norm1"), "relu")
+        x = convolution(pad(x, 1, 1), filters, sides(x, 3), "conv2", "valid", bias=False, stride=stride)
+        x = activate(batch_norm(x, training, "norm2"), "relu")
+        x = convolution(x, 4 * filters, sides(x, 1), "conv3", bias=False)
+        x = batch_norm(x, training, "norm3")
+        return activate(x + shortcut, "relu")
+
+
+def residual_stage(
+    x: tf.Tensor, block: Callable, filters: int, blocks: int, stride: int, training: bool, name: str
+) -> tf.Tensor:
+    """Blocks in a row. The first has the stride; a bottleneck also changes the channels there."""
+    with v1.variable_scope(name):
+        for i in range(1, blocks + 1):
+            projected = i == 1 and (stride > 1 or block is bottleneck)
+            x = block(x, filters, stride if i == 1 else 1, projected, training, f"block{i}")
+    return x
+
+
+def resnet_encoder(
+    x: tf.Tensor, block: Callable, filters: int, blocks: Sequence[int], training: bool, name: str
+) -> dict[str, tf.Tensor]:
+    """Features `stem`, after its normalisation and ReLU, and `layer1` to `layer4`."""
+    features = {}
+    with v1.variable_scope(name):
+        x = convolution(pad(x, 3, 3), filters, sides(x, 7), "conv1", "valid", bias=False, stride=2)
+        x = features["stem"] = activate(batch_norm(x, training, "norm1"), "relu")
+        # Zeros do not win against what a ReLU gives, so they may stand beyond the image's borders.
+        x = max_pooling(pad(x, 1, 1), sides(x, 2), sides(x, 3))
+        for i, count in enumerate(blocks, 1):
+            stage, stride = f"layer{i}", 1 if i == 1 else 2
+            x = residual_stage(x, block, filters * 2 ** (i - 1), count, stride, training, stage)
+            features[stage] = x
+    return features
+
+
+def vgg_group(x: tf.Tensor, filters: int, convolutions: int, name: str) -> tf.Tensor:
+    """3 x 3 convolutions with a bias, each with its ReLU: VGG is older than batch normalisation."""
+    with v1.variable_scope(name):
+        for i in range(1, convolutions + 1):
+            x = activate(convolution(x, filters, sides(x, 3), f"conv{i}"), "relu")
+    return x
+
+
+def vgg_encoder(x: tf.Tensor, filters: int, convolutions: Sequence[int], name: str) -> dict[str, tf.Tensor]:
+    """Features `group1` and, pooled, `pool1`, to `group5` and `pool5`."""
+    features = {}
+    with v1.variable_scope(name):
+        for i, count in enumerate(convolutions, 1):
+            x = features[f"group{i}"] = vgg_group(x, filters * min(2 ** (i - 1), 8), count, f"group{i}")
+            x = features[f"pool{i}"] = max_pooling(x, sides(x, 2))
+    return features
+
+
+def encoder(x: tf.Tensor, kind: EncoderName, filters: int, training: bool, name: str) -> dict[str, tf.Tensor]:
+    """The encoder called `kind`: images to features by name."""
+    if kind in VGGS:
+        return vgg_encoder(x, filters, VGGS[kind], name)
+    block = bottleneck if kind in BOTTLENECKS else basic_block
+    return resnet_encoder(x, block, filters, RESNETS[kind], training, name)

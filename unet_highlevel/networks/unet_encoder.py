@@ -1,0 +1,63 @@
+"""A U-Net (Ronneberger et al. 2015, arXiv:1505.04597) with a ResNet or VGG encoder, written with `tf.layers`."""
+
+import tensorflow as tf
+
+from unet_common.networks import UNetEncoder
+from unet_common.networks.encoders import HALVINGS, stages
+from unet_highlevel.layers import activate, convolution, transposed_convolution, upsample, upsample_like
+from unet_highlevel.networks.encoders import batch_norm, encoder, sides
+
+v1 = tf.compat.v1
+
+
+def decoder_norm(x: tf.Tensor, network: UNetEncoder, training: bool, name: str) -> tf.Tensor:
+    """After each of the decoder's convolutions, if it is wanted."""
+    return batch_norm(x, training, name) if network.decoder_batch_norm else x
+
+
+def upsampling_block(
+    x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
+) -> tf.Tensor:
+    """Twice the size by interpolation, the encoder's features beside it, two convolutions."""
+    bias = not network.decoder_batch_norm
+    x = upsample(x, sides(x, 2), "corners")
+    if skip is not None:
+        x = tf.concat([x, skip], -1)
+    with v1.variable_scope(name):
+        for i in (1, 2):
+            x = convolution(x, filters, sides(x, 3), f"conv{i}", bias=bias)
+            x = activate(decoder_norm(x, network, training, f"norm{i}"), "relu")
+    return x
+
+
+def transpose_block(
+    x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
+) -> tf.Tensor:
+    """Twice the size by a transposed convolution, the encoder's features beside it, one convolution."""
+    bias = not network.decoder_batch_norm
+    with v1.variable_scope(name):
+        x = transposed_convolution(x, filters, sides(x, 2), "up", sides(x, 4), bias)
+        x = activate(decoder_norm(x, network, training, "up_norm"), "relu")
+        if skip is not None:
+            x = tf.concat([x, skip], -1)
+        x = convolution(x, filters, sides(x, 3), "conv", bias=bias)
+        return activate(decoder_norm(x, network, training, "norm"), "relu")
+
+
+def head(x: tf.Tensor, network: UNetEncoder, name: str) -> tf.Tensor:
+    """A 3 x 3 convolution: a logit for each class."""
+    return convolution(x, network.classes, sides(x, 3), name)
+
+
+def unet_encoder(images: tf.Tensor, network: UNetEncoder, training: bool) -> tf.Tensor:
+    """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
+    features = encoder(images, network.encoder, network.filters, training, "encoder")
+    *skips, x = (features[stage] for stage in stages(network.encoder))
+    block = {"upsampling": upsampling_block, "transpose": transpose_block}[network.decoder]
+    for i, filters in enumerate(network.decoder_filters, 1):
+        skip = skips.pop() if skips else None  # at the full resolution there is none
+        x = block(x, skip, filters, network, training, f"decoder{i}")
+    logits = head(x, network, "head")
+    if len(network.decoder_filters) != HALVINGS:
+        logits = upsample_like(logits, images, "linear")
+    return logits

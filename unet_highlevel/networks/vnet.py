@@ -1,0 +1,68 @@
+"""The V-Net of Milletari et al. 2016 (arXiv:1606.04797, figure 2), written with `tf.layers`."""
+
+import tensorflow as tf
+
+from unet_common.networks import VNet
+from unet_highlevel.layers import (
+    activate,
+    batch_normalisation,
+    convolution,
+    pad_channels,
+    prelu,
+    transposed_convolution,
+)
+
+v1 = tf.compat.v1
+
+
+def convolution_unit(
+    x: tf.Tensor, direction: str, filters: int, network: VNet, training: bool, name: str
+) -> tf.Tensor:
+    """A convolution of the figure, which keeps the size or moves down or up a level, with its PReLU."""
+    kernel_size, two = [network.kernel_size] * network.rank, [2] * network.rank
+    with v1.variable_scope(name):
+        if direction == "keep":
+            x = convolution(x, filters, kernel_size, "conv")
+        elif direction == "down":
+            x = convolution(x, filters, two, "conv", stride=2)
+        else:
+            x = transposed_convolution(x, filters, two, "conv")
+        x = batch_normalisation(x, training, "norm")
+        if network.prelu == "none":
+            return activate(x, "relu")
+        return prelu(x, "prelu", per_pixel=network.prelu == "element")
+
+
+def residual_stage(
+    x: tf.Tensor, start: tf.Tensor, level: int, filters: int, network: VNet, training: bool, name: str
+) -> tf.Tensor:
+    """The boxes of the figure: up to three convolutions, to whose result is added what the stage started from."""
+    with v1.variable_scope(name):
+        for i in range(1, network.convolutions_at(level) + 1):
+            x = convolution_unit(x, "keep", filters, network, training, f"unit{i}")
+    return add(x, start)
+
+
+def add(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """The sum; whichever has fewer channels gets more, of zeros."""
+    channels = max(x.shape[-1], y.shape[-1])
+    return pad_channels(x, channels) + pad_channels(y, channels)
+
+
+def vnet(images: tf.Tensor, network: VNet, training: bool) -> tf.Tensor:
+    """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
+    x, skips = images, []
+    if network.fixed_size:  # the slopes of elements have to know it
+        x = tf.ensure_shape(x, [None, *network.fixed_size, network.channels])
+    for level in range(1, network.depth):
+        filters = network.filters_at(level)
+        skips.append(residual_stage(x, x, level, filters, network, training, f"encoder{level}"))
+        x = convolution_unit(skips[-1], "down", 2 * filters, network, training, f"down{level}")
+    filters = network.filters_at(network.depth)
+    x = residual_stage(x, x, network.depth, filters, network, training, "bottleneck")
+    for level in reversed(range(1, network.depth)):
+        filters = network.filters_at(level)
+        up = convolution_unit(x, "up", filters, network, training, f"up{level}")
+        x = tf.concat([skips.pop(), up], -1)
+        x = residual_stage(x, up, level, 2 * filters, network, training, f"decoder{level}")
+    return convolution(x, network.classes, [1] * network.rank, "head")

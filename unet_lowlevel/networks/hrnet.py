@@ -1,0 +1,121 @@
+"""The high-resolution network of Wang et al. 2020 (arXiv:1908.07919, figure 2), written with operations.
+
+Branches are in a list, the finest first, each at half the resolution of the one before.
+"""
+
+import tensorflow as tf
+
+from unet_common.networks import HRNet
+from unet_lowlevel.networks.encoders import (
+    basic_block,
+    batch_norm,
+    bottleneck,
+    normalised_convolution,
+    residual_stage,
+    sides,
+)
+from unet_lowlevel.ops import activate, convolution, crop_end, transposed_convolution, upsample_like
+
+v1 = tf.compat.v1
+
+
+def unit(x: tf.Tensor, filters: int, stride: int, training: bool, name: str) -> tf.Tensor:
+    """A 3 x 3 convolution, normalised, and its ReLU."""
+    return activate(normalised_convolution(x, filters, 3, stride, training, name), "relu")
+
+
+def stem(x: tf.Tensor, network: HRNet, training: bool, name: str) -> tf.Tensor:
+    """Down to a quarter of the image's size, where the finest branch stays."""
+    with v1.variable_scope(name):
+        for i in (1, 2):
+            x = unit(x, network.stem_filters, 2, training, f"unit{i}")
+    return x
+
+
+def transition(branches: list[tf.Tensor], network: HRNet, training: bool, name: str) -> list[tf.Tensor]:
+    """One branch more, made from the coarsest. The first transition also makes branch 1, of what is the trunk."""
+    new = len(branches) + 1
+    with v1.variable_scope(name):
+        coarser = unit(branches[-1], network.filters_at(new), 2, training, f"branch{new}")
+        if new == 2:
+            branches = [unit(branches[0], network.filters_at(1), 1, training, "branch1")]
+    return [*branches, coarser]
+
+
+def to_finer(x: tf.Tensor, finer: tf.Tensor, training: bool, name: str) -> tf.Tensor:
+    """The channels of a finer branch by a 1 x 1 convolution, its size by interpolation."""
+    x = normalised_convolution(x, finer.shape[-1], 1, 1, training, name)
+    return upsample_like(x, finer, "linear")
+
+
+def to_coarser(x: tf.Tensor, filters: int, halvings: int, training: bool, name: str) -> tf.Tensor:
+    """A convolution for each halving. The last has the coarser branch's channels, and no ReLU before the sum."""
+    with v1.variable_scope(name):
+        for i in range(1, halvings):
+            x = unit(x, x.shape[-1], 2, training, f"unit{i}")
+        return normalised_convolution(x, filters, 3, 2, training, f"unit{halvings}")
+
+
+def exchange(branches: list[tf.Tensor], training: bool, name: str) -> list[tf.Tensor]:
+    """Each branch becomes the sum of all of them, brought to its size and its channels (figure 3)."""
+    sums = []
+    with v1.variable_scope(name):
+        for i, target in enumerate(branches, 1):
+            terms = []
+            for j, x in enumerate(branches, 1):
+                if j > i:
+                    x = to_finer(x, target, training, f"from{j}to{i}")
+                if j < i:
+                    x = to_coarser(x, target.shape[-1], i - j, training, f"from{j}to{i}")
+                terms.append(x)
+            sums.append(activate(sum(terms[1:], terms[0]), "relu"))
+    return sums
+
+
+def module(branches: list[tf.Tensor], network: HRNet, training: bool, name: str) -> list[tf.Tensor]:
+    """Residual blocks in each branch, then the exchange."""
+    with v1.variable_scope(name):
+        branches = [
+            residual_stage(x, basic_block, x.shape[-1], network.blocks, 1, training, f"branch{i}")
+            for i, x in enumerate(branches, 1)
+        ]
+        return exchange(branches, training, "exchange")
+
+
+def collect(branches: list[tf.Tensor]) -> tf.Tensor:
+    """All branches in the size of the finest, side by side (figure 4b)."""
+    finest, *coarser = branches
+    return tf.concat([finest, *[upsample_like(x, finest, "linear") for x in coarser]], -1)
+
+
+def interpolation_head(
+    x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bool, name: str
+) -> tf.Tensor:
+    """1 x 1 convolutions, first of all channels among themselves; the logits enlarged to the image's size."""
+    with v1.variable_scope(name):
+        x = convolution(x, x.shape[-1], sides(x, 1), "conv")  # its bias is one of the published weights
+        x = activate(batch_norm(x, training, "norm"), "relu")
+        x = convolution(x, network.classes, sides(x, 1), "logits")
+    return upsample_like(x, images, "linear")
+
+
+def transpose_head(x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bool, name: str) -> tf.Tensor:
+    """The stem the other way round: two transposed convolutions, and off with what lies beyond the image."""
+    with v1.variable_scope(name):
+        x = transposed_convolution(x, network.stem_filters, sides(x, 2), "up1", sides(x, 4))
+        x = activate(batch_norm(x, training, "norm"), "relu")
+        x = transposed_convolution(x, network.classes, sides(x, 2), "up2", sides(x, 4))
+    return crop_end(x, images)
+
+
+def hrnet(images: tf.Tensor, network: HRNet, training: bool) -> tf.Tensor:
+    """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
+    x = stem(images, network, training, "stem")
+    x = residual_stage(x, bottleneck, network.stem_filters, network.blocks, 1, training, "stage1")
+    branches = [x]
+    for stage, modules in enumerate(network.modules, 2):
+        branches = transition(branches, network, training, f"transition{stage - 1}")
+        for i in range(1, modules + 1):
+            branches = module(branches, network, training, f"stage{stage}_module{i}")
+    head = {"interpolation": interpolation_head, "transpose": transpose_head}[network.head]
+    return head(collect(branches), images, network, training, "head")

@@ -1,0 +1,64 @@
+"""A U-Net (Ronneberger et al. 2015, arXiv:1505.04597) with a backbone, written with operations.
+
+The decoder is that of LinkNet (Chaurasia & Culurciello 2017, arXiv:1707.03718, figure 2): of each block the first
+half, `reduce`, is apart from the rest, `enlarge`, since a second branch may start between them.
+"""
+
+import tensorflow as tf
+
+from unet_common.networks import UNetBackboned
+from unet_common.networks.backbones import DEEPEST, POOLED, SKIPS
+from unet_lowlevel.networks.backbones import backbone, two_units, unit
+from unet_lowlevel.ops import convolution, transposed_convolution, upsample
+
+v1 = tf.compat.v1
+
+
+def encode(
+    images: tf.Tensor, network: UNetBackboned, training: bool
+) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
+    """What the decoder starts from, and what its blocks add, coarse to fine."""
+    features = backbone(images, network.encoder, network.filters, training, "encoder")
+    x = features[DEEPEST[network.encoder]]
+    if network.encoder in POOLED:
+        x = two_units(x, network.centre_filters, training, "centre")
+    return x, [features.get(name) for name in SKIPS[network.encoder]]
+
+
+def reduce(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
+    """The first half of a decoder block: a quarter of the channels."""
+    return unit(x, x.shape[-1] // 4, 1, training, name)
+
+
+def join(x: tf.Tensor, skip: tf.Tensor | None, network: UNetBackboned) -> tf.Tensor:
+    """The encoder's features of the same resolution, added or put beside."""
+    if skip is None:
+        return x
+    return x + skip if network.skip == "add" else tf.concat([x, skip], -1)
+
+
+def enlarge(
+    x: tf.Tensor, skip: tf.Tensor | None, network: UNetBackboned, training: bool, name: str
+) -> tf.Tensor:
+    """The second half: twice the size, and the channels of the features that join."""
+    inside, filters = x.shape[-1], network.last_filters if skip is None else skip.shape[-1]
+    with v1.variable_scope(name):
+        if network.decoder == "transpose":
+            x = transposed_convolution(x, inside, [2, 2], "up", [4, 4])
+        else:
+            x = unit(upsample(x, [2, 2], "nearest"), inside, 3, training, "up")
+        return join(unit(x, filters, 1, training, "expand"), skip, network)
+
+
+def head(x: tf.Tensor, network: UNetBackboned, name: str) -> tf.Tensor:
+    """A 3 x 3 convolution: a logit for each class."""
+    return convolution(x, network.classes, [3, 3], name)
+
+
+def unet_backboned(images: tf.Tensor, network: UNetBackboned, training: bool) -> tf.Tensor:
+    """Images `[batch, height, width, channels]` -> logits `[batch, height, width, classes]`."""
+    x, skips = encode(images, network, training)
+    for level, skip in enumerate(skips, 1):
+        x = reduce(x, training, f"reduce{level}")
+        x = enlarge(x, skip, network, training, f"enlarge{level}")
+    return head(x, network, "head")
