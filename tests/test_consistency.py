@@ -22,7 +22,8 @@ def cases(float32: bool = False):
     for name in CATALOGUE:
         expected = import_module(f"expected.{name}")
         for index, configuration in enumerate(expected.CONFIGURATIONS):
-            slow = index in getattr(expected, "SLOW", ()) or (float32 and index > 0)
+            deep = getattr(expected, "SLOW", ())
+            slow = index in deep or (float32 and (index > 0 or deep))
             marks = [pytest.mark.slow] if slow else []
             yield pytest.param(name, *configuration, id=f"{name}-{index}", marks=marks)
 

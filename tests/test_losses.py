@@ -1,6 +1,8 @@
 """Losses against NumPy: values from their definitions, gradients from finite differences; and how they are written."""
 
+import re
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -438,6 +440,16 @@ def test_parsed_terms():
     assert first.arguments == {"squared": False, "weights": (1.0, 2.0)}
     assert (second.weight, second.name, second.classes) == (3, "focal", (2, 3))
     assert second.arguments == {"gamma": 1.0, "alpha": 0.1}
+
+
+def test_the_documentation_has_every_loss_and_expressions_that_work():
+    text = (Path(__file__).parent.parent / "docs/losses.md").read_text()
+    for name in losses.TERMS:
+        assert f"\n| `{name}" in text, name
+    expressions = re.findall(r'--loss "(.*)"', text)
+    assert len(expressions) >= 4
+    for expression in expressions:
+        losses.check(expression, 3, multilabel=True)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class UNetBranch2(UNetBackboned):
     def corrected_class(self) -> int:
         """Index of the logit that the branch is added to."""
         if self.branch_class is None:
-            return 0 if self.classes == 1 else 1  # one logit is that of the foreground
+            return 0 if self.classes == 1 or self.multilabel else 1  # only a softmax has a background
         return self.branch_class
 
     @property
