@@ -49,7 +49,7 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=float, metavar="N", help="passes over the data, instead of --steps")
     add("--batch-size", type=int, metavar="N")
     add("--learning-rate", type=float, metavar="RATE")
-    add("--loss", help="a weighted sum, such as 'dice + 0.5*bce'")
+    add("--loss", help="a weighted sum, such as 'dice + 0.5*bce'; docs/losses.md has all terms")
     add("--weights", metavar="FILE", help="interchange file to start from")
     add("--fold", type=_fold, metavar="N|all", help="part of a cross-validation that is kept, or all in turn")
     add("--seed", type=int, metavar="N")

@@ -8,8 +8,8 @@ from unet_common.losses.pixels import Pixels
 def lovasz(pixels: Pixels) -> tf.Tensor:
     """Berman et al. 2018 (arXiv:1705.08790): of hinges for sigmoids, of a softmax's errors for exclusive classes.
 
-    Over all pixels of the batch. Of a softmax the mean over the classes that occur, the background being one of
-    them (their section 3.1).
+    Over all pixels of the batch. Of a softmax it is the mean over the classes that occur, as theirs, the background
+    being one of them.
     """
     classes = pixels.logits.shape[-1]
     targets = tf.transpose(tf.reshape(pixels.targets, [-1, classes]))

@@ -54,7 +54,7 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
 def hardness_weighted_dice(
     pixels: Pixels, *, hardness: Probability = 0.6, weights: Weights | None = None
 ) -> tf.Tensor:
-    """Dice in which a pixel counts by its error (Wang et al. 2019, arXiv:1906.03906, equation 2; lambda = 0.6)."""
+    """Dice in which a pixel counts by its error (Wang et al. 2019, arXiv:1906.03906; lambda = 0.6)."""
     targets, predicted = pixels.foreground()
     counts = hardness * tf.abs(predicted - targets) + (1 - hardness)
     overlap = tf.reduce_sum(counts * targets * predicted, pixels.axes)
