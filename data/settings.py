@@ -158,7 +158,8 @@ class Augmentation(Settings):
         None, description="the axes along which crops are shifted; without it all"
     )
     flip_or_shift: bool = Field(
-        False, description="a sample is either mirrored or shifted: a fair coin decides which of them may happen"
+        False,
+        description="a sample is either mirrored or shifted: a fair coin decides which of them may happen",
     )
     elastic: Change = Field(OFF, description="standard deviation of the elastic displacement in pixels")
     elastic_scale: Annotated[float, Field(gt=0)] = Field(

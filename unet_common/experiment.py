@@ -109,9 +109,13 @@ class Experiment(Settings):
             losses.parse(self.loss)
         if self.pretrained:
             if getattr(self.network, "encoder", "unet") in ("unet", "darknet52"):
-                raise UserError(f"pretrained: {self.network.name} has no encoder that was trained on ImageNet.")
+                raise UserError(
+                    f"pretrained: {self.network.name} has no encoder that was trained on ImageNet."
+                )
             if self.initial_weights:
-                raise UserError("pretrained: initial_weights are given, too, which hold those of the encoder.")
+                raise UserError(
+                    "pretrained: initial_weights are given, too, which hold those of the encoder."
+                )
         crop = self.sampling.crop
         # A rank that is left open is that of the data, which `resolve` looks up.
         if crop and ("rank" in self.network.model_fields_set or len(crop) == self.network.rank):
@@ -188,7 +192,9 @@ def resolve(experiment: Experiment) -> Experiment:
     classes = source.classes - 1 if multilabel or source.classes == 2 else source.classes
     auxiliary = len(SIDES) * len(sampling.soften)
     if auxiliary and not multilabel:
-        raise UserError("sampling.soften is for classes with a sigmoid each: set network.multilabel=true as well.")
+        raise UserError(
+            "sampling.soften is for classes with a sigmoid each: set network.multilabel=true as well."
+        )
     if max(sampling.soften, default=0) >= source.classes:
         raise UserError(f"sampling.soften: '{source.name}' has the classes 1 to {source.classes - 1}.")
     needed = {"rank": source.rank, "channels": channels, "classes": classes + auxiliary}

@@ -189,7 +189,9 @@ class Folder(Source):
         """What is wrong with masks of single classes."""
         problems = []
         if self.label_values:
-            problems.append("data.label_values is for masks that hold all classes, not for one folder a class")
+            problems.append(
+                "data.label_values is for masks that hold all classes, not for one folder a class"
+            )
         if len(self.class_names) > MOST_OVERLAPPING:
             problems.append(
                 f"{self._folder(self.masks)}: holds {len(self.class_names)} folders, one for each class; at most "

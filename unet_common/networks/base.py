@@ -28,7 +28,8 @@ class Network(Settings):
         1, description="values per pixel of the output: 1 is binary (sigmoid), more are softmax"
     )
     multilabel: bool = Field(
-        False, description="each class has a sigmoid of its own, and may overlap others; the background has none"
+        False,
+        description="each class has a sigmoid of its own, and may overlap others; the background has none",
     )
 
     auxiliary: NonNegativeInt = Field(
