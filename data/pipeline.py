@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from data.borders import mirror
 from data.preprocessing import Preparation
+from data.regions import Regions, beside_region
 from data.sampler import Sampler, encode, labelled
 from data.source import Source
 
@@ -47,6 +48,7 @@ def validation_batches(
     tile: Callable[[tuple[int, ...]], tuple[int, ...] | None] | None = None,
     multilabel: bool = False,
     softened: tuple[int, ...] = (),
+    regions: Regions | None = None,
 ) -> tf.data.Dataset:
     """Whole prepared images in the order of `names`, one a batch.
 
@@ -55,6 +57,7 @@ def validation_batches(
     classes, multilabel: of the network. softened: `sampling.soften`.
     tile: from the size of an image to that of the tiles which it is cut into, side by side: they are its
         batch. None: it stays whole.
+    regions: put the region of each image, which is known, beside it, see `data.regions`.
     Gives (images [1, *size, channels], targets [1, *size, classes]) of `dtype`, sizes unknown.
     """
 
@@ -64,13 +67,16 @@ def validation_batches(
         sides = tile(size) if tile else None
         beyond = [(0, -side % step) for side, step in zip(size, sides, strict=True)] if sides else None
         padding = beyond or pad(size)
-        image = mirror(prepare.network_input(case.image), padding)
-        target = encode(case.label, classes, multilabel, source.overlapping, softened)
-        target = mirror(target, padding)
+        image = prepare.network_input(case.image)
+        target = encode(case.label, of_whole, multilabel, source.overlapping, softened)
+        if regions:
+            image, target = beside_region(image, target, regions)
+        image, target = mirror(image, padding), mirror(target, padding)
         whole = image.shape[:-1]
         return _cut(image, sides or whole), _cut(target, sides or whole)
 
-    channels = prepare.network_channels(source.channels, source.rank)
+    channels = prepare.network_channels(source.channels, source.rank) * (2 if regions else 1)
+    of_whole = classes - (regions.classes if regions else 0)  # outputs for the image itself
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, target = tf.numpy_function(read, [index], (tf.float32, tf.float32))

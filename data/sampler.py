@@ -9,6 +9,7 @@ from data.augmentation import augment, corner_around, random_corner
 from data.errors import UserError, listed
 from data.labels import class_masks, is_class, largest_class
 from data.preprocessing import Preparation, Prepared
+from data.regions import Regions, beside_region
 from data.settings import Augmentation, Sampling
 from data.softening import SIDES, soften
 from data.source import Case, Source
@@ -74,10 +75,12 @@ class Sampler:
         seed: int,
         classes: int,
         multilabel: bool = False,
+        regions: Regions | None = None,
     ) -> None:
         """Reads every case once, and raises one UserError that lists all unsuitable ones.
 
         sampling: its crop must be set. classes, multilabel: of the network.
+        regions: put the region of each sample beside it, see `data.regions`.
         """
         self._source = source
         self._names = names
@@ -91,8 +94,10 @@ class Sampler:
             counts = enumerate(sampling.samples_per_class)
             self._centres = [label for label, count in counts for _ in range(count)]
         self.crop = tuple(sampling.crop)
-        self.channels = prepare.network_channels(source.channels, source.rank)
+        self.channels = prepare.network_channels(source.channels, source.rank) * (2 if regions else 1)
         self.classes = classes
+        self._regions = regions
+        self._of_whole = classes - (regions.classes if regions else 0)  # outputs for the sample itself
         self._multilabel, self._overlapping, self._softened = multilabel, source.overlapping, sampling.soften
         self._cache: dict[str, Prepared] = {}
         self._cached_bytes = 0
@@ -121,7 +126,8 @@ class Sampler:
             self._prepare.settings.positions,
             self._overlapping,
         )
-        return image, encode(label, self.classes, self._multilabel, self._overlapping, self._softened)
+        target = encode(label, self._of_whole, self._multilabel, self._overlapping, self._softened)
+        return beside_region(image, target, self._regions) if self._regions else (image, target)
 
     def _corner(self, label: np.ndarray, centre: int | None, generator: np.random.Generator) -> np.ndarray:
         """The first pixel of a crop around a random pixel of a class; anywhere if the image lacks the class."""
@@ -146,7 +152,7 @@ class Sampler:
 
     def _check(self) -> None:
         sizes, problems = {}, []
-        last = _last_class(self.classes, self._multilabel, self._softened)
+        last = _last_class(self._of_whole, self._multilabel, self._softened)
         for name in self._names:
             label = self._prepared(name).label
             sizes[name] = label.shape

@@ -114,6 +114,7 @@ def add_inference_flags(parser: argparse.ArgumentParser) -> None:
         help="probability from which a pixel is foreground (default: 0.5)",
     )
     add("--level", type=int, metavar="N", help="of unet_plus_plus: only N columns of the trained network")
+    add("--one-look", action="store_true", help="of unet_fine_grained: the whole image only, not the region")
 
 
 def _tile(text: str) -> int | tuple[int, ...]:

@@ -188,7 +188,7 @@ def resolve(experiment: Experiment) -> Experiment:
         )
     channels = Preparation(preprocessing).network_channels(source.channels, source.rank)
     given = {key: getattr(network, key) for key in network.model_fields_set}
-    multilabel = given.get("multilabel", source.overlapping)
+    multilabel = given.get("multilabel", network.multilabel or source.overlapping)
     classes = source.classes - 1 if multilabel or source.classes == 2 else source.classes
     auxiliary = len(SIDES) * len(sampling.soften)
     if auxiliary and not multilabel:
@@ -197,12 +197,19 @@ def resolve(experiment: Experiment) -> Experiment:
         )
     if max(sampling.soften, default=0) >= source.classes:
         raise UserError(f"sampling.soften: '{source.name}' has the classes 1 to {source.classes - 1}.")
-    needed = {"rank": source.rank, "channels": channels, "classes": classes + auxiliary}
+    region, further = network.second_look, auxiliary
+    if region:  # a second input, and outputs for it
+        if auxiliary:
+            raise UserError(
+                f"sampling.soften is not for {network.name}: its last outputs are those of the region."
+            )
+        channels, further = 2 * channels, region.classes
+    needed = {"rank": source.rank, "channels": channels, "classes": classes + further}
     needed |= {"multilabel": multilabel, "auxiliary": auxiliary}
     network = validated(type(network), {**needed, **given})
     if network.channels != channels:
         raise UserError(
-            f"network.channels is {network.channels}, but the images of '{source.name}' have "
+            f"network.channels is {network.channels}, but the inputs made of '{source.name}' have "
             f"{channels} values per pixel. Leave it out, and the data decides."
         )
     if network.rank != source.rank:
@@ -218,8 +225,8 @@ def resolve(experiment: Experiment) -> Experiment:
     if multilabel and (network.foreground_classes < classes or network.auxiliary != auxiliary):
         raise UserError(
             f"network.classes is {network.classes} and network.auxiliary {network.auxiliary}, but '{source.name}' has "
-            f"{classes} classes without the background and {auxiliary} softened copies of some, which make "
-            f"{classes + auxiliary} and {auxiliary}. Leave them out, and the data decides."
+            f"{classes} classes without the background and {further} copies of some, softened or in a region, "
+            f"which make {classes + further} and {auxiliary}. Leave them out, and the data decides."
         )
     if not multilabel and 1 < network.classes < source.classes:
         raise UserError(

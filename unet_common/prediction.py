@@ -1,8 +1,9 @@
 """From trained weights and some cases to probabilities and label maps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from unet_common.implementation import load
 from unet_common.inference import label_map, label_type, predict_slabs
 from unet_common.networks import Network
 from unet_common.run import Run
+from unet_common.second_look import look_twice
 from unet_common.weights import Weights, load_weights
 
 # Volumes with more voxels than this go through the network in tiles, if nothing else is said: a U-Net with 16
@@ -47,6 +49,9 @@ class Inference(Settings):
     )
     level: PositiveInt | None = Field(
         None, description="of unet_plus_plus: columns of the pruned network, which is faster"
+    )
+    one_look: bool = Field(
+        False, description="of unet_fine_grained: predict from the whole image alone, not from the region"
     )
 
 
@@ -153,7 +158,7 @@ class Predictor:
         probability = np.empty((*size, classes), np.float32) if keep else None
         with _progress(case.name, len(self.runs)) as report:
             slabs = [
-                predict_slabs(
+                _slabs(run, inference)(
                     model.predict,
                     run.prepare.network_input(case_of_run.image),
                     run.network,
@@ -176,6 +181,17 @@ class Predictor:
         probability = prepared[0].restore(probability, multilabel)
         label = label_map(probability, inference.threshold, multilabel)
         return Prediction(case, label, probability, classes, class_names)
+
+
+def _slabs(run: Run, inference: Inference) -> Callable[..., Iterator[tuple[slice, np.ndarray]]]:
+    """How a whole image is predicted. Raises UserError if it is to be one look, and is never more."""
+    if run.network.second_look:
+        return partial(look_twice, threshold=inference.threshold, one_look=inference.one_look)
+    if inference.one_look:
+        raise UserError(
+            f"--one-look is for unet_fine_grained, which looks twice; this is {run.network.name}."
+        )
+    return predict_slabs
 
 
 def _class_names(run: Run) -> tuple[str, ...]:

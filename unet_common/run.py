@@ -186,6 +186,7 @@ class Run:
             experiment.seed,
             self.network.classes,
             self.network.multilabel,
+            self.network.second_look,
         )
 
     @property
@@ -230,6 +231,7 @@ class Run:
             tile,
             self.network.multilabel,
             self.experiment.sampling.soften,
+            self.network.second_look,
         )
 
     def set_state(self, state: str) -> None:

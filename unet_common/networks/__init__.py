@@ -10,6 +10,7 @@ from unet_common.networks.unet import UNet
 from unet_common.networks.unet_backboned import UNetBackboned
 from unet_common.networks.unet_branch2 import UNetBranch2
 from unet_common.networks.unet_encoder import UNetEncoder
+from unet_common.networks.unet_fine_grained import UNetFineGrained
 from unet_common.networks.unet_original import UNetOriginal
 from unet_common.networks.unet_padding import UNetPadding
 from unet_common.networks.unet_plus_plus import UNetPlusPlus
@@ -25,6 +26,7 @@ CATALOGUE: dict[str, type[Network]] = {
     "hrnet": HRNet,
     "unet_backboned": UNetBackboned,
     "unet_branch2": UNetBranch2,
+    "unet_fine_grained": UNetFineGrained,
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "UNetBackboned",
     "UNetBranch2",
     "UNetEncoder",
+    "UNetFineGrained",
     "UNetOriginal",
     "UNetPadding",
     "UNetPlusPlus",

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from data.errors import UserError
+from data.regions import Regions
 from data.settings import Settings
 
 # How far a search for an accepted size goes, in pixels: beyond the shrinkage of any network here.
@@ -78,6 +79,11 @@ class Network(Settings):
     @property
     def fixed_size(self) -> tuple[int, ...] | None:
         """The only size of an input, if there are weights for each of its pixels; larger images are cut into tiles."""
+        return None
+
+    @property
+    def second_look(self) -> Regions | None:
+        """The region of an image that is a second input, beside the whole as channels; None: there is one input."""
         return None
 
     def refusal(self, size: tuple[int, ...]) -> str | None:

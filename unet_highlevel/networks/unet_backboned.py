@@ -50,15 +50,20 @@ def enlarge(
         return join(unit(x, filters, 1, training, "expand"), skip, network)
 
 
-def head(x: tf.Tensor, network: UNetBackboned, name: str) -> tf.Tensor:
-    """A 3 x 3 convolution: a logit for each class."""
-    return convolution(x, network.classes, [3, 3], name)
-
-
-def unet_backboned(images: tf.Tensor, network: UNetBackboned, training: bool) -> tf.Tensor:
-    """Images `[batch, height, width, channels]` -> logits `[batch, height, width, classes]`."""
+def trunk(images: tf.Tensor, network: UNetBackboned, training: bool) -> tf.Tensor:
+    """Everything but the head: `[batch, height, width, channels]` -> `[batch, height, width, features]`."""
     x, skips = encode(images, network, training)
     for level, skip in enumerate(skips, 1):
         x = reduce(x, training, f"reduce{level}")
         x = enlarge(x, skip, network, training, f"enlarge{level}")
-    return head(x, network, "head")
+    return x
+
+
+def head(x: tf.Tensor, classes: int, name: str) -> tf.Tensor:
+    """A 3 x 3 convolution: a logit for each class."""
+    return convolution(x, classes, [3, 3], name)
+
+
+def unet_backboned(images: tf.Tensor, network: UNetBackboned, training: bool) -> tf.Tensor:
+    """Images `[batch, height, width, channels]` -> logits `[batch, height, width, classes]`."""
+    return head(trunk(images, network, training), network.classes, "head")

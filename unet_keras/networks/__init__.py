@@ -5,6 +5,7 @@ from unet_keras.networks.unet import unet
 from unet_keras.networks.unet_backboned import unet_backboned
 from unet_keras.networks.unet_branch2 import unet_branch2
 from unet_keras.networks.unet_encoder import unet_encoder
+from unet_keras.networks.unet_fine_grained import unet_fine_grained
 from unet_keras.networks.unet_original import unet_original
 from unet_keras.networks.unet_padding import unet_padding
 from unet_keras.networks.unet_plus_plus import unet_plus_plus
@@ -20,4 +21,5 @@ NETWORKS = {
     "hrnet": hrnet,
     "unet_backboned": unet_backboned,
     "unet_branch2": unet_branch2,
+    "unet_fine_grained": unet_fine_grained,
 }

@@ -60,17 +60,22 @@ class Enlarge(layers.Layer):
         return join(self.expand(x, training=training), skip, self.network)
 
 
-def head(network: UNetBackboned, randomness: Randomness, name: str) -> layers.Layer:
+def trunk(images: keras.KerasTensor, network: UNetBackboned, randomness: Randomness) -> keras.KerasTensor:
+    """Everything but the head: `[batch, height, width, channels]` -> `[batch, height, width, features]`."""
+    x, skips = encode(images, network, randomness)
+    for level, skip in enumerate(skips, 1):
+        x = reduce(x, randomness, f"reduce{level}")
+        x = Enlarge(network, randomness, f"enlarge{level}")(x, skip)
+    return x
+
+
+def head(classes: int, randomness: Randomness, name: str) -> layers.Layer:
     """A 3 x 3 convolution: a logit for each class."""
-    return convolution(2, network.classes, [3, 3], randomness, name)
+    return convolution(2, classes, [3, 3], randomness, name)
 
 
 def unet_backboned(
     images: keras.KerasTensor, network: UNetBackboned, randomness: Randomness
 ) -> keras.KerasTensor:
     """Images `[batch, height, width, channels]` -> logits `[batch, height, width, classes]`."""
-    x, skips = encode(images, network, randomness)
-    for level, skip in enumerate(skips, 1):
-        x = reduce(x, randomness, f"reduce{level}")
-        x = Enlarge(network, randomness, f"enlarge{level}")(x, skip)
-    return head(network, randomness, "head")(x)
+    return head(network.classes, randomness, "head")(trunk(images, network, randomness))

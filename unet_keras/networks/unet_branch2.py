@@ -48,4 +48,4 @@ def unet_branch2(
             if network.freeze:
                 frozen(images, x)
         x = Enlarge(network, randomness, f"enlarge{level}")(x, skip)
-    return head(network, randomness, "head")(x) + correction
+    return head(network.classes, randomness, "head")(x) + correction

@@ -55,4 +55,4 @@ def unet_branch2(images: tf.Tensor, network: UNetBranch2, training: bool) -> tf.
     for level in range(network.branch_level + 1, BLOCKS + 1):
         x = reduce(x, training, f"reduce{level}")
         x = enlarge(x, skips[level - 1], network, training, f"enlarge{level}")
-    return head(x, network, "head") + correction
+    return head(x, network.classes, "head") + correction

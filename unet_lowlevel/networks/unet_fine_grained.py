@@ -1,0 +1,19 @@
+"""A U-Net with a backbone that looks twice, written with operations."""
+
+import tensorflow as tf
+
+from unet_common.networks import UNetFineGrained
+from unet_lowlevel.networks.unet_backboned import head, trunk
+
+
+def unet_fine_grained(images: tf.Tensor, network: UNetFineGrained, training: bool) -> tf.Tensor:
+    """Images `[batch, height, width, 2 * channels]` -> logits `[batch, height, width, classes]`.
+
+    Two images lie beside each other as channels, the whole and its region. The trunk sees both as one batch: so
+    they share its weights and, in training, the statistics that normalise them.
+    """
+    both = tf.concat(tf.split(images, 2, -1), 0)
+    whole, region = tf.split(trunk(both, network, training), 2, 0)
+    whole = head(whole, network.foreground_classes, "whole_head")
+    region = head(region, network.regions.classes, "region_head")
+    return tf.concat([whole, region], -1)
