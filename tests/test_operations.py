@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from unet_common.graph_model import assign, canonical_variables
+from unet_common.randomness import choose_initialisation
 from unet_common.resizing import linear_kernel
 from unet_lowlevel import ops
 
@@ -363,6 +364,22 @@ def test_kernels_are_drawn_as_he_et_al_say():
     assert up.std() == pytest.approx(math.sqrt(2 / 64), rel=0.03)  # every output pixel sees one input pixel
     single = Operation(lambda x: ops.convolution(x, 64, [3, 3], "conv"), x.astype(np.float32), initial=True)
     np.testing.assert_array_equal(single.weights()["conv/kernel"], kernel)  # whatever the precision
+
+
+@pytest.mark.parametrize("rule", ["he_uniform", "glorot_normal", "glorot_uniform"])
+def test_kernels_are_drawn_as_the_chosen_rule_says(rule):
+    def build(x):
+        choose_initialisation(rule)
+        return ops.transposed_convolution(ops.convolution(x, 32, [3, 3], "conv"), 64, [2, 2], "up")
+
+    weights = Operation(build, np.zeros((1, 4, 4, 64)), initial=True).weights()
+    # A value of `up` is a sum over 32 channels of one pixel, and a value of these is added to 64 of 4 pixels.
+    fans = {"conv/kernel": (9 * 64, 9 * 32), "up/kernel": (32, 4 * 64)}
+    for name, (fan_in, fan_out) in fans.items():
+        deviation = math.sqrt(2 / fan_in if rule == "he_uniform" else 2 / (fan_in + fan_out))
+        assert weights[name].std() == pytest.approx(deviation, rel=0.03)
+        widest = np.abs(weights[name]).max() / deviation
+        assert 2.2 < widest < 2.28 if rule.endswith("normal") else 1.71 < widest <= math.sqrt(3) + 1e-6
 
 
 def test_activations():

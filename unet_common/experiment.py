@@ -28,6 +28,7 @@ from data.sources import SOURCES
 from data.validation import attempt, read_yaml, refuse, validated
 from unet_common import losses
 from unet_common.networks import CATALOGUE, Network
+from unet_common.randomness import Initialisation
 from unet_common.schedule import Schedule
 
 FORMAT_VERSION = 1
@@ -92,6 +93,9 @@ class Experiment(Settings):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     training: Training = Training()
+    initialisation: Initialisation = Field(
+        "he_normal", description="how the kernels are drawn that a training starts from"
+    )
     initial_weights: Path | None = Field(
         None, description="interchange file to start from instead of random weights"
     )

@@ -9,6 +9,7 @@ from unet_common import weights as interchange
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
+from unet_common.randomness import Initialisation, choose_initialisation
 
 v1 = tf.compat.v1
 
@@ -28,12 +29,19 @@ def assign(session: v1.Session, values: list[tuple[tf.Variable, np.ndarray]]) ->
 class GraphModel:
     """Subclasses say how the network is built: `logits(images, training)`."""
 
-    def __init__(self, network: Network, seed: int = 0, precision: str = "float32"):
-        """Build `network` with initial weights drawn from `seed`, in `float32` or `float64`."""
+    def __init__(
+        self,
+        network: Network,
+        seed: int = 0,
+        precision: str = "float32",
+        initialisation: Initialisation = "he_normal",
+    ):
+        """Build `network` in `float32` or `float64`, with initial weights drawn from `seed` by a rule."""
         self.network = network
         self.graph = tf.Graph()
         with self.graph.as_default():
             v1.set_random_seed(seed)
+            choose_initialisation(initialisation)
             self.step = v1.train.get_or_create_global_step()
             size = [None] * network.rank
             self.images = v1.placeholder(precision, [None, *size, network.channels], "images")

@@ -7,8 +7,15 @@ those that an unbroken one would have drawn.
 """
 
 import hashlib
+import math
+from typing import Literal
 
 import tensorflow as tf
+
+Initialisation = Literal["he_normal", "he_uniform", "glorot_normal", "glorot_uniform"]
+
+# A TensorFlow 1 graph has a place for a seed; for anything else it has collections. This is the name of one.
+_RULE = "initialisation"
 
 # A unit normal distribution cut off at two standard deviations has this standard deviation.
 _TRUNCATED_DEVIATION = 0.87962566103423978
@@ -20,12 +27,35 @@ def stateless_seed(seed: int, name: str) -> int:
     return int.from_bytes(digest[:4], "little") >> 1
 
 
-def truncated_normal(shape, deviation: float, seed: int, dtype) -> tf.Tensor:
-    """Normal draws of standard `deviation`, none beyond about 2.3 of it, for an initial weight.
+def initial_kernel(shape, fan_in: int, fan_out: int, rule: Initialisation, seed: int, dtype) -> tf.Tensor:
+    """Draws for the initial weights of a convolution, with mean 0.
+
+    Their variance is 2 / `fan_in` by He et al. 2015 (arXiv:1502.01852, section 2.2), which keeps that of activations
+    through a rectifier, and 2 / (`fan_in` + `fan_out`) by Glorot & Bengio 2010 (AISTATS 9:249, equation 12). Normal
+    draws are cut off at two deviations of what they were before that.
 
     Drawn in float32 and on the CPU, whatever `dtype` and device the weight has, so that all precisions and
-    devices start from the same numbers. `seed` comes from `stateless_seed`.
+    devices start from the same numbers.
+
+    Args:
+        fan_in: values that an output value is a sum of. fan_out: values that an input value is added to.
+        seed: from `stateless_seed`.
     """
+    author, distribution = rule.split("_")
+    deviation = math.sqrt(2 / fan_in if author == "he" else 2 / (fan_in + fan_out))
     with tf.device("CPU:0"):
-        unit = tf.random.stateless_truncated_normal(shape, [seed, 0], dtype=tf.float32)
-        return tf.cast(unit * (deviation / _TRUNCATED_DEVIATION), dtype)
+        if distribution == "normal":
+            unit = tf.random.stateless_truncated_normal(shape, [seed, 0], dtype=tf.float32)
+            return tf.cast(unit * (deviation / _TRUNCATED_DEVIATION), dtype)
+        unit = tf.random.stateless_uniform(shape, [seed, 0], -1, 1, dtype=tf.float32)
+        return tf.cast(unit * (deviation * math.sqrt(3)), dtype)
+
+
+def choose_initialisation(rule: Initialisation) -> None:
+    """Let the kernels of the current TensorFlow 1 graph be drawn by `rule`: before the network is built."""
+    tf.compat.v1.get_default_graph().get_collection_ref(_RULE)[:] = [rule]
+
+
+def chosen_initialisation() -> Initialisation:
+    """What was chosen for the current TensorFlow 1 graph, and `he_normal` if nothing was."""
+    return next(iter(tf.compat.v1.get_collection(_RULE)), "he_normal")

@@ -3,7 +3,7 @@
 Shapes are `[batch, *size, channels]`. `tf.layers` has one function for each rank; these look at the rank of
 their input. Its scopes make the canonical names: `encoder1/conv1/kernel`.
 
-As in every TensorFlow 1 graph, the seed and the training step belong to the graph.
+As in every TensorFlow 1 graph, the seed, the rule for initial weights and the training step belong to the graph.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.randomness import stateless_seed, truncated_normal
+from unet_common.randomness import chosen_initialisation, initial_kernel, stateless_seed
 from unet_common.resizing import Grid, linear_kernel, resize
 
 v1 = tf.compat.v1
@@ -25,15 +25,14 @@ def canonical_name(name: str) -> str:
     return f"{scope}/{name}" if scope else name
 
 
-def he_normal(name: str, fan_in: int) -> Initialiser:
-    """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
+def drawn(name: str, fan_in: int, fan_out: int) -> Initialiser:
+    """Initialiser of a kernel, for which `unet_common.randomness.initial_kernel` has the rules.
 
-    The draws of `v1.initializers.he_normal()` depend on the order in which the graph was built; these depend
-    on the graph's seed and the weight's canonical name alone.
+    The draws of `v1.initializers.he_normal()` depend on the order in which the graph was built; these are a function
+    of the graph's seed, its rule for initial weights and the weight's canonical name alone.
     """
-    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    deviation = math.sqrt(2 / fan_in)
-    return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
+    seed, rule = stateless_seed(v1.get_default_graph().seed, canonical_name(name)), chosen_initialisation()
+    return lambda shape, dtype, partition_info: initial_kernel(shape, fan_in, fan_out, rule, seed, dtype)
 
 
 def bilinear(shape: Sequence[int], dtype: tf.DType, partition_info: None) -> tf.Tensor:
@@ -55,10 +54,11 @@ def convolution(
 
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
-    The kernel is drawn as He et al. say, unless there is an `initialiser`.
+    The kernel is drawn at random, unless there is an `initialiser`.
     """
     layer = {4: v1.layers.conv2d, 5: v1.layers.conv3d}[x.shape.rank]
-    fan_in = math.prod(kernel_size) * x.shape[-1]
+    area = math.prod(kernel_size)
+    initialiser = initialiser or drawn(f"{name}/kernel", area * x.shape[-1], area * filters)
     return layer(
         x,
         filters,
@@ -66,7 +66,7 @@ def convolution(
         strides=stride,
         padding=padding,
         use_bias=bias,
-        kernel_initializer=initialiser or he_normal(f"{name}/kernel", fan_in),  # the default is Glorot's
+        kernel_initializer=initialiser,  # the default is Glorot's, drawn in the order of the graph
         name=name,
     )
 
@@ -87,7 +87,9 @@ def transposed_convolution(
     """
     layer = {4: v1.layers.conv2d_transpose, 5: v1.layers.conv3d_transpose}[x.shape.rank]
     kernel_size = kernel_size or factor
-    fan_in = x.shape[-1] * math.prod(kernel_size) // math.prod(factor)  # of one output pixel
+    area = math.prod(kernel_size)
+    fan_in = x.shape[-1] * area // math.prod(factor)  # of one output pixel
+    initialiser = initialiser or drawn(f"{name}/kernel", fan_in, area * filters)
     return layer(
         x,
         filters,
@@ -95,7 +97,7 @@ def transposed_convolution(
         strides=factor,
         padding="same",
         use_bias=bias,
-        kernel_initializer=initialiser or he_normal(f"{name}/kernel", fan_in),
+        kernel_initializer=initialiser,
         name=name,
     )
 

@@ -6,6 +6,7 @@ from unet_common import losses
 from unet_common.experiment import Optimizer
 from unet_common.graph_model import GraphModel
 from unet_common.preview import preview
+from unet_common.randomness import choose_initialisation
 from unet_highlevel import optimizers
 from unet_highlevel.estimator_compat import estimator
 from unet_highlevel.networks import NETWORKS
@@ -26,11 +27,14 @@ def model_fn(
         features: images `[batch, *size, channels]`.
         labels: targets `[batch, *size, classes]`; None in PREDICT.
         mode: TRAIN, EVAL or PREDICT of `ModeKeys`.
-        params: `network`; for TRAIN and EVAL also `loss`; for TRAIN also `optimizer` (their settings).
+        params: `network`; for TRAIN and EVAL also `loss`; for TRAIN also `optimizer` and `initialisation` (their
+            settings).
         config: the Estimator's; EVAL asks it where TensorBoard looks.
     """
     # 1. The network. Nobody but us tells it whether it is being trained.
     network = params["network"]
+    if mode == estimator.ModeKeys.TRAIN:
+        choose_initialisation(params["initialisation"])
     training = mode == estimator.ModeKeys.TRAIN
     logits = NETWORKS[network.name](features, network, training)
 

@@ -36,7 +36,12 @@ def train(run: Run) -> None:
         keep_checkpoint_max=experiment.training.keep,
         log_step_count_steps=None,
     )
-    params = {"network": run.network, "loss": experiment.loss, "optimizer": experiment.optimizer}
+    params = {
+        "network": run.network,
+        "loss": experiment.loss,
+        "optimizer": experiment.optimizer,
+        "initialisation": experiment.initialisation,
+    }
     unet = estimator.Estimator(model_fn, config=config, params=params)
 
     with Monitor(run, first_step) as monitor:

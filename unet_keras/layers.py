@@ -13,38 +13,39 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from unet_common.randomness import stateless_seed, truncated_normal
+from unet_common.randomness import Initialisation, initial_kernel, stateless_seed
 from unet_common.resizing import Grid, linear_kernel, resize
 
 Initialiser = Callable[..., tf.Tensor]
 
 
 class Randomness:
-    """What random draws are keyed by: the experiment's seed and the training step.
+    """What random draws depend on: the experiment's seed, its rule for initial weights, and the training step.
 
     The training loop makes `step` the optimizer's counter of iterations. A plain object, so that no layer takes
     the step for a weight of its own.
     """
 
-    def __init__(self, seed: int):
-        self.seed = seed
+    def __init__(self, seed: int, initialisation: Initialisation = "he_normal"):
+        self.seed, self.initialisation = seed, initialisation
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
 
-class HeNormal(keras.initializers.Initializer):
-    """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
+class Drawn(keras.initializers.Initializer):
+    """Initialiser of a kernel, for which `unet_common.randomness.initial_kernel` has the rules.
 
     Keras's own `HeNormal(seed)` draws the same numbers for every layer of one shape and seed; these
     depend on the seed and the weight's canonical name. Keras tells an initialiser the shape and never the name,
-    hence the reference to the layer, whose path is known by the time it is built.
+    hence the reference to the layer, whose path is known by the time it is built. `fans` makes of the shape the
+    numbers of input and output values.
     """
 
-    def __init__(self, layer: layers.Layer, fan_in, randomness: Randomness):
-        self.layer, self.fan_in, self.randomness = layer, fan_in, randomness
+    def __init__(self, layer: layers.Layer, fans: Callable, randomness: Randomness):
+        self.layer, self.fans, self.randomness = layer, fans, randomness
 
     def __call__(self, shape, dtype=None):
         seed = stateless_seed(self.randomness.seed, f"{self.layer.path}/kernel")
-        return truncated_normal(shape, math.sqrt(2 / self.fan_in(shape)), seed, dtype)
+        return initial_kernel(shape, *self.fans(shape), self.randomness.initialisation, seed, dtype)
 
 
 def bilinear(shape: Sequence[int], dtype: str | None = None) -> tf.Tensor:
@@ -67,13 +68,13 @@ def convolution(
 
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
-    The kernel is drawn as He et al. say, unless there is an `initialiser`.
+    The kernel is drawn at random, unless there is an `initialiser`.
     """
     kind = {2: layers.Conv2D, 3: layers.Conv3D}[rank]
     layer = kind(filters, kernel_size, strides=stride, padding=padding, use_bias=bias, name=name)
-    # The default is Glorot's.
-    he_normal = HeNormal(layer, lambda shape: math.prod(shape[:-1]), randomness)
-    layer.kernel_initializer = initialiser or he_normal
+    area = math.prod(kernel_size)
+    drawn = Drawn(layer, lambda shape: (area * shape[-2], area * shape[-1]), randomness)
+    layer.kernel_initializer = initialiser or drawn  # the default is Glorot's, with a seed of its own
     return layer
 
 
@@ -94,8 +95,10 @@ def transposed_convolution(
     """
     kind, kernel_size = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[rank], kernel_size or factor
     layer = kind(filters, kernel_size, strides=factor, padding="same", use_bias=bias, name=name)
-    overlap = math.prod(kernel_size) // math.prod(factor)  # kernel positions that reach one output pixel
-    layer.kernel_initializer = initialiser or HeNormal(layer, lambda shape: shape[-1] * overlap, randomness)
+    area = math.prod(kernel_size)
+    overlap = area // math.prod(factor)  # kernel positions that reach one output pixel
+    drawn = Drawn(layer, lambda shape: (overlap * shape[-1], area * shape[-2]), randomness)
+    layer.kernel_initializer = initialiser or drawn
     return layer
 
 

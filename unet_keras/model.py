@@ -12,6 +12,7 @@ from unet_common import weights as interchange
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
+from unet_common.randomness import Initialisation
 from unet_keras.layers import Randomness
 from unet_keras.networks import NETWORKS
 
@@ -47,10 +48,16 @@ class SegmentationModel(keras.Model):
 class Model:
     """A functional Keras model, as `keras_model`, with the names the other two packages use."""
 
-    def __init__(self, network: Network, seed: int = 0, precision: str = "float32"):
-        """Build `network` with initial weights drawn from `seed`, in `float32` or `float64`."""
+    def __init__(
+        self,
+        network: Network,
+        seed: int = 0,
+        precision: str = "float32",
+        initialisation: Initialisation = "he_normal",
+    ):
+        """Build `network` in `float32` or `float64`, with initial weights drawn from `seed` by a rule."""
         self.network = network
-        self.randomness = Randomness(seed)
+        self.randomness = Randomness(seed, initialisation)
         with precise(precision):
             images = keras.Input([*[None] * network.rank, network.channels], name="images")
             logits = NETWORKS[network.name](images, network, self.randomness)

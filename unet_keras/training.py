@@ -31,7 +31,7 @@ def _train(run):
     first_step = checkpoints.step_of(latest) if latest else 0
 
     # 1. Network, loss and optimizer: Keras builds no graph until it sees data.
-    model = Model(run.network, experiment.seed, experiment.precision)
+    model = Model(run.network, experiment.seed, experiment.precision, experiment.initialisation)
     unet = model.keras_model
     for name, value in run.initial_weights.items():
         model.variables[name].assign(value)

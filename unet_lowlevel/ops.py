@@ -4,8 +4,8 @@ Shapes are `[batch, *size, channels]`; every function looks at the rank of its i
 serve images and volumes. A variable's name is the path of the variable scopes around it, which is what
 makes it canonical: `encoder1/conv1/kernel`.
 
-Two things a layer needs come from the graph, where TensorFlow 1 keeps them: the seed
-(`tf.set_random_seed`) and the training step (the global step).
+What a layer needs to draw random numbers comes from the graph, where TensorFlow 1 keeps such things: the seed
+(`tf.set_random_seed`), the rule for initial weights (a collection) and the training step (the global step).
 """
 
 import math
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.randomness import stateless_seed, truncated_normal
+from unet_common.randomness import chosen_initialisation, initial_kernel, stateless_seed
 from unet_common.resizing import Grid, linear_kernel, resize
 
 v1 = tf.compat.v1
@@ -27,14 +27,14 @@ def canonical_name(name: str) -> str:
     return f"{scope}/{name}" if scope else name
 
 
-def he_normal(name: str, fan_in: int) -> Initialiser:
-    """He et al. 2015, arXiv:1502.01852: keeps the variance of activations through a rectifier.
+def drawn(name: str, fan_in: int, fan_out: int) -> Initialiser:
+    """Initialiser of a kernel, for which `unet_common.randomness.initial_kernel` has the rules.
 
-    The draw is a function of the graph's seed and the weight's canonical name alone.
+    A scope's own initialiser is told a shape and no name. This draw is a function of the graph's seed, its rule for
+    initial weights and the weight's canonical name alone.
     """
-    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    deviation = math.sqrt(2 / fan_in)
-    return lambda shape, dtype, partition_info: truncated_normal(shape, deviation, seed, dtype)
+    seed, rule = stateless_seed(v1.get_default_graph().seed, canonical_name(name)), chosen_initialisation()
+    return lambda shape, dtype, partition_info: initial_kernel(shape, fan_in, fan_out, rule, seed, dtype)
 
 
 def bilinear(shape: Sequence[int], dtype: tf.DType, partition_info: None) -> tf.Tensor:
@@ -56,11 +56,12 @@ def convolution(
 
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
-    The kernel is drawn as He et al. say, unless there is an `initialiser`.
+    The kernel is drawn at random, unless there is an `initialiser`.
     """
     shape = [*kernel_size, x.shape[-1], filters]
     with v1.variable_scope(name):
-        initialiser = initialiser or he_normal("kernel", math.prod(shape[:-1]))
+        area = math.prod(kernel_size)
+        initialiser = initialiser or drawn("kernel", area * x.shape[-1], area * filters)
         kernel = v1.get_variable("kernel", shape, x.dtype, initialiser)
         x = tf.nn.convolution(x, kernel, strides=stride, padding=padding.upper())
         if bias:
@@ -85,10 +86,12 @@ def transposed_convolution(
     """
     kernel_size, channels = kernel_size or factor, x.shape[-1]
     sides = [None if side is None else side * step for side, step in zip(x.shape[1:-1], factor, strict=True)]
-    fan_in = channels * math.prod(kernel_size) // math.prod(factor)  # of one output pixel
+    area = math.prod(kernel_size)
+    fan_in = channels * area // math.prod(factor)  # of one output pixel
     with v1.variable_scope(name):
         shape = [*kernel_size, filters, channels]
-        kernel = v1.get_variable("kernel", shape, x.dtype, initialiser or he_normal("kernel", fan_in))
+        initialiser = initialiser or drawn("kernel", fan_in, area * filters)
+        kernel = v1.get_variable("kernel", shape, x.dtype, initialiser)
         size = tf.shape(x)
         output_shape = tf.concat([size[:1], size[1:-1] * factor, [filters]], 0)
         x = tf.nn.conv_transpose(x, kernel, output_shape, factor, padding="SAME")

@@ -7,6 +7,7 @@ from unet_common.experiment import Optimizer
 from unet_common.graph_model import assign, canonical_variables
 from unet_common.monitor import Monitor
 from unet_common.preview import preview
+from unet_common.randomness import choose_initialisation
 from unet_common.run import Run
 from unet_common.weights import save_weights
 from unet_lowlevel import optimizers
@@ -30,6 +31,7 @@ def train(run: Run) -> None:
 
     with tf.Graph().as_default() as graph:
         v1.set_random_seed(experiment.seed)
+        choose_initialisation(experiment.initialisation)
         v1.train.get_or_create_global_step()
 
         # 1. Data: a tensor that is another batch every time it is evaluated.
