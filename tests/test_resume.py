@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -51,23 +50,33 @@ def unbroken(tmp_path_factory):
     return train
 
 
-def train_in_a_process(path):
-    """The resume command in a process of its own; it also starts a run that has not begun."""
-    program = (
-        "import sys; from pathlib import Path; from unet_common.implementation import load;"
-        "from unet_common.run import Run; run = Run.open(Path(sys.argv[1]));"
-        "load(run.experiment.implementation).train(run)"
-    )
-    return subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT, stderr=subprocess.DEVNULL)
+# The resume command, which also starts a run that has not begun; it sends itself a signal some milliseconds after a
+# step: in the middle of whatever happens then, and however busy the machine is that runs the tests.
+STOPPED = """
+import os, random, signal, sys, threading
+from pathlib import Path
+from unet_common.implementation import load
+from unet_common.monitor import Monitor
+from unet_common.run import Run
+
+path, number, last_step = Path(sys.argv[1]), signal.Signals[sys.argv[2]], int(sys.argv[3])
+report = Monitor.stepped
+
+def stepped(monitor, loss):
+    report(monitor, loss)
+    if monitor.step == last_step:
+        threading.Timer(random.uniform(0, 0.02), os.kill, (os.getpid(), number)).start()
+
+Monitor.stepped = stepped
+run = Run.open(path)
+load(run.experiment.implementation).train(run)
+"""
 
 
-def wait_for_steps(run, process, steps):
-    """Return as soon as the history has `steps` rows."""
-    deadline = time.monotonic() + 120
-    while len(read_history(run.history)) < steps:
-        assert process.poll() is None, "the training ended before it could be stopped"
-        assert time.monotonic() < deadline, "the training does not move"
-        time.sleep(0.001)
+def train_until_stopped(path, signal_name, step):
+    """The exit status of a training in a process of its own that gets a signal after `step`."""
+    command = [sys.executable, "-c", STOPPED, str(path), signal_name, str(step)]
+    return subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL, timeout=300).returncode
 
 
 def assert_same(run, reference):
@@ -81,10 +90,7 @@ def assert_same(run, reference):
 
 def test_killed_at_a_random_moment(implementation, unbroken, tmp_path):
     run = new_run(tmp_path / "run", implementation)
-    process = train_in_a_process(run.path)
-    wait_for_steps(run, process, random.randint(10, 30))
-    process.kill()
-    process.wait()
+    assert train_until_stopped(run.path, "SIGKILL", random.randint(10, 30)) == -signal.SIGKILL
     assert run.state() == "killed"
     Run.resume(run.path, {})  # what --resume checks first
     load(implementation).train(run)
@@ -121,10 +127,7 @@ def test_volumes_go_on_bit_for_bit(implementation, tmp_path):
 
 def test_interrupted_with_ctrl_c(implementation, unbroken, tmp_path):
     run = new_run(tmp_path / "run", implementation)
-    process = train_in_a_process(run.path)
-    wait_for_steps(run, process, 21)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0  # the loop ends as it always does
+    assert train_until_stopped(run.path, "SIGINT", 21) == 0  # the loop ends as it always does
     assert run.state() == "interrupted"
     stopped_at = max(row["step"] for row in read_history(run.history))
     assert checkpoints.step_of(checkpoints.latest_intact(run.checkpoints)) == stopped_at

@@ -24,7 +24,7 @@ class UNetFineGrained(UNetBackboned):
     another scale; and it is not the second head which is judged. Here none of that is so.
     """
 
-    paper: ClassVar[str] = f"{UNetBackboned.paper}; twice: unet_vnet_keras"
+    paper: ClassVar[str] = f"{UNetBackboned.paper}; the second look: unet_vnet_keras"
     tasks: ClassVar[tuple[str, ...]] = ("multilabel",)
 
     name: Literal["unet_fine_grained"] = "unet_fine_grained"

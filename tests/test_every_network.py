@@ -1,0 +1,50 @@
+"""Every network of the catalogue, small, through the whole program: it learns, and predicts images of any size."""
+
+import numpy as np
+import pytest
+
+from unet_common.experiment import experiment_from
+from unet_common.history import read_history
+from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.networks import CATALOGUE
+from unet_common.prediction import Inference, Predictor
+from unet_common.run import Run
+
+STEPS = 50
+
+# Large enough to learn something, small enough for a test; others have 8 filters.
+SIZES = {
+    "unet": {"depth": 3, "filters": 8},
+    "unet_original": {"depth": 3, "filters": 8},
+    "unet_padding": {"depth": 3, "filters": 8},
+    "unet_plus_plus": {"depth": 3, "filters": 8},
+    "vnet": {"depth": 3, "filters": 8},
+    "unet_encoder": {"encoder": "resnet18", "filters": 8},
+    "hrnet": {"width": 8, "stem_filters": 8, "modules": (1, 1, 1), "blocks": 1},
+    "unet_backboned": {"encoder": "resnet34", "filters": 8},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_fifty_steps_and_an_image_of_an_awkward_size(tmp_path, name, implementation):
+    settings = {
+        "implementation": implementation,
+        "network": {"name": name, **SIZES.get(name, {"filters": 8})},
+        "data": {"name": "membranes", "images": 4, "size": [256, 256]},
+        "sampling": {"validation": 0.25},
+        "optimizer": {"learning_rate": 3e-3},
+        "training": {"steps": STEPS, "validate_every": STEPS, "batch_size": 2},
+    }
+    run = Run.create(tmp_path / "run", experiment_from(settings))
+    load(implementation).train(run)
+    losses = [row["loss"] for row in read_history(run.history) if row["loss"] is not None]
+    assert len(losses) == STEPS and np.isfinite(losses).all()
+    assert np.mean(losses[-10:]) < 0.97 * np.mean(losses[:10])
+
+    larger = run.source.model_copy(update={"size": (517, 389)})
+    prediction = Predictor([run], weights="final")(larger.read(larger.names()[0]), Inference())
+    assert prediction.label.shape == (517, 389)
+    assert prediction.probability.shape == (517, 389, run.network.foreground_classes)
+    assert np.ptp(prediction.probability) > 0.01  # not the same everywhere
