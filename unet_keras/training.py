@@ -78,7 +78,7 @@ class PooledDice(keras.metrics.Metric):
     def __init__(self, network):
         super().__init__(name="dice", dtype="float64")
         self.multilabel, self.auxiliary = network.multilabel, network.auxiliary
-        shape = [network.foreground_classes, 3]
+        shape = [network.judged_outputs, 3]
         self.counts = self.add_variable(shape, "zeros", dtype="float64", name="counts")
 
     def update_state(self, targets, logits, sample_weight=None):

@@ -46,11 +46,16 @@ class Network(Settings):
         return self
 
     @property
-    def foreground_classes(self) -> int:
-        """Number of classes in label maps without the background, which only a softmax has an output for."""
+    def judged_outputs(self) -> int:
+        """Outputs that have a score in validation: neither auxiliary ones nor the background's, which a softmax has."""
         if self.multilabel:
             return self.classes - self.auxiliary
         return max(self.classes - 1, 1)
+
+    @property
+    def foreground_classes(self) -> int:
+        """Number of classes in label maps without the background."""
+        return self.judged_outputs
 
     def output_side(self, side: int, axis: int) -> int | None:
         """Length of the output along spatial `axis` for `side` input pixels; None if that is refused."""
