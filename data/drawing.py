@@ -66,27 +66,31 @@ def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
 
 
 def overlay(
-    image: np.ndarray, truth: np.ndarray | None, prediction: np.ndarray, overlapping: bool = False
+    image: np.ndarray,
+    truth: np.ndarray | None,
+    prediction: np.ndarray,
+    overlapping: bool = False,
+    several: bool | None = None,
 ) -> np.ndarray:
     """Contours of truth and prediction on an image.
 
-    With two label values: the truth's outline in sky blue, the prediction's in vermilion, yellow
-    where they lie on each other. With more, the predicted classes are also tinted, each in its
-    colour.
+    The truth's outline is sky blue, the prediction's vermilion, yellow where they lie on each other. Where there are
+    several classes, the predicted ones are also tinted, each in its colour.
 
     image: [height, width, channels], any range; stretched to its 1st..99th percentile. One channel is grey, three
         are colour, of others the first is shown.
     truth: [height, width] class indices, or None if unknown. prediction: [height, width] class indices.
     overlapping: these are sets of classes (see `data.labels`); a set has the mean of its classes' colours.
+    several: as of `coloured`.
     Returns uint8 [height, width, 3]. Raises ValueError for other heights and widths.
     """
     for name, labels in (("truth", truth), ("prediction", prediction)):
         if labels is not None and labels.shape != image.shape[:2]:
             raise ValueError(f"{name} has shape {labels.shape}, the image {image.shape[:2]}")
     picture = 0.8 * displayed(image)  # darker, so that the brightest thing is the contours
-    if prediction.max(initial=0) > 1:
+    if _several(prediction, several):
         inside = prediction > 0
-        picture[inside] = 0.65 * picture[inside] + 0.35 * coloured(prediction, overlapping)[inside]
+        picture[inside] = 0.65 * picture[inside] + 0.35 * coloured(prediction, overlapping, several)[inside]
 
     predicted = contour(prediction)
     true = np.zeros_like(predicted) if truth is None else contour(truth)
@@ -122,18 +126,25 @@ def _shown_channels(image: np.ndarray) -> np.ndarray:
     return image if image.shape[-1] == 3 else image[..., :1]
 
 
-def coloured(labels: np.ndarray, overlapping: bool = False) -> np.ndarray:
+def coloured(labels: np.ndarray, overlapping: bool = False, several: bool | None = None) -> np.ndarray:
     """[height, width] class indices to [height, width, 3] colours in 0..1; background is black.
 
     One foreground class is white; several have the colours of `CLASS_COLOURS`, and sets of classes the mean of theirs.
+
+    several: whether the data has several foreground classes, which an image need not show; None: as this one has.
     """
-    if overlapping and labels.max(initial=0) > 1:
+    several = _several(labels, several)
+    if overlapping and several and labels.any():
         masks = class_masks(labels, largest_class(labels, True), True)
         palette = np.array([to_rgb(class_colour(index + 1)) for index in range(masks.shape[-1])])
         return masks @ palette / np.maximum(masks.sum(-1, keepdims=True), 1)
-    colours = CLASS_COLOURS if labels.max(initial=0) > 1 else ("white",)
+    colours = CLASS_COLOURS if several else ("white",)
     palette = np.array([to_rgb(colour) for colour in colours])
     return np.where((labels > 0)[..., None], palette[(labels.astype(int) - 1) % len(palette)], 0.0)
+
+
+def _several(labels: np.ndarray, known: bool | None) -> bool:
+    return bool(labels.max(initial=0) > 1) if known is None else known
 
 
 def contour(labels: np.ndarray) -> np.ndarray:

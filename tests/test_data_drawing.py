@@ -89,6 +89,16 @@ def test_colours_of_label_maps():
     many = coloured(np.array([[0, 1, 2, len(CLASS_COLOURS) + 1]]))[0]
     np.testing.assert_allclose(many[1], to_rgb(CLASS_COLOURS[0]))
     np.testing.assert_allclose(many[3], many[1])
+    # The data decides, not the image: a class has one colour in all of them.
+    np.testing.assert_allclose(coloured(np.array([[0, 1]]), several=True)[0], many[:2])
+    np.testing.assert_allclose(coloured(np.array([[0, 1]]), True, several=True)[0], many[:2])
+    np.testing.assert_allclose(coloured(np.array([[0, 2]]), several=False)[0, 1], (1, 1, 1))
+    image = np.zeros((2, 2, 1))
+    tinted = overlay(image, None, np.ones((2, 2), np.uint8), several=True)
+    assert (
+        tinted.shape == (2, 2, 3)
+        and (overlay(image, None, np.zeros((2, 2), np.uint8), True, True) == 0).all()
+    )
 
 
 def test_limits_of_the_greys():

@@ -194,6 +194,7 @@ class Shown:
     probability: np.ndarray  # [height, width, classes]
     truth: np.ndarray | None = None  # [height, width] class indices
     overlapping: bool = False  # truth and prediction are sets of classes (see `data.labels`)
+    several: bool | None = None  # the data has several foreground classes; None: as these maps have
 
 
 def overlay_figure(cases: Sequence[Shown], path: Path, title: str = "") -> None:
@@ -233,7 +234,7 @@ def _draw_case(panels: Mapping[str, Axes], case: Shown) -> None:
     elif case.probability.shape[-1] > 1:
         foreground = 1 - foreground
     middle = _middle(case.image.shape[:2])
-    contours = overlay(case.image, case.truth, case.prediction, case.overlapping)[middle]
+    contours = overlay(case.image, case.truth, case.prediction, case.overlapping, case.several)[middle]
     panels["image"].imshow(displayed(case.image))
     panels["probability"].imshow(foreground, cmap="gray", vmin=0, vmax=1)
     panels["contours"].imshow(contours, interpolation="nearest")
@@ -248,7 +249,7 @@ def _draw_case(panels: Mapping[str, Axes], case: Shown) -> None:
         maps = case.truth, case.prediction
         classes = max(1, *(largest_class(labels, case.overlapping) for labels in maps)) + 1
         dice = pixel_scores(*maps, classes, case.overlapping).foreground_means()["dice"]
-        panels["truth"].imshow(coloured(case.truth, case.overlapping))
+        panels["truth"].imshow(coloured(case.truth, case.overlapping, case.several))
         panels["truth"].set_title("truth")
         panels["contours"].set_title("contours" if math.isnan(dice) else f"Dice {dice:.3f}")
     for axes in panels.values():

@@ -75,6 +75,11 @@ class Prediction:
     def multilabel(self) -> bool:
         return self.class_names is not None
 
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one class besides the background."""
+        return self.classes > (1 if self.multilabel else 2)
+
 
 class Predictor:
     """The trained network of a run, or of several runs whose probabilities are averaged."""

@@ -157,7 +157,8 @@ class Looks:
             shown = (case.image, label, prediction.probability, case.label)
             if label.ndim == 3:  # of a stack of pages the middle one
                 shown = (None if array is None else array[len(label) // 2] for array in shown)
-            self._images.append(figures.Shown(case.name, *shown, prediction.multilabel))
+            kind = prediction.multilabel, prediction.several
+            self._images.append(figures.Shown(case.name, *shown, *kind))
 
     def overview(self, path: Path, title: str) -> None:
         """A picture of the first images; of volumes the worst and the best."""

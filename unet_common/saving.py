@@ -45,7 +45,9 @@ def save_prediction(prediction: Prediction, directory: Path, probabilities: bool
             tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
     if label.ndim == 2:
         with replacing(directory / "overlays" / f"{case.name}.png") as temporary:
-            picture = figures.overlay(case.image, case.label, label, prediction.multilabel)
+            picture = figures.overlay(
+                case.image, case.label, label, prediction.multilabel, prediction.several
+            )
             Image.fromarray(picture).save(temporary)
 
 
