@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from test_training_consistency import assert_equal_courses, train_all
 
 from data.errors import UserError
+from unet_common.experiment import experiment_from, resolve
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import UNetBackboned, UNetBranch2
 from unet_common.weights import load_weights, save_weights, starting_weights
@@ -82,6 +83,14 @@ def test_resnet50_is_that_of_keras_by_almost_the_same_names():
 def test_hyperparameters_that_do_not_fit_together(network, settings, message):
     with pytest.raises(ValidationError, match=message):
         network(**settings)
+
+
+def test_the_class_of_the_branch_is_one_of_the_data():
+    settings = {"data": "discs", "sampling": {"crop": [64, 64]}}
+    network = {"name": "unet_branch2", "encoder": "vgg16", "branch_class": 2}
+    assert resolve(experiment_from({**settings, "network": network})).network.corrected_class == 2
+    with pytest.raises(UserError, match="branch_class is 3; the network has classes 0 to 2"):
+        resolve(experiment_from({**settings, "network": {**network, "branch_class": 3}}))
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

@@ -176,11 +176,20 @@ def test_prediction_with_fewer_columns(run, tmp_path):
 
 def test_prediction_in_two_looks_and_in_one(run, tmp_path):
     discs = ["--data", "discs", "--set", "data.size=[64, 64]", "--set", "data.images=4"]
-    network = ["--network", "unet_fine_grained", "--set", "network.encoder=vgg16", "--set", "network.filters=4"]
+    network = [
+        "--network",
+        "unet_fine_grained",
+        "--set",
+        "network.encoder=vgg16",
+        "--set",
+        "network.filters=4",
+    ]
     settings = [*discs, *network, "--set", "sampling.crop=[64, 64]", "--impl", "highlevel", "--steps", 2]
     command(train, "--run", tmp_path / "run", *settings)
     command(predict, "--run", tmp_path / "run", "--probabilities")
-    assert len(list((tmp_path / "run" / "predictions" / "masks").rglob("*.png"))) == 2  # one image, two classes
+    assert (
+        len(list((tmp_path / "run" / "predictions" / "masks").rglob("*.png"))) == 2
+    )  # one image, two classes
     command(evaluate, "--run", tmp_path / "run", "--one-look")
     assert (tmp_path / "run" / "metrics.md").is_file()
     with pytest.raises(UserError, match=r"--one-look is for unet_fine_grained, .* this is unet\."):

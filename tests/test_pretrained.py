@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from data.errors import UserError
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.networks import UNetBackboned, UNetEncoder
+from unet_common.networks import UNetBackboned, UNetEncoder, UNetFineGrained
 from unet_common.networks.encoders import RESNETS, VGGS
 from unet_common.pretrained import IMAGENET_DEVIATION, for_channels, pretrained_weights
 from unet_common.run import Run
@@ -168,6 +168,12 @@ def test_a_resnet_of_keras_belongs_to_the_backbones(tmp_path):
                 file[f"{layer.name}/{layer.name}/{variable.name}:0"] = layers[layer.name, variable.name]
     network = UNetBackboned(encoder="resnet50", filters=4, channels=3, last_filters=4)
     weights = pretrained_weights(str(path), network)
+    twice = UNetFineGrained(encoder="resnet50", filters=4, channels=6, last_filters=4)
+    assert pretrained_weights(str(path), twice).keys() == weights.keys()
+    for name, value in pretrained_weights(
+        str(path), twice
+    ).items():  # each of the two inputs has three channels
+        np.testing.assert_array_equal(value, weights[name], err_msg=name)
     expected = encoder_weights(network)
     assert {name: value.shape for name, value in weights.items()} == {
         name: value.shape for name, value in expected.items()

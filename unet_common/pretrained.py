@@ -55,7 +55,8 @@ def pretrained_weights(origin: str, network: UNetEncoder | UNetBackboned) -> Wei
     else:
         weights = _from_file(Path(origin), network.encoder)
     first = _first_kernel(weights)
-    weights[first] = for_channels(weights[first], network.channels)
+    inputs = 2 if network.second_look else 1  # that go through the encoder one by one
+    weights[first] = for_channels(weights[first], network.channels // inputs)
     return weights
 
 

@@ -43,10 +43,8 @@ class UNetBranch2(UNetBackboned):
 
     @model_validator(mode="after")
     def _branch_fits(self) -> "UNetBranch2":
-        if self.corrected_class >= self.classes:
-            raise ValueError(
-                f"branch_class is {self.branch_class}; the network has classes 0 to {self.classes - 1}"
-            )
+        if "classes" in self.model_fields_set:  # else the data decides how many there are
+            self.corrected_class  # noqa: B018  (refuses one that is not there)
         return self
 
     @property
@@ -54,6 +52,10 @@ class UNetBranch2(UNetBackboned):
         """Index of the logit that the branch is added to."""
         if self.branch_class is None:
             return 0 if self.classes == 1 or self.multilabel else 1  # only a softmax has a background
+        if self.branch_class >= self.classes:
+            raise ValueError(
+                f"branch_class is {self.branch_class}; the network has classes 0 to {self.classes - 1}"
+            )
         return self.branch_class
 
     @property
