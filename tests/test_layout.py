@@ -103,7 +103,7 @@ def test_one_function_imports_by_name():
 
 
 def test_the_lower_layers_do_not_know_the_commands():
-    commands = {path.stem for path in ROOT.glob("*.py")} | {"benchmarks", "tests"}
+    commands = {path.stem for path in ROOT.glob("*.py")} | {"benchmarks", "comparison", "tests"}
     for package in ("data", "unet_common", *PACKAGES):
         for path in (ROOT / package).rglob("*.py"):
             assert not commands & set(imported(path)), path

@@ -1,0 +1,174 @@
+"""From measurements to one HTML file: templates, highlighted source, nothing that is loaded from elsewhere."""
+
+import html
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import keras
+import tensorflow as tf
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from comparison.agreement import PAIRS, for_script
+from comparison.concepts import Concept
+from comparison.source import ROOT, Snippet, cut
+from data.errors import UserError
+from data.files import write_text
+from unet_common.experiment import Experiment
+from unet_common.implementation import IMPLEMENTATIONS
+
+# What a mail takes, and a phone opens at once.
+MOST_BYTES = 10 * 2**20
+
+NAMES = {"lowlevel": "tf.nn and Session", "highlevel": "tf.layers and Estimator", "keras": "Keras 3"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page says of its own making."""
+
+    experiment: Experiment
+    commit: str | None
+    changed: bool
+    written: str
+    versions: dict[str, str]
+    command: str
+
+
+def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: Any) -> None:
+    """Write the page to `path`.
+
+    Args:
+        parts: `agreement`, `cost`, `seeing` and `surprises`; those that are None, or not given, are left out.
+
+    Raises:
+        UserError: the page is larger than `MOST_BYTES`.
+    """
+    given = {"agreement": None, "cost": None, "seeing": None, "surprises": None, **parts}
+    settings = yaml.safe_dump(facts.experiment.model_dump(mode="json"), sort_keys=False)
+    text = (
+        environment(path.parent)
+        .get_template("page.html.j2")
+        .render(
+            facts=facts,
+            concepts=concepts,
+            implementations=IMPLEMENTATIONS,
+            names=NAMES,
+            settings=settings,
+            pairs=PAIRS,
+            heat_data=for_script(given["agreement"].groups) if given["agreement"] else None,
+            **given,
+        )
+    )
+    size = len(text.encode())
+    if size >= MOST_BYTES:
+        raise UserError(
+            f"The page would have {size / 2**20:.1f} MiB, more than the {MOST_BYTES / 2**20:g} that are promised. "
+            "Compare a smaller network, with --set network.depth=3 for example."
+        )
+    write_text(path, text)
+
+
+def environment(output: Path) -> Environment:
+    """Templates for a page that will lie in the folder `output`: links to source files lead from there."""
+    made = Environment(
+        loader=PackageLoader("comparison"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters |= {"prose": prose, "embedded": embedded, "significant": significant, "breakable": breakable}
+    made.globals |= {"cut": cut, "code": code, "link": lambda file: link(file, output)}
+    return made
+
+
+def prose(text: str) -> Markup:
+    """Plain text with `code` and *emphasis*."""
+    escaped = html.escape(text, quote=False)
+    escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
+    return Markup(re.sub(r"(?<!\w)\*(\w[^*<>]*)\*(?!\w)", r"<em>\1</em>", escaped))
+
+
+def breakable(name: str) -> Markup:
+    """A canonical name that may be broken after each part."""
+    return Markup(re.sub(r"([/_])", r"\1<wbr>", html.escape(name)))
+
+
+def embedded(value: Any) -> Markup:
+    """JSON within a script element, which nothing in it can end."""
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """A number for people: 0, 0.012, 3.4e-17."""
+    if value == 0:
+        return "0"
+    return (
+        f"{value:.{digits}g}" if 1e-3 <= abs(value) < 1e5 else f"{value:.{digits - 1}e}".replace("e-0", "e-")
+    )
+
+
+@cache
+def code(snippet: Snippet) -> Markup:
+    """Highlighted lines with their numbers in the file; a row of dots where lines were left out."""
+    return Markup('<span class="gap">\u22ef</span>\n').join(
+        numbered("\n".join(lines), start) for start, lines in snippet.runs
+    )
+
+
+# After these a long line is broken rather than elsewhere.
+_BREAKS = re.compile(r'(<span class="p">[^<]*[(\[{]</span>|<span class="o">\.</span>)')
+
+
+def numbered(text: str, first: int = 1) -> Markup:
+    """Highlighted Python. Each line is a span; its number is drawn by the style sheet, so nobody copies it."""
+    lines = highlight(text, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)).rstrip("\n").split("\n")
+    return Markup("").join(
+        Markup('<span class="line" data-line="{}" style="--indent:{};--hang:{}">{}</span>\n').format(
+            number,
+            len(plain) - len(plain.lstrip()),
+            0 if 'class="sd"' in line else 4,
+            Markup(_BREAKS.sub(r"\1<wbr>", line)),
+        )
+        for number, (line, plain) in enumerate(zip(lines, text.split("\n"), strict=True), first)
+    )
+
+
+def link(file: str, output: Path) -> str:
+    """The way from the folder of the page to a source file."""
+    return quote(Path(os.path.relpath(ROOT / file, output.resolve())).as_posix())
+
+
+def commit() -> tuple[str | None, bool]:
+    """The commit of the source that is shown, None if nobody knows; and whether files have changed since."""
+    try:
+        told = [
+            subprocess.run(
+                ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
+            ).stdout
+            for words in (
+                ["rev-parse", "--short=12", "HEAD"],
+                ["status", "--porcelain", "--untracked-files=no"],
+            )
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None, False
+    return told[0].strip(), bool(told[1].strip())
+
+
+def facts(experiment: Experiment, command: str) -> Facts:
+    """What is known before anything is measured."""
+    versions = {"Python": platform.python_version(), "TensorFlow": tf.__version__, "Keras": keras.__version__}
+    return Facts(experiment, *commit(), datetime.now().strftime("%Y-%m-%d %H:%M"), versions, command)

@@ -1,0 +1,87 @@
+"""The whole comparison: train the three from the same weights, measure, and write the page."""
+
+from pathlib import Path
+
+from comparison.agreement import agreement, float64_groups
+from comparison.concepts import concepts
+from comparison.cost import cost
+from comparison.page import facts, write_page
+from comparison.seeing import seeing
+from comparison.steps import one_batch
+from comparison.surprises import shown
+from data.errors import UserError
+from unet_common.experiment import Experiment, Optimizer
+from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.run import Run
+from unet_common.schedule import Schedule
+
+# Steps of the trainings, if nothing else is said: loss curves that can be told from noise, in minutes.
+DEFAULT_STEPS = 100
+
+# Trainings that prove that the loops do the same: in float64, with constants that float32 holds exactly, since
+# `tf.train` and in part Keras take them through it.
+PROOF_STEPS = 10
+PROOF = {
+    "precision": "float64",
+    "optimizer": Optimizer(name="sgd", learning_rate=2.0**-6, momentum=0.875),
+    "schedule": Schedule(),
+}
+
+PAGE = "compare.html"
+
+
+def compare(experiment: Experiment, output: Path, command: str, code_only: bool = False) -> Path:
+    """Write the page for `experiment` to the new folder `output`, and the three runs beside it.
+
+    Args:
+        experiment: its implementation does not matter. command: what was typed, for the page to say.
+        code_only: the reading part alone; nothing is trained.
+
+    Returns:
+        the path of the page.
+
+    Raises:
+        UserError: the folder exists and is not empty, or the experiment or its data has mistakes.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists already and is not empty: choose another --output.")
+    page = output / PAGE
+    known, sections = facts(experiment, command), concepts(experiment)
+    if code_only:
+        write_page(page, known, sections)
+        return page
+    if not experiment.training.steps and not experiment.training.epochs:
+        experiment = with_steps(experiment, DEFAULT_STEPS)
+    runs = [train(experiment, output / "runs" / name, name) for name in IMPLEMENTATIONS]
+    exact = with_steps(experiment, min(PROOF_STEPS, runs[0].steps)).model_copy(update=PROOF)
+    proofs = [train(exact, output / "float64" / name, name) for name in IMPLEMENTATIONS]
+    batch = one_batch(runs[0])
+    say("Comparing weights, outputs and gradients in float64.")
+    agreed = agreement(float64_groups(runs[0], batch), batch, runs, proofs)
+    say("Predicting the validation cases.")
+    seen = seeing(runs)
+    say("Measuring time and memory: the three take turns.")
+    costs = cost(runs, batch, sections)
+    say("Running the demonstrations of defaults that differ.")
+    known = facts(runs[0].experiment, command)
+    write_page(page, known, sections, agreement=agreed, cost=costs, seeing=seen, surprises=shown())
+    return page
+
+
+def with_steps(experiment: Experiment, steps: int) -> Experiment:
+    """The experiment with another length."""
+    training = experiment.training.model_copy(update={"steps": steps, "epochs": None})
+    return experiment.model_copy(update={"training": training})
+
+
+def train(experiment: Experiment, path: Path, implementation: str) -> Run:
+    """A training of its own, by the implementation's own loop."""
+    run = Run.create(path, experiment.model_copy(update={"implementation": implementation}))
+    say(f"Training {implementation}: {run.steps} steps in {experiment.precision}.")
+    load(implementation).train(run)
+    return run
+
+
+def say(text: str) -> None:
+    """Progress, on the terminal."""
+    print(text, flush=True)

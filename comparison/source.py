@@ -1,0 +1,179 @@
+"""Source that is shown on the page: cut from the files by the names of functions at the time of writing.
+
+A reference names a file and what to cut from it:
+
+    unet_lowlevel/ops.py:convolution          a function or class
+    unet_keras/model.py:Model.predict         a method
+    unet_lowlevel/training.py:train#3         of a function the section below its comment `# 3.`
+    unet_lowlevel/training.py:train~saver     of a function the statements that mention `saver`
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from textwrap import dedent
+
+from data.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A compound statement with a body of no more lines is shown whole; of a longer one, the header and what matters.
+SHORT = 3
+
+_REFERENCE = re.compile(r"(?P<file>[\w/]+\.py):(?P<name>[\w.]+)(?:#(?P<section>\d+)|~(?P<word>\w+))?")
+_SECTION = re.compile(r"\s*# (\d+)\. ")
+
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A part of a source file.
+
+    file: relative to the root of the repository.
+    name: of the function or class, as in `Model.predict`.
+    runs: pieces that follow each other in the file, with the number of their first line; indentation that all
+        lines share is taken off.
+    code_lines: lines that are neither blank, nor comment, nor docstring.
+    """
+
+    file: str
+    name: str
+    runs: tuple[tuple[int, tuple[str, ...]], ...]
+    code_lines: int
+
+    @property
+    def first(self) -> int:
+        return self.runs[0][0]
+
+    @property
+    def last(self) -> int:
+        start, lines = self.runs[-1]
+        return start + len(lines) - 1
+
+
+@cache
+def cut(reference: str) -> Snippet:
+    """The source that `reference` stands for.
+
+    Raises:
+        UserError: there is no such file, function, section or statement.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if not match:
+        raise UserError(f"'{reference}' is no reference to source: write FILE.py:NAME, NAME#1 or NAME~word.")
+    path = ROOT / match["file"]
+    if not path.is_file():
+        raise UserError(f"There is no file {path}, which comparison/concepts.py shows on the page.")
+    text = path.read_text(encoding="utf-8")
+    lines, tree = text.splitlines(), ast.parse(text)
+    node = _find(tree, match["name"].split("."), reference)
+    if match["section"]:
+        numbers = _section(lines, node, int(match["section"]), reference)
+    elif match["word"]:
+        numbers = _mentions(node, match["word"], reference)
+    else:
+        numbers = list(range(_first_line(node), node.end_lineno + 1))
+    no_code = {number for number, line in enumerate(lines, 1) if not line.strip() or line.strip()[0] == "#"}
+    no_code.update(_docstring_lines(tree))
+    return Snippet(match["file"], match["name"], _runs(lines, numbers), len(set(numbers) - no_code))
+
+
+def public_names(file: str) -> list[str]:
+    """Functions and classes of a file, in order."""
+    body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+    return [node.name for node in body if isinstance(node, Definition) and not node.name.startswith("_")]
+
+
+def imported_names(file: str, package: str) -> list[tuple[str, str]]:
+    """(file, name) of what a file imports from the modules below `package`, in order."""
+    body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+    return [
+        (f"{node.module.replace('.', '/')}.py", alias.name)
+        for node in body
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(f"{package}.")
+        for alias in node.names
+    ]
+
+
+def _find(tree: ast.Module, names: list[str], reference: str) -> Definition:
+    node: ast.AST = tree
+    for name in names:
+        found = [child for child in node.body if isinstance(child, Definition) and child.name == name]
+        if not found:
+            raise UserError(
+                f"{reference}: there is no {name}. Was it renamed? Then name it anew in comparison/concepts.py."
+            )
+        node = found[0]
+    return node
+
+
+def _first_line(node: Definition) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+def _section(lines: list[str], node: Definition, wanted: int, reference: str) -> list[int]:
+    """Lines from the comment `# N.` to the next such comment, or to the end of the function."""
+    starts = {
+        int(match[1]): number
+        for number in range(node.lineno, node.end_lineno + 1)
+        if (match := _SECTION.match(lines[number - 1]))
+    }
+    if wanted not in starts:
+        raise UserError(f"{reference}: the function has no section '# {wanted}.'; it has {sorted(starts)}.")
+    later = [start for start in starts.values() if start > starts[wanted]]
+    last = min(later, default=node.end_lineno + 1) - 1
+    while not lines[last - 1].strip():
+        last -= 1
+    return list(range(starts[wanted], last + 1))
+
+
+def _mentions(node: Definition, word: str, reference: str) -> list[int]:
+    """The lines of the function's first line and of the smallest statements that mention `word`."""
+    numbers = {
+        number for statement in _mentioning(node, word) for number in range(statement[0], statement[1] + 1)
+    }
+    if not numbers:
+        raise UserError(f"{reference}: no statement mentions '{word}'. Was it renamed?")
+    return sorted(numbers)
+
+
+def _mentioning(node: ast.AST, word: str) -> Iterator[tuple[int, int]]:
+    """First and last lines of statements; of a compound statement that mentions the word, its header."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.stmt):
+            continue
+        body = getattr(child, "body", None)
+        if body and child.end_lineno - body[0].lineno < SHORT:
+            body = None  # read as a whole
+        header_end = body[0].lineno - 1 if body else child.end_lineno
+        parts = [part for part in ast.iter_child_nodes(child) if not (body and isinstance(part, ast.stmt))]
+        if any(_is(word, leaf) for part in parts for leaf in ast.walk(part)):
+            yield child.lineno, max(child.lineno, header_end)
+        if body:
+            yield from _mentioning(child, word)
+
+
+def _is(word: str, leaf: ast.AST) -> bool:
+    names = (getattr(leaf, "id", None), getattr(leaf, "attr", None), getattr(leaf, "arg", None))
+    return word in names
+
+
+def _docstring_lines(tree: ast.Module) -> Iterator[int]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, *Definition.__args__)) and ast.get_docstring(node) is not None:
+            yield from range(node.body[0].lineno, node.body[0].end_lineno + 1)
+
+
+def _runs(lines: list[str], numbers: list[int]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Groups of consecutive lines, all of them moved to the left together."""
+    shifted = dedent("\n".join(lines[number - 1] for number in numbers)).split("\n")
+    runs = []
+    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        pairs = list(group)
+        runs.append((pairs[0][1], tuple(shifted[index] for index, _number in pairs)))
+    return tuple(runs)

@@ -1,0 +1,164 @@
+"""One step of training in each API, apart from its loop: what is timed, and weighed.
+
+The functions are those of the three `training.py`; only what stands around them is built here again, without files,
+hooks and callbacks, so that the three can take turns.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from unet_common import losses
+from unet_common.randomness import choose_initialisation
+from unet_common.run import Run
+
+v1 = tf.compat.v1
+
+# Images [batch, *size, channels] and targets [batch, *output size, classes].
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was built and compiled.
+
+    run: makes one step with the batch it was built for, and returns the loss.
+    build: seconds until the graph was there. first: seconds of the first step, which allocates and optimizes.
+    operations: in the graph. needed: of these, what a single step runs.
+    """
+
+    run: Callable[[], float]
+    build: float
+    first: float
+    operations: int
+    needed: int
+
+
+def build(run: Run, batch: Batch) -> Step:
+    """The step of the implementation that the experiment of `run` names."""
+    return {"lowlevel": _lowlevel, "highlevel": _highlevel, "keras": _keras}[run.experiment.implementation](
+        run, batch
+    )
+
+
+def one_batch(run: Run) -> Batch:
+    """The first batch of the training."""
+    images, targets = next(iter(run.training_batches(0)))
+    return images.numpy(), targets.numpy()
+
+
+def _lowlevel(run: Run, batch: Batch) -> Step:
+    from unet_lowlevel import optimizers
+    from unet_lowlevel.networks import NETWORKS
+    from unet_lowlevel.training import optimize
+
+    experiment = run.experiment
+    start = time.perf_counter()
+    with tf.Graph().as_default() as graph:
+        v1.set_random_seed(experiment.seed)
+        choose_initialisation(experiment.initialisation)
+        v1.train.get_or_create_global_step()
+        images, targets = placeholders(batch)
+        logits = NETWORKS[run.network.name](images, run.network, training=True)
+        loss = losses.loss(experiment.loss, run.network.multilabel)(targets, logits)
+        if experiment.optimizer.l2:
+            loss += optimizers.penalty(v1.trainable_variables(), experiment.optimizer.l2)
+        rate = v1.placeholder(tf.float64, [], "rate")
+        with tf.control_dependencies(v1.get_collection(v1.GraphKeys.UPDATE_OPS)):
+            step = optimize(loss, rate, experiment.optimizer)
+        return _in_session(graph, loss, step, rate, (images, targets), run, batch, start)
+
+
+def _highlevel(run: Run, batch: Batch) -> Step:
+    from unet_highlevel.estimator_compat import estimator
+    from unet_highlevel.model import model_fn
+
+    experiment = run.experiment
+    params = {
+        "network": run.network,
+        "loss": experiment.loss,
+        "optimizer": experiment.optimizer,
+        "initialisation": experiment.initialisation,
+    }
+    start = time.perf_counter()
+    with tf.Graph().as_default() as graph:
+        v1.set_random_seed(experiment.seed)
+        v1.train.get_or_create_global_step()
+        images, targets = placeholders(batch)
+        spec = model_fn(images, targets, estimator.ModeKeys.TRAIN, params)
+        rate = graph.get_tensor_by_name("rate:0")
+        return _in_session(graph, spec.loss, spec.train_op, rate, (images, targets), run, batch, start)
+
+
+def placeholders(batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of the batch's shapes: the training loops have fixed ones, too."""
+    images, targets = batch
+    return v1.placeholder(images.dtype, images.shape, "images"), v1.placeholder(
+        targets.dtype, targets.shape, "targets"
+    )
+
+
+def _in_session(
+    graph: tf.Graph,
+    loss: tf.Tensor,
+    step: tf.Operation,
+    rate: tf.Tensor,
+    inputs: tuple[tf.Tensor, tf.Tensor],
+    run: Run,
+    batch: Batch,
+    start: float,
+) -> Step:
+    """What both graph packages have in common."""
+    initialise = v1.global_variables_initializer()
+    built = time.perf_counter() - start
+    session = v1.Session(graph=graph)
+    session.run(initialise)
+    feed = {rate: run.experiment.optimizer.learning_rate, **dict(zip(inputs, batch, strict=True))}
+
+    def once() -> float:
+        return float(session.run([loss, step], feed)[0])
+
+    start = time.perf_counter()
+    once()
+    first = time.perf_counter() - start
+    needed = v1.graph_util.extract_sub_graph(graph.as_graph_def(), [loss.op.name, step.name])
+    return Step(once, built, first, len(graph.get_operations()), len(needed.node))
+
+
+def _keras(run: Run, batch: Batch) -> Step:
+    from unet_keras import optimizers
+    from unet_keras.model import Model, precise
+    from unet_keras.training import make_optimizer
+
+    experiment = run.experiment
+    settings = experiment.optimizer
+    start = time.perf_counter()
+    with precise(experiment.precision):
+        model = Model(run.network, experiment.seed, experiment.precision, experiment.initialisation)
+        unet = model.keras_model
+        loss = losses.loss(experiment.loss, run.network.multilabel)
+        unet.compile(make_optimizer(settings), loss, jit_compile=False)
+        if settings.l2:
+            optimizers.penalty(unet.trainable_variables, settings.l2)
+        if settings.weight_decay:
+            optimizers.decay(unet.optimizer, unet.trainable_variables, settings.weight_decay)
+        unet.optimizer.build(unet.trainable_variables)
+        unet.optimizer.learning_rate = settings.learning_rate
+        model.randomness.step = unet.optimizer.iterations
+        data = tuple(tf.constant(array) for array in batch)
+        # What `fit` compiles, without its iterator.
+        step = tf.function(unet.train_step, jit_compile=False).get_concrete_function(data)
+    built = time.perf_counter() - start
+
+    def once() -> float:
+        unet.reset_metrics()  # else the loss is the mean of all steps so far
+        return float(step(data)["loss"])
+
+    start = time.perf_counter()
+    once()
+    first = time.perf_counter() - start
+    count = len(step.graph.get_operations())
+    return Step(once, built, first, count, count)
