@@ -15,3 +15,10 @@ document.addEventListener("DOMContentLoaded", () => {
   );
   try { choose(localStorage.getItem("tab")); } catch { /* likewise */ }
 });
+
+// The search asks a server for its index: from a folder there is none.
+if (location.protocol === "file:") {
+  document.addEventListener("DOMContentLoaded", () =>
+    document.querySelector('[data-bs-target="#mkdocs_search_modal"]')?.closest("li").remove()
+  );
+}
