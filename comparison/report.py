@@ -16,7 +16,7 @@ from unet_common.run import Run
 from unet_common.schedule import Schedule
 
 # Steps of the trainings, if nothing else is said: loss curves that can be told from noise, in minutes.
-DEFAULT_STEPS = 100
+DEFAULT_STEPS = 200
 
 # Trainings that prove that the loops do the same: in float64, with constants that float32 holds exactly, since
 # `tf.train` and in part Keras take them through it.
