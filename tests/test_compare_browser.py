@@ -66,7 +66,7 @@ def test_the_page_says_that_the_three_are_the_same(folder):
     ],
     ids=["unet in 3D", "vnet"],
 )  # fmt: skip
-def test_other_networks_have_pages_too(monkeypatch, tmp_path, flags):
+def test_other_networks_have_pages_too(monkeypatch, tmp_path, browser, flags):
     run_compare(monkeypatch, *flags, "--batch-size=2", "--steps=3", "--no-open", "--output", tmp_path / "out")
     page = tmp_path / "out" / "compare.html"
     assert_self_contained(page)
@@ -75,6 +75,8 @@ def test_other_networks_have_pages_too(monkeypatch, tmp_path, flags):
     assert "<b>The same.</b>" in text and "unexplained.</b>" not in text
     if "blobs3d" in flags[0]:
         assert text.count('class="viewer"') == 3 and "across axis 2" in text
+    for width in WIDTHS:
+        assert_readable(open_page(browser, tmp_path / "out", width))
 
 
 # --- in the browser ---------------------------------------------------------------------------
@@ -100,20 +102,21 @@ def browser(tmp_path_factory):
     made.quit()
 
 
+def open_page(browser, folder, width=1920, dark=False):
+    """The page at a width in pixels, dark or light."""
+    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    browser.get((folder / "compare.html").as_uri())
+    browser.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
+    return browser
+
+
 @pytest.fixture
 def opened(browser, folder):
-    """The page at a width in pixels, dark or light."""
-
-    def open_page(width=1920, dark=False):
-        size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        browser.get((folder / "compare.html").as_uri())
-        browser.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
-        return browser
-
-    return open_page
+    """Opens the page that was made for all tests here."""
+    return lambda *look, **more: open_page(browser, folder, *look, **more)
 
 
 def find(browser, selector):
@@ -124,13 +127,7 @@ def find(browser, selector):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_it_is_readable_at_every_width(opened, width, dark):
     browser = opened(width, dark)
-    assert [entry["message"] for entry in browser.get_log("browser")] == []
-    for part in PARTS:
-        (section,) = find(browser, f"#{part}")
-        assert section.is_displayed() and section.size["height"] > 200
-        assert find(browser, f"#{part} > h2")[0].text
-    overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert browser.execute_script(overflow) <= 0
+    assert_readable(browser)
     assert_contrast(browser)
     if directory := os.environ.get("COMPARE_SCREENSHOTS"):
         for part in PARTS:
@@ -138,6 +135,17 @@ def test_it_is_readable_at_every_width(opened, width, dark):
             browser.save_screenshot(
                 str(Path(directory) / f"{part}_{width}_{'dark' if dark else 'light'}.png")
             )
+
+
+def assert_readable(browser):
+    """No errors, every part there, and nothing wider than the window."""
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+    for part in PARTS:
+        (section,) = find(browser, f"#{part}")
+        assert section.is_displayed() and section.size["height"] > 200
+        assert find(browser, f"#{part} > h2")[0].text
+    overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert browser.execute_script(overflow) <= 0
 
 
 # The contrast of text with what is behind it, of everything that is shown and has text of its own (WCAG 2.2, 1.4.3).
