@@ -32,3 +32,15 @@ def device(request, monkeypatch):
     monkeypatch.setattr(tf, "Graph", PlacedGraph)
     with tf.device(request.param):
         yield request.param
+
+
+# Whole files go to one process or another: the longest come first, so that none is left for the end.
+LONGEST = (
+    "test_training_consistency", "test_resume", "test_consistency", "test_compare_browser", "test_docs", "test_golden",
+    "test_parameter_counts", "test_pretrained",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    position = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: position.get(item.path.stem, len(LONGEST)))

@@ -665,6 +665,7 @@ def apply_diff(text: str, diff: str) -> str:
     return text.replace(before, "".join(f"{line[1:]}\n" for line in lines))
 
 
+@pytest.mark.slow
 def test_the_network_that_the_page_adds_works(tmp_path):
     for name in ("data", "unet_common", "unet_lowlevel", "unet_highlevel", "unet_keras", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -135,7 +135,9 @@ def test_the_data_decides_channels_and_classes(tmp_path):
     network = resolve(experiment_from({"data": folder})).network
     assert (network.channels, network.classes) == (3, 3)
     assert resolve(Experiment()).network.classes == 1  # two label values make a sigmoid
-    with pytest.raises(UserError, match=r"network\.channels is 1, but the inputs made of 'folder' have 3 values"):
+    with pytest.raises(
+        UserError, match=r"network\.channels is 1, but the inputs made of 'folder' have 3 values"
+    ):
         resolve(experiment_from({"data": folder, "network": {"channels": 1}}))
     with pytest.raises(UserError, match=r"network\.classes is 2, but the labels of 'folder' have 3 values"):
         resolve(experiment_from({"data": folder, "network": {"classes": 2}}))

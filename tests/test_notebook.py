@@ -5,6 +5,7 @@ from runpy import run_path
 
 import jupytext
 import nbformat
+import pytest
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 
@@ -25,6 +26,7 @@ def test_the_notebook_in_the_repository_is_that_of_the_script():
     assert "0 of 32768 voxels differ" in printed(committed)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)  # as a reader runs it: three times as fast
     run_path(str(FOLDER / "build.py"))["build"](tmp_path / "walkthrough.ipynb")

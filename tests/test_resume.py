@@ -98,6 +98,7 @@ def test_killed_at_a_random_moment(implementation, unbroken, tmp_path):
     assert_same(run, unbroken(implementation))
 
 
+@pytest.mark.slow
 def test_volumes_go_on_bit_for_bit(implementation, tmp_path):
     changes = {
         "network": {"rank": 3, "depth": 3, "filters": 2, "normalisation": "instance", "deep_supervision": 1},
@@ -204,6 +205,7 @@ def test_without_validation(implementation, tmp_path):
     assert run.state() == "finished" and len(read_history(run.history)) == 5
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_previous_checkpoint(implementation, unbroken, tmp_path):
     """The limit on the size of files stands for the disk: writes fail with EFBIG instead of ENOSPC."""
     run = new_run(tmp_path / "run", implementation, training={**SETTINGS["training"], "steps": 16})

@@ -24,6 +24,11 @@ SETTINGS = {
 }
 
 
+def slow(*values):
+    """Parameters of a test for `-m slow`: what they vary is in the others, too."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def train_all(directory, implementations=IMPLEMENTATIONS, **changes):
     """History, final weights and run of each implementation, trained by its own loop."""
     results = []
@@ -51,7 +56,7 @@ def assert_equal_courses(results, loss, weights, moving):
             )
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.25])
+@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.slow), 0.25])
 def test_fifty_steps_of_momentum_in_float64(tmp_path, dropout):
     results = train_all(
         tmp_path,
@@ -117,11 +122,16 @@ def test_trainings_start_from_weights_of_the_chosen_rule(tmp_path):
 @pytest.mark.parametrize(
     "optimizer, schedule",
     [
-        ({"name": "sgd", "momentum": 0.875, "nesterov": True}, {"name": "cosine", "warmup": 3}),
-        ({"name": "sgd", "momentum": 0.5, "clip_norm": 0.125}, {"name": "step", "every": 3, "factor": 0.5}),
-        ({"name": "sgd", "momentum": 0.5, "weight_decay": 0.125, "l2": 0.0625}, {"name": "cosine"}),
-        ({"name": "rmsprop", "learning_rate": 2.0**-10}, {"name": "polynomial"}),
+        (
+            {"name": "sgd", "momentum": 0.5, "weight_decay": 0.125, "l2": 0.0625},
+            {"name": "cosine", "warmup": 3},
+        ),
         ({"name": "adam", "learning_rate": 2.0**-10, "clip_norm": 0.5}, {"name": "plateau", "patience": 1}),
+        slow({"name": "sgd", "momentum": 0.875, "nesterov": True}, {"name": "cosine", "warmup": 3}),
+        slow(
+            {"name": "sgd", "momentum": 0.5, "clip_norm": 0.125}, {"name": "step", "every": 3, "factor": 0.5}
+        ),
+        slow({"name": "rmsprop", "learning_rate": 2.0**-10}, {"name": "polynomial"}),
     ],
     ids=lambda setting: setting["name"],
 )
@@ -149,13 +159,13 @@ def test_twenty_steps_of_adam_in_float32(tmp_path):
 @pytest.mark.parametrize(
     "rule, optimizer",
     [
-        ("momentum", {"name": "sgd"}),
         ("nesterov", {"name": "sgd", "momentum": 0.875, "nesterov": True}),
-        ("clipped", {"name": "sgd", "clip_norm": 0.125}),
-        ("rmsprop", {"name": "rmsprop"}),
         ("adam", {"name": "adam"}),
         ("decayed", {"name": "sgd", "weight_decay": 0.5}),
-        ("penalised", {"name": "sgd", "l2": 0.25}),
+        slow("momentum", {"name": "sgd"}),
+        slow("clipped", {"name": "sgd", "clip_norm": 0.125}),
+        slow("rmsprop", {"name": "rmsprop"}),
+        slow("penalised", {"name": "sgd", "l2": 0.25}),
     ],
 )
 def test_the_first_step_is_the_textbooks(tmp_path, rule, optimizer):

@@ -139,6 +139,7 @@ def test_slabs_cover_the_volume_in_order():
     np.testing.assert_allclose(np.concatenate([slab for _, slab in slabs]), whole, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_five_folds_and_their_ensemble(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command(train, "--run", "runs/cv", "--fold", "all", "--steps", 2, *TINY)
