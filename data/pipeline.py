@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from data.borders import mirror
 from data.preprocessing import Preparation
-from data.regions import Regions, beside_region
-from data.sampler import Sampler, encode, labelled
+from data.regions import Regions, inputs
+from data.sampler import Sampler, example, labelled
 from data.source import Source
 
 
@@ -68,15 +68,12 @@ def validation_batches(
         beyond = [(0, -side % step) for side, step in zip(size, sides, strict=True)] if sides else None
         padding = beyond or pad(size)
         image = prepare.network_input(case.image)
-        target = encode(case.label, of_whole, multilabel, source.overlapping, softened)
-        if regions:
-            image, target = beside_region(image, target, regions)
-        image, target = mirror(image, padding), mirror(target, padding)
+        kind = multilabel, source.overlapping, softened, regions
+        image, target = (mirror(values, padding) for values in example(image, case.label, classes, *kind))
         whole = image.shape[:-1]
         return _cut(image, sides or whole), _cut(target, sides or whole)
 
-    channels = prepare.network_channels(source.channels, source.rank) * (2 if regions else 1)
-    of_whole = classes - (regions.classes if regions else 0)  # outputs for the image itself
+    channels = prepare.network_channels(source.channels, source.rank) * inputs(regions)
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, target = tf.numpy_function(read, [index], (tf.float32, tf.float32))

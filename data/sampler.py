@@ -9,7 +9,7 @@ from data.augmentation import augment, corner_around, random_corner
 from data.errors import UserError, listed
 from data.labels import class_masks, is_class, largest_class
 from data.preprocessing import Preparation, Prepared
-from data.regions import Regions, beside_region
+from data.regions import Regions, beside_region, inputs, outputs_of_whole
 from data.settings import Augmentation, Sampling
 from data.softening import SIDES, soften
 from data.source import Case, Source
@@ -49,6 +49,24 @@ def encode(
     if multilabel:
         return soften(class_masks(label, last, overlapping), softened)
     return (label[..., np.newaxis] == np.arange(classes)).astype(np.float32)
+
+
+def example(
+    image: np.ndarray,
+    label: np.ndarray,
+    classes: int,
+    multilabel: bool = False,
+    overlapping: bool = False,
+    softened: tuple[int, ...] = (),
+    regions: Regions | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Input and target of a network, of an image [*size, channels] as it sees it and its label [*size].
+
+    regions: put the image's region, which the label tells, beside it. The others are as of `encode`.
+    Returns float32 [*size, channels * inputs(regions)] and [*size, classes].
+    """
+    target = encode(label, outputs_of_whole(classes, regions), multilabel, overlapping, softened)
+    return beside_region(image, target, regions) if regions else (image, target)
 
 
 def _last_class(classes: int, multilabel: bool, softened: tuple[int, ...]) -> int:
@@ -94,10 +112,9 @@ class Sampler:
             counts = enumerate(sampling.samples_per_class)
             self._centres = [label for label, count in counts for _ in range(count)]
         self.crop = tuple(sampling.crop)
-        self.channels = prepare.network_channels(source.channels, source.rank) * (2 if regions else 1)
+        self.channels = prepare.network_channels(source.channels, source.rank) * inputs(regions)
         self.classes = classes
         self._regions = regions
-        self._of_whole = classes - (regions.classes if regions else 0)  # outputs for the sample itself
         self._multilabel, self._overlapping, self._softened = multilabel, source.overlapping, sampling.soften
         self._cache: dict[str, Prepared] = {}
         self._cached_bytes = 0
@@ -126,8 +143,8 @@ class Sampler:
             self._prepare.settings.positions,
             self._overlapping,
         )
-        target = encode(label, self._of_whole, self._multilabel, self._overlapping, self._softened)
-        return beside_region(image, target, self._regions) if self._regions else (image, target)
+        kind = self._multilabel, self._overlapping, self._softened, self._regions
+        return example(image, label, self.classes, *kind)
 
     def _corner(self, label: np.ndarray, centre: int | None, generator: np.random.Generator) -> np.ndarray:
         """The first pixel of a crop around a random pixel of a class; anywhere if the image lacks the class."""
@@ -152,7 +169,8 @@ class Sampler:
 
     def _check(self) -> None:
         sizes, problems = {}, []
-        last = _last_class(self._of_whole, self._multilabel, self._softened)
+        of_whole = outputs_of_whole(self.classes, self._regions)
+        last = _last_class(of_whole, self._multilabel, self._softened)
         for name in self._names:
             label = self._prepared(name).label
             sizes[name] = label.shape

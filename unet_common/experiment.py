@@ -21,6 +21,7 @@ from pydantic import (
 from data.errors import UserError
 from data.files import write_text
 from data.preprocessing import Preparation
+from data.regions import inputs
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.softening import SIDES
 from data.source import Source
@@ -207,7 +208,7 @@ def resolve(experiment: Experiment) -> Experiment:
             raise UserError(
                 f"sampling.soften is not for {network.name}: its last outputs are those of the region."
             )
-        channels, further = 2 * channels, region.classes
+        channels, further = channels * inputs(region), region.classes
     needed = {"rank": source.rank, "channels": channels, "classes": classes + further}
     needed |= {"multilabel": multilabel, "auxiliary": auxiliary}
     network = validated(type(network), {**needed, **given})

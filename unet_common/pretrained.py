@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from data.errors import UserError
+from data.regions import inputs
 from unet_common.networks import UNetBackboned, UNetEncoder
 from unet_common.networks.encoders import VGGS
 from unet_common.weights import Weights
@@ -55,8 +56,8 @@ def pretrained_weights(origin: str, network: UNetEncoder | UNetBackboned) -> Wei
     else:
         weights = _from_file(Path(origin), network.encoder)
     first = _first_kernel(weights)
-    inputs = 2 if network.second_look else 1  # that go through the encoder one by one
-    weights[first] = for_channels(weights[first], network.channels // inputs)
+    of_one = network.channels // inputs(network.second_look)  # the inputs go through the encoder one by one
+    weights[first] = for_channels(weights[first], of_one)
     return weights
 
 
