@@ -333,16 +333,15 @@ def concepts(experiment: Experiment) -> list[Concept]:
         Concept(
             "machines",
             "Running on several machines",
-            "None of the three training programs does this by itself. One is nearest, and needs no change: "
-            "an Estimator whose surroundings describe a cluster. For the other two, here is what they would "
-            "need.",
+            "None of the three training programs does this: a run folder, with its log, its best weights and its "
+            "exact resume, belongs to one process. Here is what each API has for it.",
             {
                 "lowlevel": "All by hand: a `tf.train.Server` in each process, `replica_device_setter` to put "
                 "variables on parameter servers, and `MonitoredTrainingSession` in place of `Session`, with one "
                 "chief that initialises and saves.",
-                "highlevel": "`RunConfig` reads the environment variable `TF_CONFIG`: who is chief, worker or "
-                "parameter server. `train_and_evaluate` then places variables and starts servers itself. "
-                "`tf.distribute` strategies need TensorFlow code that is gone.",
+                "highlevel": "The nearest. `RunConfig` reads the environment variable `TF_CONFIG`: who is chief, "
+                "worker, parameter server or evaluator. `train_and_evaluate` then starts servers and places variables "
+                "itself; the model function stays as it is. `tf.distribute` strategies need code that is gone.",
                 "keras": "On several GPUs of one machine, the model would be built and compiled within "
                 "`tf.distribute.MirroredStrategy().scope()`. On several machines `fit` of Keras 3 does not "
                 "run under `MultiWorkerMirroredStrategy`; a step of one's own with `strategy.run` does.",

@@ -6,6 +6,8 @@ not in the middle of a training. The model is one convolution, so a step takes m
 
 import importlib.metadata
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +21,11 @@ import keras
 import tensorflow as tf
 
 from data.errors import UserError
+from unet_common.experiment import experiment_from
+from unet_common.run import Run
 from unet_highlevel import estimator_compat
 from unet_highlevel.estimator_compat import estimator
+from unet_highlevel.training import train
 
 v1 = tf.compat.v1
 
@@ -235,6 +240,14 @@ def test_run_config_reads_the_cluster(monkeypatch, task, chief):
     assert config.master == f"grpc://{cluster[task][0]}"
 
 
+def test_a_run_folder_belongs_to_one_process(monkeypatch, tmp_path):
+    run = Run.create(tmp_path / "run", experiment_from({"implementation": "highlevel"}))
+    cluster = {"chief": ["one:2222"], "worker": ["two:2222"], "ps": ["three:2222"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}}))
+    with pytest.raises(UserError, match="TF_CONFIG in the environment describes a cluster"):
+        train(run)
+
+
 def test_strategy_is_refused():
     with pytest.raises(UserError, match="set TF_CONFIG"):
         estimator.RunConfig(train_distribute=tf.distribute.OneDeviceStrategy("/cpu:0"))
@@ -304,3 +317,76 @@ def test_missing_estimator_is_refused(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", missing)
     with pytest.raises(UserError, match=r'pip install "tensorflow==2\.21\.\*" "tensorflow-estimator'):
         estimator_compat.check_versions()
+
+
+# One program for all processes of a cluster. The chief, which would be through before the worker has started, waits
+# for the worker's first step.
+MEMBER = """
+import json, os, sys, time
+from pathlib import Path
+import data.tensorflow_setup
+import tensorflow as tf
+from unet_highlevel.estimator_compat import estimator
+
+v1 = tf.compat.v1
+role = json.loads(os.environ["TF_CONFIG"])["task"]["type"]
+folder = Path(sys.argv[1])
+
+def input_fn():
+    return tf.data.Dataset.from_tensors(([1.0, 2.0], [3.0, 6.0])).repeat()
+
+def model_fn(features, labels, mode):
+    slope = v1.get_variable("slope", [], initializer=v1.zeros_initializer())
+    loss = tf.reduce_mean((slope * features - labels) ** 2)
+    step = v1.train.GradientDescentOptimizer(0.01).minimize(loss, v1.train.get_global_step())
+    (folder / f"{role}.device").write_text(slope.device)
+    return estimator.EstimatorSpec(mode, loss=loss, train_op=step)
+
+class Steps(v1.train.SessionRunHook):
+    made = 0
+
+    def after_run(self, context, values):
+        self.made += 1
+        (folder / f"{role}.steps").write_text(str(self.made))
+        while not (folder / "worker.steps").exists():
+            time.sleep(0.1)
+
+trained = estimator.Estimator(model_fn, config=estimator.RunConfig(model_dir=str(folder / "model")))
+estimator.train_and_evaluate(
+    trained,
+    estimator.TrainSpec(input_fn, max_steps=300, hooks=[Steps()]),
+    estimator.EvalSpec(input_fn, steps=1, start_delay_secs=0, throttle_secs=0),
+)
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_trains_one_model_and_evaluates_it(tmp_path):
+    roles = ("chief", "worker", "ps")
+    sockets = [socket.create_server(("localhost", 0)) for _ in roles]
+    cluster = {role: [f"localhost:{s.getsockname()[1]}"] for role, s in zip(roles, sockets, strict=True)}
+    for free in sockets:
+        free.close()
+    members = {}
+    try:
+        for role in (*roles, "evaluator"):
+            task = {"cluster": cluster, "task": {"type": role, "index": 0}}
+            members[role] = subprocess.Popen(
+                [sys.executable, "-c", MEMBER, tmp_path],
+                cwd=Path(__file__).parent.parent,
+                env=os.environ | {"TF_CONFIG": json.dumps(task)},
+            )
+        assert [members[role].wait(timeout=300) for role in ("chief", "worker", "evaluator")] == [0, 0, 0]
+        assert members["ps"].poll() is None  # a parameter server is there until it is stopped
+    finally:
+        for member in members.values():
+            member.kill()
+            member.wait()
+
+    made = {role: int((tmp_path / f"{role}.steps").read_text()) for role in ("chief", "worker")}
+    assert min(made.values()) > 0
+    assert sum(made.values()) >= 300
+    assert (tmp_path / "worker.device").read_text() == "/job:ps/task:0"
+    assert tf.train.load_variable(str(tmp_path / "model"), "slope") == pytest.approx(3.0, abs=1e-3)
+    assert tf.train.load_variable(str(tmp_path / "model"), "global_step") >= 300
+    assert list((tmp_path / "model" / "eval").iterdir())

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from data.errors import UserError
 from unet_common import checkpoints
 from unet_common.graph_model import assign, canonical_variables
 from unet_common.monitor import Monitor
@@ -20,7 +21,7 @@ def train(run: Run) -> None:
     """Train, or go on with, the experiment of `run` until its last step or a reason to stop.
 
     Raises:
-        UserError: the loss is no longer finite, or the checkpoints are damaged.
+        UserError: the loss is no longer finite, the checkpoints are damaged, or there is a cluster.
     """
     experiment = run.experiment
     latest = checkpoints.latest_intact(run.checkpoints)
@@ -36,6 +37,11 @@ def train(run: Run) -> None:
         keep_checkpoint_max=experiment.training.keep,
         log_step_count_steps=None,
     )
+    if config.num_worker_replicas > 1 or config.num_ps_replicas:
+        raise UserError(
+            "TF_CONFIG in the environment describes a cluster, but a run folder belongs to one process. Unset it to "
+            "train here. For an Estimator on several machines see docs/migrating.md."
+        )
     params = {
         "network": run.network,
         "loss": experiment.loss,
