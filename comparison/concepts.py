@@ -161,7 +161,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 same("batch_normalisation"),
                 row(
                     "Who runs the updates",
-                    f"{LOW}:train~UPDATE_OPS",
+                    f"{LOW}:optimize~UPDATE_OPS",
                     "unet_highlevel/model.py:model_fn~UPDATE_OPS",
                     Cell(note="Nothing to write: they are a part of the layer's call in training mode."),
                 ),

@@ -67,8 +67,7 @@ def _lowlevel(run: Run, batch: Batch) -> Step:
         if experiment.optimizer.l2:
             loss += optimizers.penalty(v1.trainable_variables(), experiment.optimizer.l2)
         rate = v1.placeholder(tf.float64, [], "rate")
-        with tf.control_dependencies(v1.get_collection(v1.GraphKeys.UPDATE_OPS)):
-            step = optimize(loss, rate, experiment.optimizer)
+        step = optimize(loss, rate, experiment.optimizer)
         return _in_session(graph, loss, step, rate, (images, targets), run, batch, start)
 
 

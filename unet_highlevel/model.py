@@ -56,7 +56,8 @@ def model_fn(
             evaluation_hooks=[FirstCase(picture, f"{config.model_dir}/eval")],
         )
 
-    # 5. One step. The moving statistics of batch normalisation are updated because we say so.
+    # 5. One step. What has to come first is one group: every operation that waited for hundreds of others would have an
+    # edge to each, and TensorFlow would plan such a graph for minutes.
     rate = v1.placeholder(tf.float64, [], "rate")
     v1.summary.scalar("learning_rate", rate)
     settings = params["optimizer"]
@@ -66,9 +67,10 @@ def model_fn(
     gradients, variables = zip(*optimizer.compute_gradients(loss), strict=True)
     if settings.clip_norm is not None:
         gradients = optimizers.clip(gradients, settings.clip_norm)
-    with tf.control_dependencies(gradients):  # these belong to the weights as they are
+    with tf.control_dependencies([tf.group(gradients)]):  # these belong to the weights as they are
         decayed = optimizers.decay(variables, rate, settings.weight_decay) if settings.weight_decay else []
-    with tf.control_dependencies([*decayed, *v1.get_collection(v1.GraphKeys.UPDATE_OPS)]):
+    # The moving statistics of batch normalisation are updated because we say so.
+    with tf.control_dependencies([tf.group(decayed, v1.get_collection(v1.GraphKeys.UPDATE_OPS))]):
         step = v1.train.get_global_step()
         train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)
     return estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
