@@ -55,6 +55,12 @@ class Concept:
     rows: tuple[Row, ...] = ()
     shared: tuple[str, ...] = field(default=())
 
+    @property
+    def references(self) -> list[str]:
+        """All of them."""
+        cells = (cell for row in self.rows for cell in row.cells.values())
+        return [*(reference for cell in cells for reference in cell.references), *self.shared]
+
 
 def row(title: str, *cells: str | Sequence[str] | Cell) -> Row:
     """A row of three cells, each given as a reference, as several, or as a `Cell`."""

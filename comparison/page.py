@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import platform
 import re
 import subprocess
@@ -12,7 +11,6 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import keras
 import tensorflow as tf
@@ -26,6 +24,7 @@ from pygments.lexers import PythonLexer
 from comparison.agreement import PAIRS, for_script
 from comparison.concepts import Concept
 from comparison.source import ROOT, Snippet, cut
+from comparison.surprises import Shown
 from data.errors import UserError
 from data.files import write_text
 from unet_common.experiment import Experiment
@@ -61,11 +60,12 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
     given = {"agreement": None, "cost": None, "seeing": None, "surprises": None, **parts}
     settings = yaml.safe_dump(facts.experiment.model_dump(mode="json"), sort_keys=False)
     text = (
-        environment(path.parent)
+        environment()
         .get_template("page.html.j2")
         .render(
             facts=facts,
             concepts=concepts,
+            files=files_of(concepts, given["surprises"] or ()),
             implementations=IMPLEMENTATIONS,
             names=NAMES,
             settings=settings,
@@ -83,15 +83,25 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
     write_text(path, text)
 
 
-def environment(output: Path) -> Environment:
-    """Templates for a page that will lie in the folder `output`: links to source files lead from there."""
+def environment() -> Environment:
+    """The page's templates, with the filters and functions that they use."""
     made = Environment(
         loader=PackageLoader("comparison"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     made.filters |= {"prose": prose, "embedded": embedded, "significant": significant, "breakable": breakable}
-    made.globals |= {"cut": cut, "code": code, "link": lambda file: link(file, output)}
+    made.globals |= {"cut": cut, "code": code, "numbered": numbered}
     return made
+
+
+def files_of(concepts: Sequence[Concept], surprises: Sequence[Shown]) -> dict[str, str]:
+    """The text of every file of which something is shown: no link leads out of the page."""
+    references = [
+        *(reference for concept in concepts for reference in concept.references),
+        *(reference for surprise in surprises for reference in surprise.references.values()),
+    ]
+    names = dict.fromkeys(cut(reference).file for reference in references)
+    return {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
 
 
 def prose(text: str) -> Markup:
@@ -132,11 +142,16 @@ def code(snippet: Snippet) -> Markup:
 _BREAKS = re.compile(r'(<span class="p">[^<]*[(\[{]</span>|<span class="o">\.</span>)')
 
 
-def numbered(text: str, first: int = 1) -> Markup:
-    """Highlighted Python. Each line is a span; its number is drawn by the style sheet, so nobody copies it."""
+def numbered(text: str, first: int = 1, file: str = "") -> Markup:
+    """Highlighted Python. Each line is a span; its number is drawn by the style sheet, so nobody copies it.
+
+    Lines of a whole `file` can be linked to, as `#unet_keras/model.py-12`.
+    """
+    text = text.rstrip("\n")
     lines = highlight(text, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)).rstrip("\n").split("\n")
     return Markup("").join(
-        Markup('<span class="line" data-line="{}" style="--indent:{};--hang:{}">{}</span>\n').format(
+        Markup('<span class="line"{} data-line="{}" style="--indent:{};--hang:{}">{}</span>\n').format(
+            Markup(' id="{}-{}"').format(file, number) if file else "",
             number,
             len(plain) - len(plain.lstrip()),
             0 if 'class="sd"' in line else 4,
@@ -144,11 +159,6 @@ def numbered(text: str, first: int = 1) -> Markup:
         )
         for number, (line, plain) in enumerate(zip(lines, text.split("\n"), strict=True), first)
     )
-
-
-def link(file: str, output: Path) -> str:
-    """The way from the folder of the page to a source file."""
-    return quote(Path(os.path.relpath(ROOT / file, output.resolve())).as_posix())
 
 
 def commit() -> tuple[str | None, bool]:

@@ -21,7 +21,7 @@ from test_compare import assert_self_contained, run_compare
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.run import Run
 
-PARTS = ("reading", "agreement", "cost", "seeing", "surprises")
+PARTS = ("reading", "agreement", "cost", "seeing", "surprises", "files")
 WIDTHS = (375, 1024, 1920)
 
 SMALL = (
@@ -261,6 +261,21 @@ def test_a_cell_of_the_heat_map_tells_why(opened):
     assert browser.switch_to.active_element == moving[-1]
 
 
+def test_a_link_to_a_line_opens_its_file(opened):
+    browser = opened(1024)
+    (link,) = find(browser, "#normalisation [data-api=keras] figcaption a")[:1]
+    file, line = link.get_attribute("href").split("#")[1].rsplit("-", 1)
+    assert (file, link.text) == ("unet_keras/layers.py",) * 2
+    shown = browser.find_element(By.ID, f"{file}-{line}")
+    assert not shown.is_displayed()
+    link.send_keys(Keys.ENTER)
+    assert shown.is_displayed() and shown.text.startswith("def batch_normalisation(")
+    place = browser.execute_script("return arguments[0].getBoundingClientRect().top / innerHeight", shown)
+    assert 0.2 < place < 0.8
+    assert_contrast(browser)
+    browser.back()
+
+
 def test_sliders_move_and_change_the_picture(opened):
     browser = opened(1024)
     viewers = find(browser, ".viewer")
@@ -318,11 +333,11 @@ def test_everything_has_a_name(opened):
 def test_the_keyboard_reaches_the_parts(opened):
     browser = opened(1024)
     seen = []
-    for _ in range(12):
+    for _ in range(13):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         focused = browser.switch_to.active_element
         seen.append(focused.text)
         outline = browser.execute_script("return getComputedStyle(arguments[0]).outlineStyle", focused)
         assert outline != "none"
     assert seen[0] == "Skip to the content"
-    assert {"Reading", "Agreement", "Cost", "Seeing", "Surprises", "lowlevel", "dark"} <= set(seen)
+    assert {"Reading", "Agreement", "Cost", "Seeing", "Surprises", "Files", "lowlevel", "dark"} <= set(seen)

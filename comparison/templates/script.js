@@ -34,6 +34,19 @@
 })();
 
 (() => {
+  // A link to a line opens the file that the line is in.
+  const reveal = () => {
+    const line = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const file = line && line.closest("details");
+    if (!file) return;
+    file.open = true;
+    line.scrollIntoView({ block: "center" });
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+})();
+
+(() => {
   const source = document.getElementById("heat-data");
   if (!source) return;
   const data = JSON.parse(source.textContent);
