@@ -43,11 +43,11 @@ def compare(name: str, folder: Path) -> list[dict[str, str]]:
     )
     return [
         {
-            "network": name if number == 1 else "",
+            "network": linked(name) if number == 1 else "",
             "parameters": f"{parameters:,}" if number == 1 else "",
             "implementation": implementation,
             "prediction": ratio(of_prediction[number], of_prediction[0]),
-            "training": ratio(of_training[number], of_training[0]),
+            "step": ratio(of_training[number], of_training[0]),
             "peak memory": f"{peaks[number - 1] / 2**30:.2f} GiB",
         }
         for number, implementation in enumerate(IMPLEMENTATIONS, 1)
@@ -82,6 +82,11 @@ def in_turns(calls: list[Callable[[], object]]) -> list[list[float]]:
     return times
 
 
+def linked(name: str) -> str:
+    """A network's name with its source, as in docs/networks.md."""
+    return f"[`{name}`](../unet_common/networks/{name}.py)"
+
+
 def ratio(times: list[float], reference: list[float]) -> str:
     """The median ratio to the reference's time of the same turn, and the smallest and largest."""
     ratios = sorted(here / there for here, there in zip(times, reference, strict=True))
@@ -93,6 +98,6 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory() as folder:
             rows = compare(name, Path(folder))
         if position == 0:
-            print(f"| {' | '.join(rows[0])} |\n|{'---|' * len(rows[0])}")
+            print(f"| {' | '.join(rows[0])} |\n|---|---:|---|{'---:|' * 3}")
         for row in rows:
             print(f"| {' | '.join(row.values())} |", flush=True)

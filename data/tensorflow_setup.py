@@ -59,9 +59,15 @@ with _without_startup_noise():
 
 
 def _is_noise(record: logging.LogRecord) -> bool:
-    """TensorFlow logs each use of a deprecated v1 symbol, and this project is about those."""
+    """TensorFlow logs each use of a deprecated v1 symbol, and this project is about those.
+
+    It also counts how often functions of one name are traced; of several models, each traced once, it makes a warning.
+    """
     message = record.getMessage()
-    return "is deprecated" in message or "Instructions for updating" in message
+    return any(
+        words in message
+        for words in ("is deprecated", "Instructions for updating", "triggered tf.function retracing")
+    )
 
 
 _logger = tf.get_logger()

@@ -271,13 +271,30 @@ def _cell(text: str) -> str:
 
 
 def _results(name: str) -> Iterator[str]:
-    """Links to the sections of results.md that speak of a network."""
+    """A network's rows of the tables of networks.md, and links to the sections of results.md that speak of it."""
+    yield "## Results"
+    text = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        if rows := _rows_of(name, table.splitlines()):
+            yield "\n".join(rows)
+    yield "How these were measured: [All of them](../networks.md)."
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     titles = [section.partition("\n")[0].strip() for section in sections if f"`{name}`" in section]
     if titles:
         links = [f"[{title}](../results.md#{_anchor(title)})" for title in titles]
         yield f"Measured results: {', '.join(links)}."
+
+
+def _rows_of(name: str, table: list[str]) -> list[str]:
+    """Head and rows of a network, whose name stands in the first of its rows; without the column of names."""
+    head, rows = table[:2], []
+    mine = False
+    for row in table[2:]:
+        first = row.split("|")[1].strip()
+        mine = f"`{name}`" in first if first else mine
+        rows += [row] * mine
+    return ["|" + row.split("|", 2)[2] for row in (*head, *rows)] if rows else []
 
 
 def _anchor(title: str) -> str:

@@ -40,7 +40,7 @@
     const file = line && line.closest("details");
     if (!file) return;
     file.open = true;
-    line.scrollIntoView({ block: "center" });
+    line.scrollIntoView({ block: "center", behavior: "instant" });
   };
   addEventListener("hashchange", reveal);
   reveal();
