@@ -16,7 +16,7 @@ def test_an_image_is_a_function_of_seed_and_number():
     assert np.abs(first.image - other.read("discs-03").image).max() > 50
     assert first.image.shape == (256, 256, 1) and first.image.dtype == np.float32
     assert Discs(size=(64, 80)).read("discs-00").image.shape == (64, 80, 1)
-    with pytest.raises(UserError, match="no image 'discs-99'"):
+    with pytest.raises(UserError, match="no case 'discs-99'"):
         one.read("discs-99")
 
 

@@ -78,7 +78,7 @@ class TestMembranes:
             Membranes(size=(64,))
         with pytest.raises(ValidationError, match="the membranes are generated"):
             Membranes(directory="somewhere")
-        with pytest.raises(UserError, match="has no image 'x'"):
+        with pytest.raises(UserError, match="have no case 'x'"):
             Membranes().read("x")
 
 

@@ -170,7 +170,7 @@ def test_generated_volumes_are_the_same_every_time_and_hard_enough():
     # Grey values alone do not tell the classes apart: other tissue is as bright.
     bright = case.image[..., 0] > np.percentile(case.image[case.label > 0], 20)
     assert 2 * (bright & (case.label > 0)).sum() / (bright.sum() + (case.label > 0).sum()) < 0.9
-    with pytest.raises(UserError, match="no volume 'blobs-2'"):
+    with pytest.raises(UserError, match="no case 'blobs-2'"):
         one.read("blobs-2")
 
 

@@ -6,32 +6,33 @@ slices than pixels, and two parts of the organ that differ less from each other 
 """
 
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from scipy.ndimage import gaussian_filter
 
-from data.errors import UserError
 from data.geometry import Geometry
 from data.noise import smooth_noise
-from data.source import Case, Source
+from data.source import Case
+from data.sources.generated import Generated
 
 # Mean grey values: air, tissue around, the organ's two parts, vessels.
 AIR, TISSUE, FRONT, BACK, VESSEL = 0.05, 0.45, 0.8, 0.65, 0.75
 
 
-class Blobs3d(Source):
+class Blobs3d(Generated):
     """Generated volumes: background, and the front and the back part of an organ.
 
     Volume i is a function of `seed`, i, `size` and `spacing` alone.
     """
 
+    things: ClassVar = "blobs"
+
     name: Literal["blobs3d"] = "blobs3d"
-    images: PositiveInt = Field(16, description="number of volumes")
+    images: PositiveInt = Field(16, description="how many volumes")
     size: tuple[Annotated[int, Field(ge=16)], ...] = Field((48, 48, 48), description="voxels along each axis")
     spacing: tuple[PositiveFloat, ...] = Field((1.0, 1.0, 1.5), description="size of the voxels in mm")
-    seed: NonNegativeInt = Field(0, description="another seed gives other volumes")
 
     @field_validator("size", "spacing")
     @classmethod
@@ -40,20 +41,9 @@ class Blobs3d(Source):
             raise ValueError("must have three numbers")
         return numbers
 
-    @field_validator("directory")
-    @classmethod
-    def _no_directory(cls, directory: object) -> object:
-        if directory is not None:
-            raise ValueError("the volumes are generated: choose other --data to read files")
-        return directory
-
     @property
     def rank(self) -> int:
         return 3
-
-    @property
-    def channels(self) -> int:
-        return 1
 
     @property
     def classes(self) -> int:
@@ -63,21 +53,11 @@ class Blobs3d(Source):
     def class_names(self) -> tuple[str, ...]:
         return "front", "back"
 
-    def names(self) -> list[str]:
-        digits = len(str(self.images - 1))
-        return [f"blobs-{index:0{digits}d}" for index in range(self.images)]
-
-    def read(self, name: str) -> Case:
-        names = self.names()
-        if name not in names:
-            raise UserError(f"The generated data set has no volume '{name}'.")
-        image, label = scan(self.seed, names.index(name), self.size, self.spacing)
+    def case(self, name: str, index: int) -> Case:
+        image, label = scan(self.seed, index, self.size, self.spacing)
         affine = np.diag([*self.spacing, 1.0])
         affine[:3, 3] = -np.multiply(self.size, self.spacing) / 2
         return Case(name, image, label, None, Geometry(affine, self.size))
-
-    def problems(self) -> list[str]:
-        return []  # nothing can be wrong with generated volumes
 
 
 @lru_cache(maxsize=32)

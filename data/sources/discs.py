@@ -6,65 +6,44 @@ disc. So a network has to see the whole image and the detail: what two-stage seg
 """
 
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from data.errors import UserError
 from data.noise import smooth_noise
-from data.source import Case, Source
+from data.source import Case
+from data.sources.generated import Generated
 
 # Mean grey values. Lengths below are shares of the image's shorter side.
 TISSUE, DISC, SMALL = 70.0, 165.0, 145.0
 
 
-class Discs(Source):
+class Discs(Generated):
     """Generated images with a label for the disc (1) and its protrusion (2), which a quarter of them has not.
 
     Image i is a function of `seed`, i and `size` alone.
     """
 
+    things: ClassVar = "discs"
+
     name: Literal["discs"] = "discs"
-    images: PositiveInt = Field(24, description="number of images")
     size: tuple[Annotated[int, Field(ge=64)], Annotated[int, Field(ge=64)]] = Field(
         (256, 256), description="size of the images in pixels"
     )
-    seed: NonNegativeInt = Field(0, description="another seed gives other images")
-
-    @field_validator("directory")
-    @classmethod
-    def _no_directory(cls, directory: object) -> object:
-        if directory is not None:
-            raise ValueError("the discs are generated: choose other --data to read files")
-        return directory
 
     @property
     def rank(self) -> int:
         return 2
 
     @property
-    def channels(self) -> int:
-        return 1
-
-    @property
     def classes(self) -> int:
         return 3
 
-    def names(self) -> list[str]:
-        digits = len(str(self.images - 1))
-        return [f"discs-{index:0{digits}d}" for index in range(self.images)]
-
-    def read(self, name: str) -> Case:
-        names = self.names()
-        if name not in names:
-            raise UserError(f"The generated data set has no image '{name}'.")
-        image, label = section(self.seed, names.index(name), self.size)
+    def case(self, name: str, index: int) -> Case:
+        image, label = section(self.seed, index, self.size)
         return Case(name, image, label)
-
-    def problems(self) -> list[str]:
-        return []  # nothing can be wrong with generated images
 
 
 @lru_cache(maxsize=64)

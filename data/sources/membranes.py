@@ -6,15 +6,15 @@ differ in size and brightness, and mitochondria and vesicles are as dark as memb
 """
 
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, field_validator
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from data.errors import UserError
 from data.noise import smooth_noise
-from data.source import Case, Source
+from data.source import Case
+from data.sources.generated import Generated
 
 # Lengths in pixels and grey values as in the ISBI 2012 slices (4 nm a pixel, 8 bit).
 CELL_RADIUS = (7.0, 44.0)
@@ -22,15 +22,15 @@ MEMBRANE_HALF_THICKNESS = 2.0
 CYTOPLASM_GREY, MEMBRANE_GREY = 155.0, 60.0
 
 
-class Membranes(Source):
+class Membranes(Generated):
     """Generated images of cell membranes. Image i is a function of `seed`, i and `size` alone."""
 
+    things: ClassVar = "membranes"
+
     name: Literal["membranes"] = "membranes"
-    images: PositiveInt = Field(24, description="number of images")
     size: tuple[Annotated[int, Field(ge=16)], ...] = Field(
         (256, 256), description="size of the images in pixels: two numbers, or three for volumes"
     )
-    seed: NonNegativeInt = Field(0, description="another seed gives other images")
 
     @field_validator("size")
     @classmethod
@@ -39,20 +39,9 @@ class Membranes(Source):
             raise ValueError("must have two or three numbers")
         return size
 
-    @field_validator("directory")
-    @classmethod
-    def _no_directory(cls, directory: object) -> object:
-        if directory is not None:
-            raise ValueError("the membranes are generated: choose other --data to read files")
-        return directory
-
     @property
     def rank(self) -> int:
         return len(self.size)
-
-    @property
-    def channels(self) -> int:
-        return 1
 
     @property
     def classes(self) -> int:
@@ -62,19 +51,9 @@ class Membranes(Source):
     def foreground_is_membrane(self) -> bool:
         return len(self.size) == 2
 
-    def names(self) -> list[str]:
-        digits = len(str(self.images - 1))
-        return [f"membranes-{index:0{digits}d}" for index in range(self.images)]
-
-    def read(self, name: str) -> Case:
-        names = self.names()
-        if name not in names:
-            raise UserError(f"The generated data set has no image '{name}'.")
-        image, label = micrograph(self.seed, names.index(name), self.size)
+    def case(self, name: str, index: int) -> Case:
+        image, label = micrograph(self.seed, index, self.size)
         return Case(name, image, label)
-
-    def problems(self) -> list[str]:
-        return []  # nothing can be wrong with generated images
 
 
 @lru_cache(maxsize=32)
