@@ -8,6 +8,7 @@ U-Net on the embedded data.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 import webbrowser
@@ -21,7 +22,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_experiment_flags(parser)
+    add_experiment_flags(parser, of_all_three=True)
     add = parser.add_argument
     add(
         "--output",
@@ -43,7 +44,7 @@ def main() -> None:
     experiment = experiment_of(arguments)
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     output = arguments.output or Path("comparisons") / f"{stamp}_{experiment.network.name}"
-    command = " ".join(["python", *sys.argv])
+    command = shlex.join(["python", *sys.argv])
     page = compare(experiment, output, command, arguments.code_only)
     print(f"Page: {page}")
     if not arguments.no_open:

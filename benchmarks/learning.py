@@ -17,7 +17,7 @@ from unet_common.implementation import load
 from unet_common.networks import CATALOGUE
 from unet_common.run import Run
 
-STEPS, BATCH, EVERY = 600, 2, 100
+STEPS, BATCH, EVERY = 300, 2, 100
 
 
 def learn(name: str, folder: Path) -> dict[str, str]:
@@ -25,6 +25,7 @@ def learn(name: str, folder: Path) -> dict[str, str]:
     settings = {
         "implementation": "lowlevel",
         "network": name,
+        "data": {"size": [384, 384]},  # `unet_original` wants samples that are larger than its output
         "training": {"steps": STEPS, "batch_size": BATCH, "validate_every": EVERY},
     }
     run = Run.create(folder, experiment_from(settings))

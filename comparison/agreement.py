@@ -65,6 +65,11 @@ class Group:
         return max((d for row in self.rows for d in row.differences), key=lambda d: d.relative)
 
     @property
+    def worst_name(self) -> str:
+        """Where it is."""
+        return next(row.name for row in self.rows if self.worst in row.differences)
+
+    @property
     def unexplained(self) -> int:
         return sum(not is_explained(d.reason) for row in self.rows for d in row.differences)
 
@@ -75,7 +80,7 @@ class Agreement:
 
     groups: heat maps. samples: of what. loss: its largest difference from that of the first, in the trainings, by
     implementation; and the reason. proved: that of the trainings in float64, the largest. curves, apart: charts of the
-    losses and of their differences.
+    losses and of their differences; exact: the latter for the trainings in float64, if the others are in float32.
     """
 
     groups: tuple[Group, ...]
@@ -85,6 +90,7 @@ class Agreement:
     proved: float
     curves: Markup
     apart: Markup
+    exact: Markup | None
     proof_steps: int
     precision: str
 
@@ -188,7 +194,8 @@ def agreement(groups: Sequence[Group], batch: Batch, runs: Sequence[Run], proofs
         reason_of_courses(runs[0].experiment, max(largest.values())),
         max(apart(exact).values()),
         curves_chart(courses),
-        apart_chart(courses, exact, runs[0].experiment.precision),
+        apart_chart(courses, runs[0].experiment.precision),
+        None if runs[0].experiment.precision == "float64" else apart_chart(exact, "float64"),
         proofs[0].steps,
         runs[0].experiment.precision,
     )
@@ -226,18 +233,15 @@ def curves_chart(courses: Courses) -> Markup:
     )
 
 
-def apart_chart(courses: Courses, exact: Courses, precision: str) -> Markup:
+def apart_chart(courses: Courses, precision: str) -> Markup:
     """How far the losses are from those of the first, on a logarithmic scale."""
     series = []
-    for label, of, dashed in ((precision, courses, False), ("float64", exact, True)):
-        if dashed and precision == "float64":
-            continue
-        _, reference = of[IMPLEMENTATIONS[0]]
-        for name in IMPLEMENTATIONS[1:]:
-            steps, loss = of[name]
-            count = min(len(loss), len(reference))
-            distance = np.abs(loss[:count] - reference[:count])
-            series.append(Series(f"{name}, {label}", name, steps[:count], distance, 1.8, dashed))
+    _, reference = courses[IMPLEMENTATIONS[0]]
+    for name in IMPLEMENTATIONS[1:]:
+        steps, loss = courses[name]
+        count = min(len(loss), len(reference))
+        distance = np.abs(loss[:count] - reference[:count])
+        series.append(Series(f"{name}, {precision}", name, steps[:count], distance, 1.8))
     told = "; ".join(f"{one.label}: at most {one.y.max():.1e}" for one in series)
     return line_chart(
         series,

@@ -22,6 +22,29 @@ LAYERS = {
 GRAPH_MODEL = "unet_common/graph_model.py"
 LOW, HIGH, KERAS = (f"unet_{name}/training.py" for name in IMPLEMENTATIONS)
 
+# What the reader of the two graph packages has to know first.
+WORDS = {
+    "`v1`": "is `tf.compat.v1`, where TensorFlow 2 keeps the API of TensorFlow 1.",
+    "graph": "In TensorFlow 1 a line of Python computes nothing. It adds an *operation* to a graph, and gives a "
+    "*tensor*: the name of a result that is not there yet.",
+    "session": "`session.run(fetches, feed)` computes tensors of a graph, with all that they need and nothing else. A "
+    "*session* keeps the values of the variables.",
+    "placeholder": "A tensor whose value is given with each `session.run`: fed.",
+    "collection": "A list that the graph keeps under a name, such as all trainable variables, or `UPDATE_OPS`: "
+    "operations that a training has to run, but that the loss does not need.",
+    "`control_dependencies`": "What is made in this block runs after the operations it names. Without it only "
+    "data decides on the order.",
+    "variable scope": "A part of the names of the variables that are made in it; with `reuse` they are found "
+    "again, and not made anew.",
+    "global step": "A variable that counts updates. Checkpoints are named after it.",
+    "slot": "What an optimizer remembers for a variable, a velocity for example.",
+    "canonical name": "The name of a weight in this project, in all three: `encoder1/conv1/kernel`.",
+    "Estimator": "The training loop of TensorFlow 1 as a class. TensorFlow dropped it in 2.16; "
+    "`unet_highlevel/estimator_compat.py` brings the package back that holds its code.",
+    "`tf.layers`": "Functions that make variables and operations of a layer: `v1.layers`. They live in the package "
+    "`tf_keras` now, and want `TF_USE_LEGACY_KERAS=1`.",
+}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -97,12 +120,21 @@ def concepts(experiment: Experiment) -> list[Concept]:
             {
                 "lowlevel": "The *graph* keeps things for you: the seed, the step, and a collection of all variables. "
                 "A variable's name is the path of the *variable scopes* that are open around it.",
-                "highlevel": "The same graph and scopes. `tf.layers` calls `get_variable` for you; of the initialiser "
-                "it knows only the shape, so the name is looked up here, before the layer is made.",
+                "highlevel": "The same graph and scopes. `tf.layers` calls `get_variable` for you. It tells an "
+                "initialiser only the shape, so the name is looked up here, before the layer is made.",
                 "keras": "No graph and no scopes: a *layer object* owns its weights, and their path is that of the "
                 "nested layers. The seed has no home, so an object `Randomness` carries it.",
             },
             (
+                row(
+                    "Where it is made",
+                    Cell((f"{LAYERS['lowlevel']}:convolution~kernel",), "`get_variable` makes it."),
+                    Cell(note="Within `tf.layers`, which is told `kernel_initializer` and `name`."),
+                    Cell(
+                        (f"{LAYERS['keras']}:convolution~drawn",),
+                        "Within the layer, when it is first called and knows its input's shape.",
+                    ),
+                ),
                 row(
                     "How a weight gets its name",
                     f"{LAYERS['lowlevel']}:canonical_name",
@@ -167,7 +199,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 same("batch_normalisation"),
                 row(
                     "Who runs the updates",
-                    f"{LOW}:optimize~UPDATE_OPS",
+                    f"{LOW}:optimize",
                     "unet_highlevel/model.py:model_fn~UPDATE_OPS",
                     Cell(note="Nothing to write: they are a part of the layer's call in training mode."),
                 ),
@@ -190,8 +222,8 @@ def concepts(experiment: Experiment) -> list[Concept]:
             "block",
             "The blocks of the network",
             "One function or class for each box of the paper's figure, in the same order in all three. In "
-            "graphs a block is a function that is called once; in Keras it is written twice: `__init__` "
-            "makes the layers, and `call` uses them.",
+            "graphs a block is a function, and each call adds its operations again, for another mode for "
+            "example; in Keras it is written twice: `__init__` makes the layers, and `call` uses them.",
             {
                 "lowlevel": "`variable_scope(name)` opens the path `encoder1/...` for the weights made inside. "
                 "`training` is handed down by us.",
@@ -204,7 +236,9 @@ def concepts(experiment: Experiment) -> list[Concept]:
         Concept(
             "network",
             f"The whole network: {network.name}",
-            "Read it beside the figure of the paper, top to bottom. Line by line the three say the same.",
+            f"Read it beside the figure of the paper ({network.paper}), top to bottom. The three say the same in the "
+            "same order. Where a line asks for the mode, Keras has none like it: a graph is built for one mode, and a "
+            "Keras model for both.",
             {
                 "lowlevel": "The result is a tensor in the current graph. A second call with `reuse` gives the "
                 "inference network on the same variables.",
@@ -214,6 +248,36 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "called on images at once.",
             },
             (row(network.name, *_network_references(network)),),
+            (f"unet_common/networks/{network.name}.py:{type(network).__name__}",),
+        ),
+        Concept(
+            "assembly",
+            "From data to logits",
+            "What stands around the network in a training: data, seed, initial weights, mode. Whoever builds the "
+            "graph has to bring these together.",
+            {
+                "lowlevel": "Nothing: a graph is opened, and what is made within belongs to it. A batch is a tensor, "
+                "which has another value each time it is evaluated.",
+                "highlevel": "You hand over two functions: one that gives data, and one that builds the network from "
+                "it, the *model function*. The Estimator calls both, for each mode in a new graph.",
+                "keras": "The model is an object, made before any data is there. `fit` brings the two together.",
+            },
+            (
+                row(
+                    "Data and network",
+                    (f"{LOW}:train#1", f"{LOW}:train#2"),
+                    (f"{HIGH}:train#1", "unet_highlevel/model.py:model_fn#1", f"{HIGH}:train#2"),
+                    f"{KERAS}:_train#1",
+                ),
+                row(
+                    "Training or inference",
+                    (f"{LOW}:train#4", f"{LOW}:Validation.__init__~variable_scope"),
+                    Cell(
+                        note="The Estimator calls `model_fn(features, labels, mode, params)` with another `mode`."
+                    ),
+                    Cell(note="Nothing to write: `fit` and `evaluate` say so to every layer."),
+                ),
+            ),
         ),
         Concept(
             "loss",
@@ -229,8 +293,8 @@ def concepts(experiment: Experiment) -> list[Concept]:
             (
                 row(
                     "How it is connected",
-                    f"{LOW}:train#2",
-                    "unet_highlevel/model.py:model_fn#3",
+                    f"{LOW}:train~loss_function",
+                    ("unet_highlevel/model.py:model_fn#3", "unet_highlevel/model.py:model_fn~EstimatorSpec"),
                     (f"{KERAS}:_train~compile", "unet_keras/model.py:SegmentationModel"),
                 ),
             ),
@@ -257,14 +321,17 @@ def concepts(experiment: Experiment) -> list[Concept]:
             "Who runs it? Look at where the same five things happen in each: a step, its report, a "
             "validation, a checkpoint, the end.",
             {
-                "lowlevel": "Nothing: a session and a `while`. All that happens can be read from top to bottom.",
+                "lowlevel": "Nothing: a session and a `while`. All that happens can be read from top to bottom; what "
+                "is due when, the `Monitor` says to all three.",
                 "highlevel": "The loop, sessions, a graph for each mode, evaluation after each checkpoint. What is to "
                 "happen in between is a *hook*.",
                 "keras": "The loop, the compiled step, the averages of metrics. What is to happen in between is a "
                 "*callback*.",
             },
             (
-                row("The loop", f"{LOW}:train#5", f"{HIGH}:train#3", f"{KERAS}:_train#3"),
+                row(
+                    "The loop", f"{LOW}:train#5", (f"{HIGH}:train#2", f"{HIGH}:train#3"), f"{KERAS}:_train#3"
+                ),
                 row(
                     "What happens at each step",
                     Cell(note="In the loop itself, above."),
@@ -278,23 +345,27 @@ def concepts(experiment: Experiment) -> list[Concept]:
                     (f"{KERAS}:PooledDice", f"{KERAS}:Report.validate"),
                 ),
             ),
+            tuple(
+                f"unet_common/monitor.py:Monitor.{name}"
+                for name in ("learning_rate", "checkpoint_due", "validation_due", "should_stop")
+            ),
         ),
         Concept(
             "checkpoints",
             "Checkpoints",
-            "Weights, the optimizer's memory and the step, written so that a kill at any moment leaves the "
-            "previous ones whole.",
+            "Weights, the optimizer's memory and the step. Each of the three writers makes new files before it names "
+            "them the latest, so that a kill leaves the previous ones whole.",
             {
                 "lowlevel": "`Saver` writes every variable of the graph, under its name.",
                 "highlevel": "A hook that the Estimator would have added by itself. Here it is replaced, to save "
                 "when the other two do.",
-                "keras": "Keras's own `save_weights` writes in place, so TensorFlow's `Checkpoint` is used. It finds "
-                "nothing in a Keras 3 model, and is told every weight by name.",
+                "keras": "Keras's own `save_weights` writes in place, so TensorFlow's `Checkpoint` is used. It "
+                "misses, without a word, Keras layers that are kept in a list, so it is told every weight by name.",
             },
             (
                 row(
                     "Writing them",
-                    f"{LOW}:train~saver",
+                    f"{LOW}:train~Saver+save",
                     (f"{HIGH}:Checkpoints", f"{HIGH}:WhenDue"),
                     (f"{KERAS}:_train#2", f"{KERAS}:Report.on_train_batch_end~manager"),
                 ),
@@ -311,7 +382,14 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "between a checkpoint and its evaluation is made up for.",
                 "keras": "`restore`, and `assert_consumed`, since a restore that finds nothing is silent.",
             },
-            (row("Going on", f"{LOW}:train~latest", f"{HIGH}:train~latest", f"{KERAS}:_train~latest"),),
+            (
+                row(
+                    "Going on",
+                    f"{LOW}:train~latest+first_step",
+                    f"{HIGH}:train~latest+first_step+model_dir",
+                    f"{KERAS}:_train~latest+first_step",
+                ),
+            ),
             ("unet_common/checkpoints.py:latest_intact",),
         ),
         Concept(
@@ -328,10 +406,14 @@ def concepts(experiment: Experiment) -> list[Concept]:
             (
                 row("predict", *both_graphs("predict"), "unet_keras/model.py:Model.predict"),
                 row(
-                    "What it calls",
-                    "unet_lowlevel/model.py:Model",
-                    ("unet_highlevel/model.py:Model", "unet_highlevel/model.py:model_fn#2"),
-                    "unet_keras/model.py:Model._training_logits",
+                    "What it asks: the network, in both modes",
+                    (f"{GRAPH_MODEL}:GraphModel.__init__", "unet_lowlevel/model.py:Model"),
+                    (
+                        f"{GRAPH_MODEL}:GraphModel.__init__",
+                        "unet_highlevel/model.py:Model",
+                        "unet_highlevel/model.py:model_fn#2",
+                    ),
+                    ("unet_keras/model.py:Model.__init__", "unet_keras/model.py:Model._training_logits"),
                 ),
             ),
             ("unet_common/inference.py:predict_probabilities",),
@@ -356,7 +438,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 row(
                     "What comes nearest",
                     Cell((f"{LOW}:train~Session",), "The one line that ties the program to one process."),
-                    f"{HIGH}:train~config",
+                    f"{HIGH}:train~config+UserError",
                     Cell((f"{KERAS}:_train~fit",), "The one line that would become a loop of one's own."),
                 ),
             ),
@@ -416,7 +498,14 @@ def _optimizer_rows(experiment: Experiment) -> tuple[Row, ...]:
             "A step",
             (f"{LOW}:optimize", f"{LOW}:train#3"),
             "unet_highlevel/model.py:model_fn#5",
-            Cell((f"{KERAS}:make_optimizer",), "The rest of the step is Keras's `train_step`."),
+            Cell(
+                (
+                    f"{KERAS}:make_optimizer",
+                    f"{KERAS}:_train~penalty+decay",
+                    f"{KERAS}:Report.on_train_batch_begin",
+                ),
+                "The rest of the step is Keras's `train_step`.",
+            ),
         ),
         row(
             "What the rule remembers, and the counter",

@@ -22,7 +22,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from comparison.agreement import PAIRS, for_script
-from comparison.concepts import Concept
+from comparison.concepts import WORDS, Concept
 from comparison.source import ROOT, Snippet, cut
 from comparison.surprises import Shown
 from data.errors import UserError
@@ -65,6 +65,7 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
         .render(
             facts=facts,
             concepts=concepts,
+            words=WORDS,
             files=files_of(concepts, given["surprises"] or ()),
             implementations=IMPLEMENTATIONS,
             names=NAMES,

@@ -20,8 +20,8 @@ NOISE = (
     "So it is with the bias of a convolution before a batch normalisation, which subtracts it again."
 )
 MOMENTUM = (
-    "`tf.layers` takes the momentum of the moving statistics through float32: 0.99 becomes 0.9900000095, so "
-    "they differ by a relative 1e-8 or so. The network in training mode does not use them."
+    "`tf.layers` takes one minus the momentum of the moving statistics through float32: 0.01 becomes 0.0099999998, "
+    "so they differ by a relative 2e-8 or so. The network in training mode does not use them."
 )
 GROWN = (
     "Accumulated rounding: each step starts from weights that differ in their last digits, and adds its own."
@@ -79,7 +79,7 @@ def reason_of_courses(experiment: Experiment, largest: float) -> str:
         return (
             "In float32 every implementation rounds the seventh digit in its own way. Where such a digit "
             "decides about a pooling's winner or about the sign of a rectifier's input, a gradient changes "
-            "by more, and so the three move apart slowly."
+            "by more; from there the three go on with slightly different weights."
         )
     if experiment.optimizer.name == "adam":
         return (

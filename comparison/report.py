@@ -52,17 +52,19 @@ def compare(experiment: Experiment, output: Path, command: str, code_only: bool 
         return page
     if not experiment.training.steps and not experiment.training.epochs:
         experiment = with_steps(experiment, DEFAULT_STEPS)
+    say("1. Three trainings, from the same weights, with the same batches.")
     runs = [train(experiment, output / "runs" / name, name) for name in IMPLEMENTATIONS]
     exact = with_steps(experiment, min(PROOF_STEPS, runs[0].steps)).model_copy(update=PROOF)
+    say("2. A few steps in float64, where rounding hides nothing: how well they learn does not matter.")
     proofs = [train(exact, output / "float64" / name, name) for name in IMPLEMENTATIONS]
     batch = one_batch(runs[0])
-    say("Comparing weights, outputs and gradients in float64.")
+    say("3. Weights, outputs and gradients in float64.")
     agreed = agreement(float64_groups(runs[0], batch), batch, runs, proofs)
-    say("Predicting the validation cases.")
+    say("4. Predictions of validation cases.")
     seen = seeing(runs)
-    say("Measuring time and memory: the three take turns.")
+    say("5. Time and memory of a step. The three take turns: a minute or more without a word.")
     costs = cost(runs, batch, sections)
-    say("Running the demonstrations of defaults that differ.")
+    say("6. Defaults that differ.")
     known = facts(runs[0].experiment, command)
     write_page(page, known, sections, agreement=agreed, cost=costs, seeing=seen, surprises=shown())
     return page
@@ -77,7 +79,7 @@ def with_steps(experiment: Experiment, steps: int) -> Experiment:
 def train(experiment: Experiment, path: Path, implementation: str) -> Run:
     """A training of its own, by the implementation's own loop."""
     run = Run.create(path, experiment.model_copy(update={"implementation": implementation}))
-    say(f"Training {implementation}: {run.steps} steps in {experiment.precision}.")
+    say(f"   {implementation}: {run.steps} steps in {experiment.precision}")
     load(implementation).train(run)
     return run
 

@@ -114,7 +114,7 @@ def _shown(title: str, cut: Cut, predictions: Mapping[str, Prediction], facts: t
     largest = max(float(difference.max()) for difference in pairs.values())
     for pair, difference in pairs.items():
         name = f"{pair[0]} − {pair[1]}"
-        text = f"the difference of the probabilities of {pair[0]} and {pair[1]}; white is {largest:.1e}"
+        text = f"the difference of the probabilities of {pair[0]} and {pair[1]}; white is {largest:.2g}"
         layers.append(Layer("-".join(pair), f"difference {name}", text, _uri(difference / (largest or 1))))
     return Shown(title, (image.shape[1], image.shape[0]), tuple(layers), facts)
 
@@ -151,7 +151,7 @@ def _facts(predictions: Mapping[str, Prediction]) -> tuple[str, ...]:
         furthest = float(np.abs(predictions[one].probability - predictions[other].probability).max())
         facts.append(
             f"{one} and {other}: {count} of {total} {'pixels have' if count != 1 else 'pixel has'} another class; "
-            f"probabilities differ by at most {furthest:.1e}."
+            f"probabilities differ by at most {furthest:.2g}."
         )
     return tuple(facts)
 

@@ -6,6 +6,7 @@ A reference names a file and what to cut from it:
     unet_keras/model.py:Model.predict         a method
     unet_lowlevel/training.py:train#3         of a function the section below its comment `# 3.`
     unet_lowlevel/training.py:train~saver     of a function the statements that mention `saver`
+    unet_lowlevel/training.py:train~Saver+save    that mention either
 """
 
 import ast
@@ -24,7 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # A compound statement with a body of no more lines is shown whole; of a longer one, the header and what matters.
 SHORT = 3
 
-_REFERENCE = re.compile(r"(?P<file>[\w/]+\.py):(?P<name>[\w.]+)(?:#(?P<section>\d+)|~(?P<word>\w+))?")
+_REFERENCE = re.compile(
+    r"(?P<file>[\w/]+\.py):(?P<name>[\w.]+)(?:#(?P<section>\d+)|~(?P<words>\w+(?:\+\w+)*))?"
+)
 _SECTION = re.compile(r"\s*# (\d+)\. ")
 
 Definition = ast.FunctionDef | ast.ClassDef
@@ -74,8 +77,8 @@ def cut(reference: str) -> Snippet:
     node = _find(tree, match["name"].split("."), reference)
     if match["section"]:
         numbers = _section(lines, node, int(match["section"]), reference)
-    elif match["word"]:
-        numbers = _mentions(node, match["word"], reference)
+    elif match["words"]:
+        numbers = _mentions(node, match["words"].split("+"), reference)
     else:
         numbers = list(range(_first_line(node), node.end_lineno + 1))
     no_code = {number for number, line in enumerate(lines, 1) if not line.strip() or line.strip()[0] == "#"}
@@ -132,13 +135,14 @@ def _section(lines: list[str], node: Definition, wanted: int, reference: str) ->
     return list(range(starts[wanted], last + 1))
 
 
-def _mentions(node: Definition, word: str, reference: str) -> list[int]:
-    """The lines of the function's first line and of the smallest statements that mention `word`."""
-    numbers = {
-        number for statement in _mentioning(node, word) for number in range(statement[0], statement[1] + 1)
-    }
-    if not numbers:
-        raise UserError(f"{reference}: no statement mentions '{word}'. Was it renamed?")
+def _mentions(node: Definition, words: list[str], reference: str) -> list[int]:
+    """The lines of the smallest statements that mention one of the words."""
+    numbers = set()
+    for word in words:
+        statements = list(_mentioning(node, word))
+        if not statements:
+            raise UserError(f"{reference}: no statement mentions '{word}'. Was it renamed?")
+        numbers.update(number for first, last in statements for number in range(first, last + 1))
     return sorted(numbers)
 
 
@@ -150,10 +154,11 @@ def _mentioning(node: ast.AST, word: str) -> Iterator[tuple[int, int]]:
         body = getattr(child, "body", None)
         if body and child.end_lineno - body[0].lineno < SHORT:
             body = None  # read as a whole
-        header_end = body[0].lineno - 1 if body else child.end_lineno
         parts = [part for part in ast.iter_child_nodes(child) if not (body and isinstance(part, ast.stmt))]
-        if any(_is(word, leaf) for part in parts for leaf in ast.walk(part)):
-            yield child.lineno, max(child.lineno, header_end)
+        leaves = [leaf for part in parts for leaf in ast.walk(part)]
+        if any(_is(word, leaf) for leaf in leaves):
+            header_end = max(getattr(leaf, "end_lineno", 0) for leaf in leaves)
+            yield child.lineno, header_end if body else child.end_lineno
         if body:
             yield from _mentioning(child, word)
 

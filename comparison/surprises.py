@@ -100,9 +100,8 @@ SURPRISES = (
         "dropout",
         "Dropout's argument",
         "The share of zeros among 10,000 values for the argument 0.1.",
-        "In `v1.nn` the second argument is the share that is *kept*. In `tf.layers` it is the share that is "
-        "dropped, but nothing is dropped unless `training=True`. Here the rate is what is dropped, in all "
-        "three.",
+        "In `v1.nn` the second argument is the share that is *kept*. In the layers of the other two it is the share "
+        "that is dropped, and only with `training=True`. Here the rate is what is dropped, in all three.",
         {},
     ),
     Surprise(
@@ -135,7 +134,7 @@ SURPRISES = (
         "digits",
         "Batch normalisation: digits of the momentum",
         "In float64: how far the moving mean is from 0.01, after one batch of mean 1.",
-        "`tf.layers` takes the momentum through float32. This is the reason for the differences of moving "
+        "`tf.layers` takes one minus the momentum through float32. This is the reason for the differences of moving "
         "statistics in the part Agreement. Nothing can be done about it from outside.",
         {},
     ),

@@ -108,7 +108,7 @@ def test_every_concept_is_found_in_the_source(network, optimizer):
     """Who renames a function that the page shows is told here."""
     experiment = experiment_from({"network": network, "optimizer": {"name": optimizer}})
     sections = concepts(experiment)
-    assert len({section.key for section in sections}) == len(sections) == 14
+    assert len({section.key for section in sections}) == len(sections) == 15
     for section in sections:
         assert set(section.api) == set(IMPLEMENTATIONS)
         for row in section.rows:
@@ -292,7 +292,8 @@ def test_what_the_page_says_of_a_surprise(shown, key, values):
 
 def test_magnitudes_that_the_page_speaks_of(shown):
     dropped = {name: float(value) for name, value in shown["dropout"].values.items()}
-    assert dropped["highlevel"] == 0 and dropped["lowlevel"] > 0.85 and dropped["keras"] < 0.15
+    assert dropped["lowlevel"] > 0.85
+    assert 0.05 < dropped["highlevel"] < 0.15 and 0.05 < dropped["keras"] < 0.15
     assert abs(shown["adam"].values["highlevel"] / shown["adam"].values["keras"]) == pytest.approx(
         10, rel=0.1
     )

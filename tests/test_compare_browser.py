@@ -253,7 +253,7 @@ def test_a_cell_of_the_heat_map_tells_why(opened):
         cell for cell in cells if "moving_mean, lowlevel and highlevel" in cell.get_attribute("aria-label")
     ]
     browser.execute_script("arguments[0].click()", moving[-1])  # of the trained weights
-    assert "takes the momentum of the moving statistics through float32" in details.text
+    assert "takes one minus the momentum of the moving statistics through float32" in details.text
     assert moving[-1].get_attribute("aria-pressed") == "true"
     assert cells[0].get_attribute("aria-pressed") == "false"
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
@@ -288,7 +288,9 @@ def test_sliders_move_and_change_the_picture(opened):
     for _ in range(20):
         slider.send_keys(Keys.ARROW_RIGHT)
     assert slider.get_attribute("value") == "70"
-    assert "the right of 70 %" in slider.get_attribute("aria-valuetext")
+    assert slider.get_attribute("aria-valuetext") == "70 % from the left"
+    told = viewer.find_element(By.TAG_NAME, "output")
+    assert told.text.startswith("Left: the true classes. Right: the probability of foreground that lowlevel")
     pictures.append(stage.screenshot_as_png)
     right.select_by_visible_text("keras: contours")
     pictures.append(stage.screenshot_as_png)

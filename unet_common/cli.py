@@ -37,11 +37,12 @@ SETTINGS = {
 }
 
 
-def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags from which `experiment_of` makes an experiment."""
+def add_experiment_flags(parser: argparse.ArgumentParser, of_all_three: bool = False) -> None:
+    """The flags from which `experiment_of` makes an experiment; no choice is told of where it is `of_all_three`."""
     add = parser.add_argument
+    which = argparse.SUPPRESS if of_all_three else "which of the three trains (default: lowlevel)"
     add("--config", type=Path, metavar="FILE", help="settings in YAML, such as configs/isbi2012.yaml")
-    add("--impl", choices=IMPLEMENTATIONS, help="which of the three trains (default: lowlevel)")
+    add("--impl", choices=IMPLEMENTATIONS, help=which)
     add("--network", choices=sorted(CATALOGUE), help="default: unet")
     add("--data", choices=sorted(SOURCES), metavar="NAME", help=f"{', '.join(SOURCES)} (default: membranes)")
     add("--data-dir", metavar="DIR", help="where the data set lies")

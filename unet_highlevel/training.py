@@ -55,22 +55,22 @@ def train(run: Run) -> None:
         hooks = [Report(monitor), Checkpoints(monitor, run)]
         if run.initial_weights and not latest:
             hooks.insert(0, InitialWeights(run))
-        training = estimator.TrainSpec(
+        train_spec = estimator.TrainSpec(
             lambda: run.training_batches(first_step), max_steps=run.steps, hooks=hooks
         )
 
         # 3. The loop, which is not ours.
         if run.split.validation:
             best = BestWeights(monitor)
-            evaluation = estimator.EvalSpec(
+            eval_spec = estimator.EvalSpec(
                 run.validation_batches, steps=None, exporters=best, start_delay_secs=0, throttle_secs=0
             )
             if latest and monitor.validation_due:  # killed between a checkpoint and its evaluation
                 best.export(unet, None, latest, unet.evaluate(run.validation_batches), False)
             if not monitor.should_stop:
-                estimator.train_and_evaluate(unet, training, evaluation)
+                estimator.train_and_evaluate(unet, train_spec, eval_spec)
         elif not monitor.should_stop:
-            unet.train(training.input_fn, hooks=hooks, max_steps=run.steps)
+            unet.train(train_spec.input_fn, hooks=hooks, max_steps=run.steps)
         save_weights(run.final_weights, checkpoints.weights_in(unet.latest_checkpoint()), run.network)
 
 

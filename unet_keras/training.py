@@ -48,8 +48,8 @@ def _train(run):
     unet.optimizer.build(unet.trainable_variables)
     model.randomness.step = unet.optimizer.iterations
 
-    # 2. Checkpoints of TensorFlow: Keras's own are not written atomically. They are told every weight by name, for
-    # of a Keras model TensorFlow finds none, and of its optimizer only what is trained: no moving statistics.
+    # 2. Checkpoints of TensorFlow: Keras's own are not written atomically. They are told every weight by name: of
+    # layers that a layer keeps in a list TensorFlow finds only what the optimizer trains, and no moving statistics.
     checkpoint = tf.train.Checkpoint(weights=model.variables, optimizer=unet.optimizer)
     if latest:
         checkpoint.restore(latest).assert_consumed()

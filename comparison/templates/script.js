@@ -112,9 +112,9 @@
         layer.classList.toggle("over", isRight && !isLeft);
       }
       viewer.style.setProperty("--wipe", `${slider.value}%`);
-      const name = (select) => select.selectedOptions[0].textContent;
-      told.textContent = `${name(left)} on the left, ${name(right)} on the right of ${slider.value} %`;
-      slider.setAttribute("aria-valuetext", told.textContent);
+      const text = (select) => layers.find((layer) => layer.dataset.layer === select.value).dataset.text;
+      told.textContent = `Left: ${text(left)}. Right: ${text(right)}.`;
+      slider.setAttribute("aria-valuetext", `${slider.value} % from the left`);
     };
     for (const control of [left, right, slider]) for (const kind of ["input", "change"]) control.addEventListener(kind, show);
     show();
