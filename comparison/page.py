@@ -22,9 +22,10 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from comparison.agreement import PAIRS, for_script
-from comparison.concepts import WORDS, Concept
+from comparison.concepts import Concept
 from comparison.source import ROOT, Snippet, cut
 from comparison.surprises import Shown
+from comparison.words import WORDS
 from data.errors import UserError
 from data.files import write_text
 from unet_common.experiment import Experiment

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from comparison.concepts import Cell, Concept, concepts  # noqa: E402
 from comparison.source import cut, imported_names  # noqa: E402
+from comparison.words import WORDS  # noqa: E402
 from docs_site.figures import figure  # noqa: E402
 from unet_common.experiment import experiment_from, read_settings  # noqa: E402
 from unet_common.implementation import IMPLEMENTATIONS  # noqa: E402
@@ -142,6 +143,11 @@ def concepts_page() -> str:
         "that play the same part. The code is cut from the files of this project; the network is `unet`, the "
         "settings are the defaults. A choice of a tab holds for the whole page. `python compare.py` writes the same, "
         "for any network, as one page of three columns, with measurements.",
+    ]
+    words = [f"- **{word}:** {meaning}" for word, meaning in WORDS.items()]
+    sections += [
+        '??? note "Words of TensorFlow 1, for those who know only Keras"\n\n'
+        + indent("\n".join(words), " " * 4)
     ]
     for concept in concepts(experiment_from({})):
         sections += _concept(concept)

@@ -17,6 +17,7 @@ from comparison.cost import lines_of_code
 from comparison.outputs import layer_outputs
 from comparison.reasons import EQUAL, GROWN, MOMENTUM, NOISE, ROUNDING, UNEXPLAINED, reason
 from comparison.source import cut
+from comparison.words import WORDS
 from data.errors import UserError
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
@@ -347,6 +348,7 @@ def test_the_reading_part_alone(monkeypatch, tmp_path, capsys):
     assert str(folder / "compare.html") in capsys.readouterr().out
     assert_self_contained(folder / "compare.html")
     text = (folder / "compare.html").read_text()
+    assert all(f"<dt>{page.prose(word)}</dt>" in text for word in WORDS)
     assert 'id="reading"' in text and "One network, three ways: <code>hrnet</code>" in text
     assert not any(f'id="{part}"' in text for part in ("agreement", "cost", "seeing", "surprises"))
     assert [path.name for path in folder.iterdir()] == ["compare.html"]
