@@ -88,7 +88,7 @@ def _refuse_strategy(config: object, tf_config: dict) -> None:
     """Called by `RunConfig` when it is given a `tf.distribute` strategy."""
     raise UserError(
         "RunConfig: train_distribute, eval_distribute and experimental_distribute need TensorFlow "
-        "code that is gone. For several machines set TF_CONFIG; for several GPUs use unet_keras."
+        "code that is gone. For several machines set TF_CONFIG; for several GPUs use Keras 3."
     )
 
 
