@@ -15,7 +15,7 @@ from comparison.chart import Series, line_chart
 from comparison.concepts import concepts
 from comparison.cost import lines_of_code
 from comparison.outputs import layer_outputs
-from comparison.reasons import EQUAL, GROWN, MOMENTUM, NOISE, ROUNDING, UNEXPLAINED, reason
+from comparison.reasons import EQUAL, GROWN, MOMENTUM, NOISE, ROUNDING, UNEXPLAINED, reason, reason_of_courses
 from comparison.source import cut
 from comparison.words import WORDS
 from data.errors import UserError
@@ -166,6 +166,21 @@ def test_prose_has_code_and_emphasis_and_no_markup():
 )
 def test_reasons(kind, name, pair, relative, noise, expected):
     assert reason(kind, name, pair, relative, relative, noise) == expected
+
+
+@pytest.mark.parametrize(
+    "rule, precision, largest, words",
+    [
+        ("adam", "float32", 1e-3, "makes full steps of those that are nearly zero"),
+        ("sgd", "float32", 1e-3, "slightly different weights."),
+        ("adam", "float64", 1e-9, "The decays of Adam are rounded"),
+        ("sgd", "float64", 1e-9, "0.9 becomes 0.8999999762"),
+        ("sgd", "float64", 0.0, "There is no difference at any step."),
+    ],
+)
+def test_reasons_of_courses(rule, precision, largest, words):
+    experiment = experiment_from({"optimizer": {"name": rule}, "precision": precision})
+    assert words in reason_of_courses(experiment, largest)
 
 
 def test_what_is_small_has_the_rounding_of_what_is_large():
