@@ -18,7 +18,7 @@ from unet_common.report import predict_all
 from unet_common.run import Run
 
 # Cases that are shown, the longest side of a picture, and what all pictures together may take of the page.
-MOST_CASES, MOST_SIDE, MOST_BYTES = 3, 512, 6 * 2**20
+MOST_CASES, MOST_SIDE, MOST_BYTES = 3, 512, 4 * 2**20
 
 
 @dataclass(frozen=True)
