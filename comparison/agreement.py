@@ -49,6 +49,11 @@ class Compared:
     ranges: dict[str, tuple[float, float]]
     differences: tuple[Difference, ...]
 
+    @property
+    def worst(self) -> Difference:
+        """The largest relative difference."""
+        return max(self.differences, key=lambda difference: difference.relative)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -60,14 +65,14 @@ class Group:
     rows: tuple[Compared, ...]
 
     @property
-    def worst(self) -> Difference:
-        """The largest relative difference."""
-        return max((d for row in self.rows for d in row.differences), key=lambda d: d.relative)
+    def worst_row(self) -> Compared:
+        """Where the largest relative difference is."""
+        return max(self.rows, key=lambda row: row.worst.relative)
 
     @property
-    def worst_name(self) -> str:
-        """Where it is."""
-        return next(row.name for row in self.rows if self.worst in row.differences)
+    def worst(self) -> Difference:
+        """The largest relative difference."""
+        return self.worst_row.worst
 
     @property
     def unexplained(self) -> int:
@@ -210,15 +215,20 @@ def losses_of(run: Run) -> tuple[np.ndarray, np.ndarray]:
 Courses = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def apart(courses: Courses) -> dict[str, float]:
-    """The largest difference of the loss from that of the first, over all steps that both have."""
+def distances(courses: Courses) -> Courses:
+    """How far the loss of each is from that of the first, at all steps that both have."""
     _, reference = courses[IMPLEMENTATIONS[0]]
-    largest = {}
+    found = {}
     for name in IMPLEMENTATIONS[1:]:
-        _, loss = courses[name]
+        steps, loss = courses[name]
         count = min(len(loss), len(reference))
-        largest[name] = float(np.abs(loss[:count] - reference[:count]).max())
-    return largest
+        found[name] = steps[:count], np.abs(loss[:count] - reference[:count])
+    return found
+
+
+def apart(courses: Courses) -> dict[str, float]:
+    """The largest of these distances, by implementation."""
+    return {name: float(distance.max()) for name, (_steps, distance) in distances(courses).items()}
 
 
 def curves_chart(courses: Courses) -> Markup:
@@ -235,13 +245,10 @@ def curves_chart(courses: Courses) -> Markup:
 
 def apart_chart(courses: Courses, precision: str) -> Markup:
     """How far the losses are from those of the first, on a logarithmic scale."""
-    series = []
-    _, reference = courses[IMPLEMENTATIONS[0]]
-    for name in IMPLEMENTATIONS[1:]:
-        steps, loss = courses[name]
-        count = min(len(loss), len(reference))
-        distance = np.abs(loss[:count] - reference[:count])
-        series.append(Series(f"{name}, {precision}", name, steps[:count], distance, 1.8))
+    series = [
+        Series(f"{name}, {precision}", name, steps, distance, 1.8)
+        for name, (steps, distance) in distances(courses).items()
+    ]
     told = "; ".join(f"{one.label}: at most {one.y.max():.1e}" for one in series)
     return line_chart(
         series,

@@ -30,7 +30,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """From values to places on the drawing."""
 
     low: float
@@ -54,9 +54,9 @@ def line_chart(
     logarithmic: bool = False,
 ) -> Markup:
     """Curves in one picture, with a description for those who do not see it."""
-    horizontal = _linear(np.concatenate([one.x for one in series]), LEFT, WIDTH - RIGHT, whole=True)
+    horizontal = linear_axis(np.concatenate([one.x for one in series]), LEFT, WIDTH - RIGHT, whole=True)
     values = np.concatenate([one.y for one in series])
-    scale = _logarithmic if logarithmic else _linear
+    scale = _logarithmic if logarithmic else linear_axis
     vertical = scale(values, HEIGHT - BOTTOM, TOP)
     lines = [(one, _path(one, horizontal, vertical)) for one in series]
     return Markup(
@@ -81,22 +81,26 @@ def _template(name: str) -> Template:
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 
 
-def _linear(values: np.ndarray, start: float, end: float, whole: bool = False) -> _Axis:
-    ticks = MaxNLocator(6, integer=whole).tick_values(min(0, values.min()), max(values.max(), 1e-9))
-    return _Axis(ticks[0], ticks[-1], start, end, tuple((tick, f"{tick:g}") for tick in ticks))
+def linear_axis(
+    values: np.ndarray, start: float, end: float, whole: bool = False, from_zero: bool = True
+) -> Axis:
+    """From place `start` to `end` of a drawing, with ticks at round numbers on both sides of all values."""
+    low = min(0, values.min()) if from_zero else values.min()
+    ticks = MaxNLocator(6, integer=whole).tick_values(low, max(values.max(), 1e-9))
+    return Axis(ticks[0], ticks[-1], start, end, tuple((tick, f"{tick:g}") for tick in ticks))
 
 
-def _logarithmic(values: np.ndarray, start: float, end: float) -> _Axis:
+def _logarithmic(values: np.ndarray, start: float, end: float) -> Axis:
     positive = values[values > 0]
     if not positive.size:
         positive = np.array([1e-16, 1.0])
     low, high = math.floor(np.log10(positive.min())), math.ceil(np.log10(positive.max()))
     high = max(high, low + 1)
     powers = range(low, high + 1, max(1, (high - low) // 6))
-    return _Axis(low, high, start, end, tuple((10.0**power, f"1e{power}") for power in powers), True)
+    return Axis(low, high, start, end, tuple((10.0**power, f"1e{power}") for power in powers), True)
 
 
-def _path(one: Series, horizontal: _Axis, vertical: _Axis) -> tuple[str, list[tuple[float, float]]]:
+def _path(one: Series, horizontal: Axis, vertical: Axis) -> tuple[str, list[tuple[float, float]]]:
     """The line, which is interrupted where there is no value; and its points if they are few."""
     command, parts, points = "M", [], []
     for x, y in zip(one.x.tolist(), one.y.tolist(), strict=True):

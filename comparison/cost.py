@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
+from comparison.chart import Axis, linear_axis
 from comparison.concepts import Concept
 from comparison.memory import STATUS
 from comparison.source import ROOT, cut
@@ -57,11 +57,10 @@ class Cost:
     trained: int
     moving: int
 
-    @property
-    def ticks(self) -> list[float]:
-        """Round numbers of milliseconds from below the fastest timed step to above the slowest."""
+    def axis(self, start: float, end: float) -> Axis:
+        """Of the milliseconds of all timed steps, between two places of a drawing."""
         seconds = np.concatenate([one.seconds for one in self.measured.values()])
-        return MaxNLocator(5).tick_values(1000 * seconds.min(), 1000 * seconds.max()).tolist()
+        return linear_axis(1000 * seconds, start, end, from_zero=False)
 
     @property
     def overlap(self) -> bool:

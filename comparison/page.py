@@ -21,11 +21,11 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from comparison import words
 from comparison.agreement import PAIRS, for_script
 from comparison.concepts import Concept
 from comparison.source import ROOT, Snippet, cut
 from comparison.surprises import Shown
-from comparison.words import WORDS
 from data.errors import UserError
 from data.files import write_text
 from unet_common.experiment import Experiment
@@ -66,7 +66,8 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
         .render(
             facts=facts,
             concepts=concepts,
-            words=WORDS,
+            words=words.WORDS,
+            words_title=words.TITLE,
             files=files_of(concepts, given["surprises"] or ()),
             implementations=IMPLEMENTATIONS,
             names=NAMES,

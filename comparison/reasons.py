@@ -76,15 +76,17 @@ def reason_of_courses(experiment: Experiment, largest: float) -> str:
     if largest == 0:
         return "There is no difference at any step."
     if experiment.precision == "float32":
-        divided = (
-            " A rule that divides gradients by their size, as this one does, makes full steps of those that "
-            "are nearly zero, too, in a direction that rounding decides: the deeper the network, the sooner."
-        )
-        return (
+        text = (
             "In float32 every implementation rounds the seventh digit in its own way. Where such a digit "
             "decides about a pooling's winner or about the sign of a rectifier's input, a gradient changes "
             "by more; from there the three go on with slightly different weights."
-        ) + divided * (experiment.optimizer.name in ("adam", "rmsprop"))
+        )
+        if experiment.optimizer.name in ("adam", "rmsprop"):
+            text += (
+                " A rule that divides gradients by their size, as this one does, makes full steps of those that "
+                "are nearly zero, too, in a direction that rounding decides: the deeper the network, the sooner."
+            )
+        return text
     if experiment.optimizer.name == "adam":
         return (
             "The decays of Adam are rounded to float32 by `tf.train`, and in part by Keras, even in "

@@ -128,7 +128,7 @@ def _in_session(
 
 def _ancestors(operations: list[tf.Operation]) -> int:
     """How many operations these need, themselves included. `extract_sub_graph` takes minutes for thousands."""
-    found, waiting = set(), operations
+    found, waiting = set(), list(operations)
     while waiting:
         operation = waiting.pop()
         if operation.name not in found:

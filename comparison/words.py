@@ -1,5 +1,7 @@
 """What the reader of the two graph packages has to know first: words of TensorFlow 1, and what they mean."""
 
+TITLE = "Words of TensorFlow 1, for those who know only Keras"
+
 WORDS = {
     "`v1`": "`tf.compat.v1`, where TensorFlow 2 keeps the API of TensorFlow 1.",
     "graph": "In TensorFlow 1 a line of Python computes nothing. It adds an *operation* to a graph, and gives a "

@@ -57,7 +57,7 @@ def assert_equal_courses(results, loss, weights, moving):
             )
 
 
-@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.slow), 0.25])
+@pytest.mark.parametrize("dropout", [slow(0.0), 0.25])
 def test_fifty_steps_of_momentum_in_float64(tmp_path, dropout):
     results = train_all(
         tmp_path,
