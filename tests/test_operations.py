@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from unet_common import resizing
 from unet_common.graph_model import assign, canonical_variables
 from unet_common.randomness import choose_initialisation
 from unet_common.resizing import linear_kernel
@@ -123,17 +124,17 @@ def test_a_convolution_with_a_stride_is_every_so_many_pixels_of_one_without(rank
 @RANKS
 def test_pad_adds_zeros_to_the_spatial_axes(rank):
     x = images(rank)
-    y = Operation(lambda x: ops.pad(x, 1, 2), x)(x)
+    y = Operation(lambda x: resizing.pad(x, 1, 2), x)(x)
     np.testing.assert_array_equal(y, np.pad(x, [(0, 0), *[(1, 2)] * rank, (0, 0)]))
 
 
 @RANKS
 def test_pad_channels_adds_zeros_behind_the_others(rank):
     x = images(rank)
-    y = Operation(lambda x: ops.pad_channels(x, 5), x)(x)
+    y = Operation(lambda x: resizing.pad_channels(x, 5), x)(x)
     np.testing.assert_array_equal(y[..., :3], x)
     assert y.shape[-1] == 5 and not y[..., 3:].any()
-    np.testing.assert_array_equal(Operation(lambda x: ops.pad_channels(x, 3), x)(x), x)
+    np.testing.assert_array_equal(Operation(lambda x: resizing.pad_channels(x, 3), x)(x), x)
 
 
 @RANKS
@@ -171,10 +172,10 @@ def test_a_transposed_convolution_interpolates_at_first_if_it_is_told_to(rank, s
     x, factor, kernel_size = images(rank), (step,) * rank, (2 * step,) * rank
 
     def build(x):
-        return ops.transposed_convolution(x, 3, factor, "up", kernel_size, initialiser=ops.bilinear)
+        return ops.transposed_convolution(x, 3, factor, "up", kernel_size, initialiser=resizing.bilinear)
 
     y = Operation(build, x, initial=True)(x)
-    expected = Operation(lambda x: ops.upsample(x, factor, "linear"), x)(x)
+    expected = Operation(lambda x: resizing.upsample(x, factor, "linear"), x)(x)
     inner = (slice(None), *[slice(step, -step)] * rank)  # beyond the borders it sees zeros
     np.testing.assert_allclose(y[inner], expected[inner], rtol=0, atol=1e-12)
 
@@ -236,7 +237,7 @@ def test_upsampling_of_a_line_along_each_axis(rank, grid):
         shape[axis] = 4
         x = LINE.reshape(shape)
         factor = [2 if index == axis else 1 for index in range(1, rank + 1)]
-        y = Operation(lambda x, factor=factor: ops.upsample(x, factor, grid), x)(x)
+        y = Operation(lambda x, factor=factor: resizing.upsample(x, factor, grid), x)(x)
         assert y.shape[axis] == 8
         np.testing.assert_allclose(y.ravel(), DOUBLED[grid], rtol=0, atol=1e-12)
 
@@ -247,7 +248,7 @@ def test_upsampling_to_any_size_interpolates_each_axis(grid, size, other):
     """A plane is reproduced by linear interpolation, at the places that the grid says; clamped at the borders."""
     slopes = np.arange(1, len(size) + 1)
     x = np.tensordot(slopes, np.indices(size), 1)[np.newaxis, ..., np.newaxis].astype(float)
-    y = Operation(lambda x: ops.upsample_like(x, tf.zeros([1, *other, 3], tf.float64), grid), x)(x)
+    y = Operation(lambda x: resizing.upsample_like(x, tf.zeros([1, *other, 3], tf.float64), grid), x)(x)
     expected = np.zeros(other)
     for axis, (old, new) in enumerate(zip(size, other, strict=True)):
         steps = np.arange(new)
@@ -416,7 +417,7 @@ def test_prelu_has_a_slope_for_each_channel_or_each_value(rank, per_pixel):
 @pytest.mark.parametrize("size, smaller", [((8, 9), (4, 4)), ((6, 7, 8), (6, 4, 2))])
 def test_crop_takes_the_middle(size, smaller):
     x = images(len(size), size=size)
-    y = Operation(lambda x: ops.crop(x, tf.zeros([2, *smaller, 5])), x)(x)
+    y = Operation(lambda x: resizing.crop(x, tf.zeros([2, *smaller, 5])), x)(x)
     starts = [(side - length) // 2 for side, length in zip(size, smaller, strict=True)]
     middle = tuple(slice(start, start + length) for start, length in zip(starts, smaller, strict=True))
     np.testing.assert_array_equal(y, x[(slice(None), *middle)])
@@ -425,7 +426,7 @@ def test_crop_takes_the_middle(size, smaller):
 @pytest.mark.parametrize("size, smaller", [((8, 9), (5, 9)), ((6, 7, 8), (6, 4, 5))])
 def test_crop_end_keeps_the_start(size, smaller):
     x = images(len(size), size=size)
-    y = Operation(lambda x: ops.crop_end(x, tf.zeros([2, *smaller, 5])), x)(x)
+    y = Operation(lambda x: resizing.crop_end(x, tf.zeros([2, *smaller, 5])), x)(x)
     np.testing.assert_array_equal(y, x[(slice(None), *map(slice, smaller))])
 
 
@@ -441,8 +442,8 @@ BUILDS = {
     "strided convolution": lambda x: ops.convolution(x, 2, sides(x, 2), "layer", bias=False, stride=2),
     "large transposed kernel": lambda x: ops.transposed_convolution(x, 1, sides(x, 2), "layer", sides(x, 4)),
     "max pooling": lambda x: ops.max_pooling(x, sides(x, 2)),
-    "nearest upsampling": lambda x: ops.upsample(x, sides(x, 2), "nearest"),
-    "linear upsampling": lambda x: ops.upsample(x, sides(x, 2), "linear"),
+    "nearest upsampling": lambda x: resizing.upsample(x, sides(x, 2), "nearest"),
+    "linear upsampling": lambda x: resizing.upsample(x, sides(x, 2), "linear"),
     "prelu": lambda x: ops.prelu(x, "layer"),
     "instance normalisation": lambda x: ops.normalise(x, "instance", 1, True, "layer"),
     "group normalisation": lambda x: ops.normalise(x, "group", 1, True, "layer"),
@@ -451,8 +452,8 @@ BUILDS = {
     "dropout": lambda x: ops.dropout(x, 0.5, True, "layer"),
     "elu": lambda x: ops.activate(x, "elu"),
     "leaky relu": lambda x: ops.activate(x, "leaky_relu"),
-    "crop": lambda x: ops.crop(x, x[:, 1:-1, 1:-1]),
-    "crop end": lambda x: ops.crop_end(x, x[:, :-1, 1:-1]),
+    "crop": lambda x: resizing.crop(x, x[:, 1:-1, 1:-1]),
+    "crop end": lambda x: resizing.crop_end(x, x[:, :-1, 1:-1]),
 }
 
 

@@ -8,6 +8,7 @@ those that an unbroken one would have drawn.
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import tensorflow as tf
@@ -59,3 +60,20 @@ def choose_initialisation(rule: Initialisation) -> None:
 def chosen_initialisation() -> Initialisation:
     """What was chosen for the current TensorFlow 1 graph, and `he_normal` if nothing was."""
     return next(iter(tf.compat.v1.get_collection(_RULE)), "he_normal")
+
+
+def canonical_name(name: str) -> str:
+    """The path of the variable scopes around us, and `name`."""
+    scope = tf.compat.v1.get_variable_scope().name
+    return f"{scope}/{name}" if scope else name
+
+
+def drawn(name: str, fan_in: int, fan_out: int) -> Callable[..., tf.Tensor]:
+    """Initialiser of the kernel `name` of the scope around us, in a TensorFlow 1 graph.
+
+    The draws of `v1.initializers.he_normal()` depend on the order in which the graph was built; these are a function
+    of the graph's seed, its rule for initial weights and the weight's canonical name alone.
+    """
+    graph_seed = tf.compat.v1.get_default_graph().seed
+    seed, rule = stateless_seed(graph_seed, canonical_name(name)), chosen_initialisation()
+    return lambda shape, dtype, partition_info: initial_kernel(shape, fan_in, fan_out, rule, seed, dtype)

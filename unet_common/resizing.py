@@ -1,4 +1,4 @@
-"""Images enlarged without weights: plain TensorFlow operations for graphs and eager mode, any rank and precision.
+"""Images enlarged, cropped and padded without weights: plain TensorFlow for graphs and eager mode, of any rank.
 
 TensorFlow's own `resize_bilinear` knows images only, gives float32 whatever it gets, and in its first form has a
 third grid that nothing else has; volumes it does not know.
@@ -25,6 +25,19 @@ def resize(x: tf.Tensor, size: Sequence[int | None] | tf.Tensor, grid: Grid) -> 
     return x
 
 
+def upsample(x: tf.Tensor, factor: Sequence[int], grid: Grid) -> tf.Tensor:
+    """Enlarge each axis by its `factor`, without weights."""
+    sides = [None if side is None else side * step for side, step in zip(x.shape[1:-1], factor, strict=True)]
+    resized = resize(x, tf.shape(x)[1:-1] * factor, grid)
+    return tf.ensure_shape(resized, [x.shape[0], *sides, x.shape[-1]])
+
+
+def upsample_like(x: tf.Tensor, like: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Enlarge to the spatial size of `like`, without weights."""
+    resized = resize(x, tf.shape(like)[1:-1], grid)
+    return tf.ensure_shape(resized, [*like.shape[:-1], x.shape[-1]])
+
+
 def linear_kernel(shape: Sequence[int]) -> np.ndarray:
     """The kernel `[*sides, channels, channels]` of a transposed convolution that is the grid `linear`.
 
@@ -38,6 +51,38 @@ def linear_kernel(shape: Sequence[int]) -> np.ndarray:
         middle = factor - 1 if side % 2 else factor - 0.5
         weights = np.multiply.outer(weights, 1 - np.abs(np.arange(side) - middle) / factor)
     return np.multiply.outer(weights, np.eye(filters, channels))  # each channel from itself
+
+
+def bilinear(
+    shape: Sequence[int], dtype: tf.DType | str | None = None, partition_info: None = None
+) -> tf.Tensor:
+    """Initialiser of a transposed convolution that interpolates linearly, until it is trained to do better."""
+    return tf.constant(linear_kernel(shape), dtype)
+
+
+def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
+    size = tf.shape(x)[1:-1]
+    start = (tf.shape(skip)[1:-1] - size) // 2
+    cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
+    return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])
+
+
+def crop_end(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """As large as `like`, from the start of each axis: what lies beyond the image's end is cut off."""
+    size = tf.shape(like)[1:-1]
+    cropped = tf.slice(x, [0] * x.shape.rank, tf.concat([[-1], size, [-1]], 0))
+    return tf.ensure_shape(cropped, [*like.shape[:-1], x.shape[-1]])
+
+
+def pad(x: tf.Tensor, before: int, after: int) -> tf.Tensor:
+    """Zeros around each image: so many pixels at the start and at the end of every axis."""
+    return tf.pad(x, [[0, 0], *[[before, after]] * (x.shape.rank - 2), [0, 0]])
+
+
+def pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
+    """Zeros as further channels: as many as `channels` in all."""
+    return tf.pad(x, [*[[0, 0]] * (x.shape.rank - 1), [0, channels - x.shape[-1]]])
 
 
 def _resize_axis(x: tf.Tensor, axis: int, length: int | tf.Tensor, grid: Grid) -> tf.Tensor:

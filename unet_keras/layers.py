@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import layers
 
 from unet_common.randomness import Initialisation, initial_kernel, stateless_seed
-from unet_common.resizing import Grid, linear_kernel, resize
+from unet_common.resizing import Grid, resize
 
 Initialiser = Callable[..., tf.Tensor]
 
@@ -46,11 +46,6 @@ class Drawn(keras.initializers.Initializer):
     def __call__(self, shape, dtype=None):
         seed = stateless_seed(self.randomness.seed, f"{self.layer.path}/kernel")
         return initial_kernel(shape, *self.fans(shape), self.randomness.initialisation, seed, dtype)
-
-
-def bilinear(shape: Sequence[int], dtype: str | None = None) -> tf.Tensor:
-    """Initialiser of a transposed convolution that interpolates linearly, until it is trained to do better."""
-    return tf.constant(linear_kernel(shape), dtype)
 
 
 def convolution(
@@ -105,11 +100,6 @@ def transposed_convolution(
 def pad(rank: int, before: int, after: int) -> layers.Layer:
     """Zeros around each image: so many pixels at the start and at the end of every axis."""
     return {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}[rank]([(before, after)] * rank)
-
-
-def pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
-    """Zeros as further channels: as many as `channels` in all."""
-    return keras.ops.pad(x, [*[[0, 0]] * (len(x.shape) - 1), [0, channels - x.shape[-1]]])
 
 
 class MaxPooling(layers.Layer):
@@ -271,18 +261,3 @@ def prelu(name: str, per_pixel: bool = False) -> layers.Layer:
     One slope a channel as in the paper, or one for each value of an image, whose size must be known then.
     """
     return PReLU(per_pixel, name)
-
-
-def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
-    size = tf.shape(x)[1:-1]
-    start = (tf.shape(skip)[1:-1] - size) // 2
-    cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
-    return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])
-
-
-def crop_end(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """As large as `like`, from the start of each axis: what lies beyond the image's end is cut off."""
-    size = tf.shape(like)[1:-1]
-    cropped = tf.slice(x, [0] * x.shape.rank, tf.concat([[-1], size, [-1]], 0))
-    return tf.ensure_shape(cropped, [*like.shape[:-1], x.shape[-1]])

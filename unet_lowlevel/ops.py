@@ -13,33 +13,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.randomness import chosen_initialisation, initial_kernel, stateless_seed
-from unet_common.resizing import Grid, linear_kernel, resize
+from unet_common.randomness import canonical_name, drawn, stateless_seed
 
 v1 = tf.compat.v1
 
 Initialiser = Callable[..., tf.Tensor]
-
-
-def canonical_name(name: str) -> str:
-    """The path of the variable scopes around us, and `name`."""
-    scope = v1.get_variable_scope().name
-    return f"{scope}/{name}" if scope else name
-
-
-def drawn(name: str, fan_in: int, fan_out: int) -> Initialiser:
-    """Initialiser of a kernel, for which `unet_common.randomness.initial_kernel` has the rules.
-
-    A scope's own initialiser is told a shape and no name. This draw is a function of the graph's seed, its rule for
-    initial weights and the weight's canonical name alone.
-    """
-    seed, rule = stateless_seed(v1.get_default_graph().seed, canonical_name(name)), chosen_initialisation()
-    return lambda shape, dtype, partition_info: initial_kernel(shape, fan_in, fan_out, rule, seed, dtype)
-
-
-def bilinear(shape: Sequence[int], dtype: tf.DType, partition_info: None) -> tf.Tensor:
-    """Initialiser of a transposed convolution that interpolates linearly, until it is trained to do better."""
-    return tf.constant(linear_kernel(shape), dtype)
 
 
 def convolution(
@@ -101,16 +79,6 @@ def transposed_convolution(
     return x
 
 
-def pad(x: tf.Tensor, before: int, after: int) -> tf.Tensor:
-    """Zeros around each image: so many pixels at the start and at the end of every axis."""
-    return tf.pad(x, [[0, 0], *[[before, after]] * (x.shape.rank - 2), [0, 0]])
-
-
-def pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
-    """Zeros as further channels: as many as `channels` in all."""
-    return tf.pad(x, [*[[0, 0]] * (x.shape.rank - 1), [0, channels - x.shape[-1]]])
-
-
 def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | None = None) -> tf.Tensor:
     """Largest value of every `window` of pixels, one in each step of `factor`; blocks that touch, if not given.
 
@@ -129,19 +97,6 @@ def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | Non
     columns = tf.reshape(slices, [batch, size[0], height * width, channels])
     columns = tf.nn.max_pool2d(columns, [window[0], 1], strides=[factor[0], 1], padding="VALID")
     return tf.reshape(columns, [batch, depth, height, width, channels])
-
-
-def upsample(x: tf.Tensor, factor: Sequence[int], grid: Grid) -> tf.Tensor:
-    """Enlarge each axis by its `factor`, without weights; `unet_common.resizing` has the grids."""
-    sides = [None if side is None else side * step for side, step in zip(x.shape[1:-1], factor, strict=True)]
-    resized = resize(x, tf.shape(x)[1:-1] * factor, grid)
-    return tf.ensure_shape(resized, [x.shape[0], *sides, x.shape[-1]])
-
-
-def upsample_like(x: tf.Tensor, like: tf.Tensor, grid: Grid) -> tf.Tensor:
-    """Enlarge to the spatial size of `like`, without weights."""
-    resized = resize(x, tf.shape(like)[1:-1], grid)
-    return tf.ensure_shape(resized, [*like.shape[:-1], x.shape[-1]])
 
 
 def batch_normalisation(
@@ -226,18 +181,3 @@ def prelu(x: tf.Tensor, name: str, per_pixel: bool = False) -> tf.Tensor:
     with v1.variable_scope(name):
         alpha = v1.get_variable("alpha", shape, x.dtype, v1.zeros_initializer())
     return tf.nn.relu(x) - alpha * tf.nn.relu(-x)
-
-
-def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """The middle of `skip`, as large as `x`: valid convolutions have cost `x` its borders."""
-    size = tf.shape(x)[1:-1]
-    start = (tf.shape(skip)[1:-1] - size) // 2
-    cropped = tf.slice(skip, tf.concat([[0], start, [0]], 0), tf.concat([[-1], size, [-1]], 0))
-    return tf.ensure_shape(cropped, [*x.shape[:-1], skip.shape[-1]])
-
-
-def crop_end(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """As large as `like`, from the start of each axis: what lies beyond the image's end is cut off."""
-    size = tf.shape(like)[1:-1]
-    cropped = tf.slice(x, [0] * x.shape.rank, tf.concat([[-1], size, [-1]], 0))
-    return tf.ensure_shape(cropped, [*like.shape[:-1], x.shape[-1]])

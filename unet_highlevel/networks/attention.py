@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from unet_highlevel.layers import activate, convolution, max_pooling, upsample
+from unet_common.resizing import upsample
+from unet_highlevel.layers import activate, convolution, max_pooling
 
 v1 = tf.compat.v1
 

@@ -11,7 +11,8 @@ and both give the shortcut the number 0.
 import tensorflow as tf
 
 from unet_common.networks.backbones import DARKNET52, RESNET50, Backbone
-from unet_highlevel.layers import activate, batch_normalisation, convolution, max_pooling, pad
+from unet_common.resizing import pad
+from unet_highlevel.layers import activate, batch_normalisation, convolution, max_pooling
 from unet_highlevel.networks.encoders import encoder
 
 v1 = tf.compat.v1

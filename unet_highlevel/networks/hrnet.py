@@ -6,7 +6,8 @@ Branches are in a list, the finest first, each at half the resolution of the one
 import tensorflow as tf
 
 from unet_common.networks import HRNet
-from unet_highlevel.layers import activate, convolution, crop_end, transposed_convolution, upsample_like
+from unet_common.resizing import crop_end, upsample_like
+from unet_highlevel.layers import activate, convolution, transposed_convolution
 from unet_highlevel.networks.encoders import (
     basic_block,
     batch_norm,

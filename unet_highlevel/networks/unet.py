@@ -3,10 +3,10 @@
 import tensorflow as tf
 
 from unet_common.networks import UNet
+from unet_common.resizing import crop
 from unet_highlevel.layers import (
     activate,
     convolution,
-    crop,
     dropout,
     max_pooling,
     normalise,

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from unet_common.networks import UNetBackboned
 from unet_common.networks.backbones import DEEPEST, POOLED, SKIPS
-from unet_highlevel.layers import convolution, transposed_convolution, upsample
+from unet_common.resizing import upsample
+from unet_highlevel.layers import convolution, transposed_convolution
 from unet_highlevel.networks.backbones import backbone, two_units, unit
 
 v1 = tf.compat.v1

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from unet_common.networks import UNetBranch2
 from unet_common.networks.backbones import BLOCKS
-from unet_highlevel.layers import bilinear, convolution, transposed_convolution
+from unet_common.resizing import bilinear
+from unet_highlevel.layers import convolution, transposed_convolution
 from unet_highlevel.networks.unet_backboned import encode, enlarge, head, reduce
 
 v1 = tf.compat.v1

@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from unet_common.networks import UNetEncoder
 from unet_common.networks.encoders import HALVINGS, stages
-from unet_highlevel.layers import activate, convolution, transposed_convolution, upsample, upsample_like
+from unet_common.resizing import upsample, upsample_like
+from unet_highlevel.layers import activate, convolution, transposed_convolution
 from unet_highlevel.networks.encoders import batch_norm, encoder, sides
 
 v1 = tf.compat.v1

@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from unet_common.networks import UNetOriginal
-from unet_highlevel.layers import activate, convolution, crop, dropout, max_pooling, upsample
+from unet_common.resizing import crop, upsample
+from unet_highlevel.layers import activate, convolution, dropout, max_pooling
 
 v1 = tf.compat.v1
 

@@ -7,14 +7,8 @@ import keras
 from keras import layers
 
 from unet_common.networks import HRNet
-from unet_keras.layers import (
-    Randomness,
-    activate,
-    convolution,
-    crop_end,
-    transposed_convolution,
-    upsample_like,
-)
+from unet_common.resizing import crop_end
+from unet_keras.layers import Randomness, activate, convolution, transposed_convolution, upsample_like
 from unet_keras.networks.encoders import (
     BasicBlock,
     Bottleneck,

@@ -4,11 +4,11 @@ import keras
 from keras import layers
 
 from unet_common.networks import UNet
+from unet_common.resizing import crop
 from unet_keras.layers import (
     Randomness,
     activate,
     convolution,
-    crop,
     dropout,
     max_pooling,
     normalise,

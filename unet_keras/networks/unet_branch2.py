@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from unet_common.networks import UNetBranch2
-from unet_keras.layers import Randomness, bilinear, convolution, transposed_convolution
+from unet_common.resizing import bilinear
+from unet_keras.layers import Randomness, convolution, transposed_convolution
 from unet_keras.networks.unet_backboned import Enlarge, encode, head, reduce
 
 

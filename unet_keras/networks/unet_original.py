@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from unet_common.networks import UNetOriginal
-from unet_keras.layers import Randomness, activate, convolution, crop, dropout, max_pooling, upsample
+from unet_common.resizing import crop
+from unet_keras.layers import Randomness, activate, convolution, dropout, max_pooling, upsample
 
 
 class ConvolutionBlock(layers.Layer):

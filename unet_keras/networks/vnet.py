@@ -4,12 +4,12 @@ import keras
 from keras import layers
 
 from unet_common.networks import VNet
+from unet_common.resizing import pad_channels
 from unet_keras.layers import (
     Randomness,
     activate,
     batch_normalisation,
     convolution,
-    pad_channels,
     prelu,
     transposed_convolution,
 )

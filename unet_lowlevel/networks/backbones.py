@@ -11,8 +11,9 @@ and both give the shortcut the number 0.
 import tensorflow as tf
 
 from unet_common.networks.backbones import DARKNET52, RESNET50, Backbone
+from unet_common.resizing import pad
 from unet_lowlevel.networks.encoders import encoder
-from unet_lowlevel.ops import activate, batch_normalisation, convolution, max_pooling, pad
+from unet_lowlevel.ops import activate, batch_normalisation, convolution, max_pooling
 
 v1 = tf.compat.v1
 

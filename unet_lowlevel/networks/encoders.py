@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from unet_common.networks.encoders import BOTTLENECKS, RESNETS, VGGS, EncoderName
-from unet_lowlevel.ops import activate, batch_normalisation, convolution, max_pooling, pad
+from unet_common.resizing import pad
+from unet_lowlevel.ops import activate, batch_normalisation, convolution, max_pooling
 
 v1 = tf.compat.v1
 

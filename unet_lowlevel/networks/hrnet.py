@@ -6,6 +6,7 @@ Branches are in a list, the finest first, each at half the resolution of the one
 import tensorflow as tf
 
 from unet_common.networks import HRNet
+from unet_common.resizing import crop_end, upsample_like
 from unet_lowlevel.networks.encoders import (
     basic_block,
     batch_norm,
@@ -14,7 +15,7 @@ from unet_lowlevel.networks.encoders import (
     residual_stage,
     sides,
 )
-from unet_lowlevel.ops import activate, convolution, crop_end, transposed_convolution, upsample_like
+from unet_lowlevel.ops import activate, convolution, transposed_convolution
 
 v1 = tf.compat.v1
 

@@ -3,16 +3,9 @@
 import tensorflow as tf
 
 from unet_common.networks import UNet
+from unet_common.resizing import crop
 from unet_lowlevel.networks.attention import attention_gate, non_local_block
-from unet_lowlevel.ops import (
-    activate,
-    convolution,
-    crop,
-    dropout,
-    max_pooling,
-    normalise,
-    transposed_convolution,
-)
+from unet_lowlevel.ops import activate, convolution, dropout, max_pooling, normalise, transposed_convolution
 
 v1 = tf.compat.v1
 

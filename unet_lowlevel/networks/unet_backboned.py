@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from unet_common.networks import UNetBackboned
 from unet_common.networks.backbones import DEEPEST, POOLED, SKIPS
+from unet_common.resizing import upsample
 from unet_lowlevel.networks.backbones import backbone, two_units, unit
-from unet_lowlevel.ops import convolution, transposed_convolution, upsample
+from unet_lowlevel.ops import convolution, transposed_convolution
 
 v1 = tf.compat.v1
 

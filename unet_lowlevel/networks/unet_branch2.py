@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from unet_common.networks import UNetBranch2
 from unet_common.networks.backbones import BLOCKS
+from unet_common.resizing import bilinear
 from unet_lowlevel.networks.unet_backboned import encode, enlarge, head, reduce
-from unet_lowlevel.ops import bilinear, convolution, transposed_convolution
+from unet_lowlevel.ops import convolution, transposed_convolution
 
 v1 = tf.compat.v1
 

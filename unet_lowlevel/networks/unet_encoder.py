@@ -4,8 +4,9 @@ import tensorflow as tf
 
 from unet_common.networks import UNetEncoder
 from unet_common.networks.encoders import HALVINGS, stages
+from unet_common.resizing import upsample, upsample_like
 from unet_lowlevel.networks.encoders import batch_norm, encoder, sides
-from unet_lowlevel.ops import activate, convolution, transposed_convolution, upsample, upsample_like
+from unet_lowlevel.ops import activate, convolution, transposed_convolution
 
 v1 = tf.compat.v1
 

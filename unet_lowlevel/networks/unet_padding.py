@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from unet_common.networks import UNetPadding
-from unet_lowlevel.ops import activate, batch_normalisation, convolution, max_pooling, upsample
+from unet_common.resizing import upsample
+from unet_lowlevel.ops import activate, batch_normalisation, convolution, max_pooling
 
 v1 = tf.compat.v1
 

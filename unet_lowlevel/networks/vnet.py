@@ -3,14 +3,8 @@
 import tensorflow as tf
 
 from unet_common.networks import VNet
-from unet_lowlevel.ops import (
-    activate,
-    batch_normalisation,
-    convolution,
-    pad_channels,
-    prelu,
-    transposed_convolution,
-)
+from unet_common.resizing import pad_channels
+from unet_lowlevel.ops import activate, batch_normalisation, convolution, prelu, transposed_convolution
 
 v1 = tf.compat.v1
 
