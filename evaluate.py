@@ -20,9 +20,9 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    from unet_common.cross_validation import newest, open_runs
-    from unet_common.report import evaluate
-    from unet_common.watching import follow_all
+    from unet_common.evaluation.report import evaluate
+    from unet_common.evaluation.watch import follow_all
+    from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
     inference = inference_of(arguments)

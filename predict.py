@@ -34,9 +34,9 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    from unet_common.cross_validation import newest, open_runs
-    from unet_common.prediction import Predictor, input_cases
-    from unet_common.report import predict_all, predict_each, report_predictions
+    from unet_common.evaluation.report import predict_all, predict_each, report_predictions
+    from unet_common.prediction.predictor import Predictor, input_cases
+    from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
     runs, inference = open_runs(path), inference_of(arguments)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from unet_common.cli import add_experiment_flags, experiment_of, given_settings, run_command
 
 if TYPE_CHECKING:
-    from unet_common.run import Run
+    from unet_common.training.run import Run
 
 
 def parse() -> argparse.Namespace:
@@ -40,8 +40,8 @@ def main() -> None:
 
         print(listing(CATALOGUE.values(), arguments.json))
         return
-    from unet_common.cross_validation import is_cross_validation, resume_folds, train_folds
-    from unet_common.run import Run, new_run_path
+    from unet_common.training.cross_validation import is_cross_validation, resume_folds, train_folds
+    from unet_common.training.run import Run, new_run_path
 
     if arguments.resume:
         if is_cross_validation(arguments.resume):
@@ -58,8 +58,8 @@ def main() -> None:
 
 
 def train(run: Run) -> None:
+    from unet_common.evaluation.report import report_training
     from unet_common.implementation import load
-    from unet_common.report import report_training
 
     print(f"Run folder: {run.path}")
     load(run.experiment.implementation).train(run)

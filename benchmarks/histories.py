@@ -14,10 +14,10 @@ import numpy as np
 
 from unet_common.cli import run_command
 from unet_common.experiment import experiment_from
-from unet_common.figures import comparison_figure
-from unet_common.history import read_history
+from unet_common.figures.history import comparison_figure
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.run import Run
+from unet_common.training.history import read_history
+from unet_common.training.run import Run
 
 # Momentum and rate are numbers that float32 holds exactly: `tf.train` rounds its constants to float32.
 SETTINGS = {

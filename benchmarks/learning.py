@@ -12,10 +12,10 @@ from pathlib import Path
 
 from benchmarks.networks import linked
 from unet_common.experiment import experiment_from
-from unet_common.history import read_history
 from unet_common.implementation import load
 from unet_common.networks import CATALOGUE
-from unet_common.run import Run
+from unet_common.training.history import read_history
+from unet_common.training.run import Run
 
 STEPS, BATCH, EVERY = 300, 2, 100
 

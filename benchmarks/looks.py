@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from data.drawing import PICTURE_STYLE, YELLOW, coloured, displayed, save_figure
+from data.drawing.images import PICTURE_STYLE, YELLOW, coloured, displayed, save_figure
 from data.labels import class_masks
-from data.regions import Window, largest_object, window_around
-from unet_common.metrics import pixel_scores
-from unet_common.prediction import Inference, Prediction, Predictor, validation_cases
-from unet_common.run import Run
+from data.preprocessing.regions import Window, largest_object, window_around
+from unet_common.metrics.pixels import pixel_scores
+from unet_common.prediction.predictor import Inference, Prediction, Predictor, validation_cases
+from unet_common.training.run import Run
 
 COLUMNS = ("image", "region", "truth", "first look", "second look")
 

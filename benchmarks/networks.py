@@ -18,7 +18,7 @@ from comparison.steps import build, one_batch
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
-from unet_common.run import Run
+from unet_common.training.run import Run
 
 SIDE, TURNS = 256, 5
 REFERENCE = ("unet", "lowlevel")

@@ -16,8 +16,8 @@ import numpy as np
 from unet_common.cli import run_command
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.monitor import Monitor
-from unet_common.run import Run
+from unet_common.training.monitor import Monitor
+from unet_common.training.run import Run
 
 WARM_UP = 20
 

@@ -35,11 +35,11 @@ AUGMENTATION = {
 def patches() -> None:
     """Eight volumes of 96^3; crops of 48^3, every change happening to every sample."""
     import unet_common  # noqa: F401  (sets TensorFlow up)
-    from data import sampler as sampling
-    from data.pack import pack
+    from data.commands.pack import pack
     from data.pipeline import training_batches
-    from data.preprocessing import Preparation
-    from data.sampler import Sampler
+    from data.preprocessing.preprocessor import Preparation
+    from data.sampling import sampler as sampling
+    from data.sampling.sampler import Sampler
     from data.settings import Augmentation, Preprocessing, Sampling
     from data.sources import SOURCES
     from unet_common.implementation import load
@@ -88,8 +88,8 @@ def patches() -> None:
 def tiles() -> None:
     """A volume of 128^3 in tiles of 64^3 without overlap, against the network on the same eight tiles."""
     from unet_common.implementation import load
-    from unet_common.inference import predict_probabilities
     from unet_common.networks import CATALOGUE
+    from unet_common.prediction.sliding_window import predict_probabilities
 
     network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
     model = load("keras").Model(network)
@@ -125,11 +125,11 @@ def memory() -> None:
 
 def large_volume() -> None:
     """Predict 512 x 512 x 300 voxels and tell by how much the peak memory of this process grew."""
-    from data.preprocessing import Preparation
+    from data.preprocessing.preprocessor import Preparation
     from data.settings import Preprocessing
     from data.source import Case
-    from unet_common.inference import label_map, predict_slabs
     from unet_common.networks import CATALOGUE
+    from unet_common.prediction.sliding_window import label_map, predict_slabs
 
     network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
 

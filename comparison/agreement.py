@@ -11,11 +11,11 @@ from comparison.chart import Series, line_chart
 from comparison.outputs import layer_outputs
 from comparison.reasons import ROUNDED, Kind, is_explained, reason, reason_of_courses
 from comparison.steps import Batch
-from unet_common.figures import HistoryRow
-from unet_common.history import read_history
+from unet_common.figures.history import HistoryRow
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.run import Run
-from unet_common.weights import Weights, load_weights
+from unet_common.training.history import read_history
+from unet_common.training.run import Run
+from unet_common.weights.interchange import Weights, load_weights
 
 PAIRS = tuple(combinations(IMPLEMENTATIONS, 2))
 

@@ -127,7 +127,10 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 ),
                 row("All weights at once", *both_graphs("weights"), "unet_keras/model.py:Model.weights"),
             ),
-            ("unet_common/randomness.py:stateless_seed", "unet_common/randomness.py:initial_kernel"),
+            (
+                "unet_common/weights/initial.py:stateless_seed",
+                "unet_common/weights/initial.py:initial_kernel",
+            ),
         ),
         Concept(
             "convolution",
@@ -323,7 +326,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 ),
             ),
             tuple(
-                f"unet_common/monitor.py:Monitor.{name}"
+                f"unet_common/training/monitor.py:Monitor.{name}"
                 for name in ("learning_rate", "checkpoint_due", "validation_due", "should_stop")
             ),
         ),
@@ -367,7 +370,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                     f"{KERAS}:_train~latest+first_step",
                 ),
             ),
-            ("unet_common/checkpoints.py:latest_intact",),
+            ("unet_common/training/checkpoints.py:latest_intact",),
         ),
         Concept(
             "prediction",
@@ -393,7 +396,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                     ("unet_keras/model.py:Model.__init__", "unet_keras/model.py:Model._training_logits"),
                 ),
             ),
-            ("unet_common/inference.py:predict_probabilities",),
+            ("unet_common/prediction/sliding_window.py:predict_probabilities",),
         ),
         Concept(
             "machines",

@@ -16,8 +16,8 @@ from comparison.memory import STATUS
 from comparison.source import ROOT, cut
 from comparison.steps import Batch, Step, build
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.run import Run
-from unet_common.weights import Weights, load_weights
+from unet_common.training.run import Run
+from unet_common.weights.interchange import Weights, load_weights
 
 # Timed steps of each implementation, after some that are not.
 ROUNDS, WARM_UP = 20, 3

@@ -21,7 +21,7 @@ def resident(key: str) -> int:
 def main() -> None:
     from comparison.steps import build, one_batch
     from unet_common.implementation import load
-    from unet_common.run import Run
+    from unet_common.training.run import Run
 
     run = Run.open(Path(sys.argv[1]))
     load(run.experiment.implementation)

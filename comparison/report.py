@@ -12,8 +12,8 @@ from comparison.surprises import shown
 from data.errors import UserError
 from unet_common.experiment import Experiment, Optimizer
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.run import Run
 from unet_common.schedule import Schedule
+from unet_common.training.run import Run
 
 # Steps of the trainings, if nothing else is said: loss curves that can be told from noise, in minutes.
 DEFAULT_STEPS = 200

@@ -9,13 +9,14 @@ from itertools import combinations
 import numpy as np
 from PIL import Image
 
-from data.drawing import coloured, displayed, grey_limits, middle, overlay
+from data.drawing.images import coloured, displayed, grey_limits, overlay
+from data.drawing.slices import middle
 from data.labels import largest_class
+from unet_common.evaluation.report import predict_all
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.metrics import pixel_scores
-from unet_common.prediction import Inference, Prediction
-from unet_common.report import predict_all
-from unet_common.run import Run
+from unet_common.metrics.pixels import pixel_scores
+from unet_common.prediction.predictor import Inference, Prediction
+from unet_common.training.run import Run
 
 # Cases that are shown, the longest side of a picture, and what all pictures together may take of the page.
 MOST_CASES, MOST_SIDE, MOST_BYTES = 3, 512, 4 * 2**20

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from unet_common import losses
-from unet_common.randomness import choose_initialisation
-from unet_common.run import Run
+from unet_common.training.run import Run
+from unet_common.weights.initial import choose_initialisation
 
 v1 = tf.compat.v1
 

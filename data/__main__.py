@@ -17,10 +17,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports Te
 import yaml
 from tqdm import tqdm
 
-from data.detect import source_at
 from data.errors import UserError, listed
 from data.settings import Augmentation, Preprocessing, Sampling, Settings
 from data.source import Source
+from data.sources.detect import source_at
 from data.validation import read_yaml, validated
 
 
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    from data.check import examine
+    from data.commands.check import examine
 
     problems, facts = examine(_source(arguments), _bar)
     print("\n".join(facts))
@@ -76,7 +76,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    from data.show import show as draw
+    from data.commands.show import show as draw
 
     source = _source(arguments)
     names = [*source.names(), *source.test_names()][: arguments.cases]
@@ -94,7 +94,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def pack(arguments: argparse.Namespace) -> int:
-    from data.pack import pack as write
+    from data.commands.pack import pack as write
 
     preprocessing = _settings(arguments, "preprocessing", Preprocessing)
     write(_source(arguments), preprocessing, arguments.to, arguments.out, arguments.shards, _bar)
@@ -103,7 +103,7 @@ def pack(arguments: argparse.Namespace) -> int:
 
 
 def fetch(arguments: argparse.Namespace) -> int:
-    from data.fetch import ISBI_2012, fetch_hippocampus
+    from data.commands.fetch import ISBI_2012, fetch_hippocampus
 
     if arguments.what == "isbi2012":
         print(ISBI_2012)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from data.borders import mirror
-from data.preprocessing import Preparation
-from data.regions import Regions, inputs
-from data.sampler import Sampler, example, labelled
+from data.preprocessing.borders import mirror
+from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.regions import Regions, inputs
+from data.sampling.sampler import Sampler, example, labelled
 from data.source import Source
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from data.errors import UserError, listed
-from data.geometry import Geometry
+from data.formats.geometry import Geometry
 from data.settings import Preprocessing, Settings
 
 

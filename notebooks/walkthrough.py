@@ -27,22 +27,22 @@ import numpy as np
 from IPython.display import Image, Markdown, display
 
 import unet_common  # noqa: F401  (first: it sets TensorFlow up)
-from data.preprocessing import Preparation
-from data.sampler import encode
+from data.commands.show import show
+from data.preprocessing.preprocessor import Preparation
+from data.sampling.sampler import encode
 from data.settings import Augmentation, Preprocessing, Sampling
-from data.show import show
 from data.sources import SOURCES
+from unet_common.evaluation.report import predict_all
+from unet_common.evaluation.scores import Scores
+from unet_common.evaluation.tables import markdown_table
 from unet_common.experiment import experiment_from
-from unet_common.figures import comparison_figure
-from unet_common.history import read_history
+from unet_common.figures.history import comparison_figure
+from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import UNet
-from unet_common.prediction import Inference
-from unet_common.report import predict_all
-from unet_common.run import Run
-from unet_common.scoring import Scores
-from unet_common.tables import markdown_table
-from unet_common.volume_figures import ShownVolume, contact_sheet, orthogonal_figure
+from unet_common.prediction.predictor import Inference
+from unet_common.training.history import read_history
+from unet_common.training.run import Run
 
 folder = Path(tempfile.mkdtemp())
 

@@ -10,7 +10,7 @@ from data.errors import UserError
 from unet_common.experiment import experiment_from, resolve
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import UNetBackboned, UNetBranch2
-from unet_common.weights import load_weights, save_weights, starting_weights
+from unet_common.weights.interchange import load_weights, save_weights, starting_weights
 
 SMALL = {"encoder": "vgg16", "filters": 4, "centre_filters": 4}
 

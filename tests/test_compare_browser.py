@@ -19,7 +19,7 @@ from selenium.webdriver.support.select import Select
 from test_compare import assert_self_contained, run_compare
 
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.run import Run
+from unet_common.training.run import Run
 
 PARTS = ("reading", "agreement", "cost", "seeing", "surprises", "files")
 WIDTHS = (375, 1024, 1920)

@@ -14,7 +14,7 @@ import pytest
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
-from unet_common.weights import is_kernel, is_weight, load_weights
+from unet_common.weights.interchange import is_kernel, is_weight, load_weights
 
 
 def cases(float32: bool = False):

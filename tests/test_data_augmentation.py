@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from data.augmentation import augment, corner_around, random_corner, rotation_matrix
 from data.noise import smooth_noise
-from data.positions import append_positions
+from data.preprocessing.positions import append_positions
+from data.sampling.augmentation import augment, corner_around, random_corner, rotation_matrix
 from data.settings import Augmentation
 
 OFF = {"flips": False}

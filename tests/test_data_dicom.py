@@ -6,9 +6,9 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from data.dicom import has_dicom, read_dicom
 from data.errors import UserError
-from data.volumes import read_volume
+from data.formats.dicom import has_dicom, read_dicom
+from data.formats.volumes import read_volume
 
 VALUES = np.random.default_rng(0).integers(-1000, 3000, (4, 6, 5)).astype(np.int16)  # slices, rows, columns
 SERIES = generate_uid()

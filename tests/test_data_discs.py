@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from data.errors import UserError
-from data.sources.discs import DISC, SMALL, TISSUE, Discs
+from data.sources.generated.discs import DISC, SMALL, TISSUE, Discs
 
 
 def test_an_image_is_a_function_of_seed_and_number():

@@ -7,34 +7,31 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from data.drawing import (
+from data.drawing.images import (
     BOTH_COLOUR,
     CLASS_COLOURS,
-    GAP,
     PICTURE_STYLE,
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
-    WIDTH,
-    View,
-    classes,
     coloured,
     displayed,
-    draw_key,
-    draw_view,
-    foreground_windows,
     grey_limits,
-    key_size,
-    middle,
-    orthogonal_views,
     outlines,
     overlay,
-    panels,
-    picture,
-    row_of,
     save_figure,
-    slice_view,
+)
+from data.drawing.layout import (
+    GAP,
+    WIDTH,
+    classes,
+    draw_key,
+    draw_view,
+    key_size,
+    panels,
+    row_of,
     view_figure,
 )
+from data.drawing.slices import View, foreground_windows, middle, orthogonal_views, picture, slice_view
 
 
 def rgb(colour):

@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from data.errors import UserError
-from data.images import image_files, read_image, read_mask, write_mask
+from data.formats.images import image_files, read_image, read_mask, write_mask
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 DEEP = (GREY.astype(np.uint16) * 1000).astype(np.uint16)

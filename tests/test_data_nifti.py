@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from data.geometry import Geometry
-from data.nifti import write_nifti
-from data.volumes import check_pair, read_label, read_volume
+from data.formats.geometry import Geometry
+from data.formats.nifti import write_nifti
+from data.formats.volumes import check_pair, read_label, read_volume
 
 SIZE = (5, 6, 7)
 VALUES = np.arange(210, dtype=np.int16).reshape(SIZE)

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from data.commands.pack import pack
 from data.errors import UserError
-from data.geometry import Geometry
-from data.pack import pack
-from data.preprocessing import Preparation
-from data.records import decode_hdf5
-from data.sampler import Sampler
+from data.formats.geometry import Geometry
+from data.formats.records import decode_hdf5
+from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.statistics import statistics
+from data.sampling.sampler import Sampler
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.source import Case, Source
 from data.sources import SOURCES
-from data.sources.blobs3d import Blobs3d
-from data.sources.membranes import Membranes
+from data.sources.generated.blobs3d import Blobs3d
+from data.sources.generated.membranes import Membranes
 from data.sources.packed import Packed
-from data.statistics import statistics
 
 FORMS = ("hdf5", "tfrecord")
 ROOT = Path(__file__).parent.parent
@@ -251,9 +251,9 @@ def test_a_killed_packing_is_recognised(tmp_path):
     program = """
 import os, sys
 from pathlib import Path
-from data.pack import pack
+from data.commands.pack import pack
 from data.settings import Preprocessing
-from data.sources.blobs3d import Blobs3d
+from data.sources.generated.blobs3d import Blobs3d
 replace = os.replace
 def die_at_the_second_case(old, new):
     if Path(new).name == "blobs-1.h5":
@@ -404,7 +404,7 @@ def test_what_is_read_back_is_compared(form, tmp_path, monkeypatch):
 
 
 def test_a_case_too_large_for_tfrecord_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("data.records.LARGEST_EXAMPLE", 1000)
+    monkeypatch.setattr("data.formats.records.LARGEST_EXAMPLE", 1000)
     with pytest.raises(UserError, match=r"blobs-0: is too large for TFRecord.*--to hdf5"):
         pack(BLOBS, PLAIN, "tfrecord", tmp_path)
 

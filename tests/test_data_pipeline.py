@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data.borders import mirror, reflected
 from data.errors import UserError
 from data.pipeline import training_batches, validation_batches
-from data.preprocessing import Preparation
-from data.sampler import Sampler, check_crop, encode
+from data.preprocessing.borders import mirror, reflected
+from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.statistics import statistics
+from data.sampling.sampler import Sampler, check_crop, encode
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.source import Case, Source
-from data.sources.blobs3d import Blobs3d
-from data.sources.membranes import Membranes
-from data.statistics import statistics
+from data.sources.generated.blobs3d import Blobs3d
+from data.sources.generated.membranes import Membranes
 
 EVERYTHING = Augmentation(rotation=180, scaling=0.2, elastic=3, brightness=0.1, contrast=0.2, noise=0.1)
 
@@ -108,7 +108,7 @@ def test_a_sample_is_a_function_of_the_seed_and_its_number():
 
 def test_the_memory_limit_changes_nothing(monkeypatch):
     expected = sampler().sample(4)
-    monkeypatch.setattr("data.sampler.CACHE_BYTES", 0)
+    monkeypatch.setattr("data.sampling.sampler.CACHE_BYTES", 0)
     for first, second in zip(expected, sampler().sample(4), strict=True):
         np.testing.assert_array_equal(first, second)
 

@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from data.errors import UserError
-from data.geometry import Geometry
-from data.preprocessing import Preparation
+from data.formats.geometry import Geometry
+from data.preprocessing.preprocessor import Preparation
 from data.settings import Preprocessing
 from data.source import Case
 

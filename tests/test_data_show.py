@@ -5,13 +5,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-import data.show
+import data.commands.show
+from data.commands.show import show
 from data.errors import UserError
 from data.settings import Augmentation, Preprocessing, Sampling
-from data.show import show
 from data.source import Case
-from data.sources.blobs3d import Blobs3d
-from data.sources.membranes import Membranes
+from data.sources.generated.blobs3d import Blobs3d
+from data.sources.generated.membranes import Membranes
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def grids(monkeypatch):
     """The views of augmented crops, and the description below them."""
     found = []
     monkeypatch.setattr(
-        data.show, "_draw_grid", lambda views, title, text, path: found.append((views, title, text))
+        data.commands.show, "_draw_grid", lambda views, title, text, path: found.append((views, title, text))
     )
     return found
 

@@ -12,8 +12,8 @@ from scipy.ndimage import distance_transform_edt, label
 from data.errors import UserError
 from data.sources import SOURCES
 from data.sources.folder import Folder
+from data.sources.generated.membranes import Membranes
 from data.sources.isbi2012 import Isbi2012
-from data.sources.membranes import Membranes
 
 
 def save(path, pixels):

@@ -14,11 +14,11 @@ import pytest
 from test_data_dicom import write_series
 
 import data.__main__ as program
-from data.detect import source_at
+from data.commands.fetch import fetch_hippocampus
 from data.errors import UserError
-from data.fetch import fetch_hippocampus
-from data.sources.blobs3d import Blobs3d
 from data.sources.decathlon import Decathlon
+from data.sources.detect import source_at
+from data.sources.generated.blobs3d import Blobs3d
 from data.sources.volumes import Volumes
 
 SIZE = (6, 7, 8)
@@ -129,12 +129,12 @@ def test_volumes_in_two_folders(tmp_path):
 
 def test_a_dicom_folder_with_its_nifti_label(tmp_path):
     write_series(tmp_path / "images" / "patient")
-    from data.volumes import read_volume
+    from data.formats.volumes import read_volume
 
     values, geometry = read_volume(tmp_path / "images" / "patient")
     truth = (values[..., 0] > 1500).astype(np.uint8)
     (tmp_path / "labels").mkdir()
-    from data.nifti import write_nifti
+    from data.formats.nifti import write_nifti
 
     write_nifti(tmp_path / "labels" / "patient.nii.gz", truth, geometry)
     source = Volumes(directory=tmp_path)

@@ -30,15 +30,15 @@ import tifffile
 import yaml
 from PIL import Image
 
-from data.check import examine
-from data.detect import source_at
+from data.commands.check import examine
 from data.errors import UserError
 from data.sources import SOURCES
+from data.sources.detect import source_at
 from unet_common.experiment import Experiment, experiment_from, read_settings, resolve
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
-from unet_common.run import Run
-from unet_common.weights import save_weights
+from unet_common.training.run import Run
+from unet_common.weights.interchange import save_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -289,7 +289,7 @@ class Commands:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(train, "experiment_of", tiny)
             patch.setattr(train, "train", once)
-            patch.setattr("unet_common.report.report_training", lambda run: None)
+            patch.setattr("unet_common.evaluation.report.report_training", lambda run: None)
             self.main(script, arguments)
 
     def apply(self, script: str, arguments: list[str]) -> None:
@@ -711,8 +711,8 @@ test_golden.regenerate(["hourglass"])
 files = ["tests/test_layout.py", "tests/test_consistency.py"]
 assert pytest.main(["-n", "0", "-q", "-k", "hourglass", *files]) == 0
 import train
-import unet_common.report
-unet_common.report.report_training = lambda run: print("trained", run.steps)
+import unet_common.evaluation.report
+unet_common.evaluation.report.report_training = lambda run: print("trained", run.steps)
 small = ["--steps", "2", "--set", "data.images=3", "--set", "network.depth=2", "--set", "network.filters=2"]
 sys.argv = ["train.py", "--network", "hourglass", "--impl", "keras", *small]
 train.main()

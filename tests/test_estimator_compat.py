@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from data.errors import UserError
 from unet_common.experiment import experiment_from
-from unet_common.run import Run
+from unet_common.training.run import Run
 from unet_highlevel import estimator_compat
 from unet_highlevel.estimator_compat import estimator
 from unet_highlevel.training import train

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from unet_common.experiment import experiment_from
-from unet_common.history import read_history
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
-from unet_common.prediction import Inference, Predictor
-from unet_common.run import Run
+from unet_common.prediction.predictor import Inference, Predictor
+from unet_common.training.history import read_history
+from unet_common.training.run import Run
 
 STEPS = 50
 

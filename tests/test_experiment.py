@@ -11,7 +11,6 @@ from PIL import Image
 
 from data.errors import UserError
 from unet_common.cli import add_experiment_flags, experiment_of
-from unet_common.cross_validation import newest
 from unet_common.experiment import (
     Experiment,
     experiment_from,
@@ -19,10 +18,11 @@ from unet_common.experiment import (
     resolve,
     save_experiment,
 )
-from unet_common.history import History, read_history
-from unet_common.run import Run
 from unet_common.schedule import Schedule
-from unet_common.weights import load_weights, save_weights
+from unet_common.training.cross_validation import newest
+from unet_common.training.history import History, read_history
+from unet_common.training.run import Run
+from unet_common.weights.interchange import load_weights, save_weights
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 

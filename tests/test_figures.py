@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from unet_common.figures import (
-    Shown,
-    comparison_figure,
-    history_figure,
-    overlay_figure,
-    smooth,
-)
-from unet_common.tables import (
+from unet_common.evaluation.tables import (
     csv_table,
     fold_rows,
     fold_summary,
@@ -23,6 +16,8 @@ from unet_common.tables import (
     worst_case,
     write_tables,
 )
+from unet_common.figures.history import comparison_figure, history_figure, smooth
+from unet_common.figures.overlays import Shown, overlay_figure
 
 
 def square(first, last, size=12):

@@ -21,7 +21,7 @@ from test_consistency import CASES, LOSS, SEED, STEP
 
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
-from unet_common.weights import load_weights, save_weights
+from unet_common.weights.interchange import load_weights, save_weights
 
 GOLDEN = Path(__file__).parent / "golden"
 

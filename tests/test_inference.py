@@ -8,8 +8,8 @@ from scipy import ndimage
 from scipy.special import expit
 
 from data.errors import UserError
-from unet_common.inference import label_map, predict_probabilities, probabilities
 from unet_common.networks import UNet
+from unet_common.prediction.sliding_window import label_map, predict_probabilities, probabilities
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,16 @@ import pytest
 from skimage import measure
 from skimage.metrics import adapted_rand_error, variation_of_information
 
-from unet_common.metrics import (
+from unet_common.metrics.cells import connected_cells, segments_from_membranes, thin_borders
+from unet_common.metrics.membranes import (
     THRESHOLDS,
     best_membrane_scores,
-    confusion_matrix,
     information_scores,
     membrane_curve,
     membrane_scores,
-    pixel_scores,
     rand_scores,
 )
-from unet_common.postprocessing import connected_cells, segments_from_membranes, thin_borders
+from unet_common.metrics.pixels import confusion_matrix, pixel_scores
 
 # --- pixels -----------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ import pytest
 import SimpleITK
 from scipy.ndimage import gaussian_filter
 
-from unet_common import surfaces
-from unet_common.metrics import pixel_scores
-from unet_common.surfaces import surface_scores, volume_scores
+from unet_common.metrics import surfaces
+from unet_common.metrics.pixels import pixel_scores
+from unet_common.metrics.surfaces import surface_scores, volume_scores
 
 
 def labels(seed, size=(20, 24, 16)):

@@ -11,29 +11,31 @@ from test_prediction import command
 import evaluate
 import predict
 import train
-from data.augmentation import augment
-from data.check import examine
-from data.drawing import View, classes, coloured
+from data.commands.check import examine
+from data.commands.pack import pack
+from data.commands.show import show
+from data.drawing.images import coloured
+from data.drawing.layout import classes
+from data.drawing.slices import View
 from data.errors import UserError
 from data.labels import class_masks, combine, is_class, largest_class
-from data.pack import pack
-from data.preprocessing import Preparation, Prepared
-from data.sampler import Sampler, encode
+from data.preprocessing.preprocessor import Preparation, Prepared
+from data.sampling.augmentation import augment
+from data.sampling.sampler import Sampler, encode
+from data.sampling.soft_labels import weights
 from data.settings import Augmentation, Preprocessing, Sampling
-from data.show import show
-from data.softening import weights
 from data.source import Case
 from data.sources import SOURCES
 from data.sources.folder import Folder
+from unet_common.evaluation.scores import Scores
 from unet_common.experiment import experiment_from, resolve
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.inference import label_map, probabilities
-from unet_common.metrics import pixel_scores
-from unet_common.prediction import Prediction
-from unet_common.run import Run
-from unet_common.saving import save_prediction
-from unet_common.scoring import Scores
-from unet_common.surfaces import volume_scores
+from unet_common.metrics.pixels import pixel_scores
+from unet_common.metrics.surfaces import volume_scores
+from unet_common.prediction.predictor import Prediction
+from unet_common.prediction.sliding_window import label_map, probabilities
+from unet_common.prediction.writing import save_prediction
+from unet_common.training.run import Run
 
 NAMES = ("disc", "line")
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from unet_common import resizing
 from unet_common.graph_model import assign, canonical_variables
-from unet_common.randomness import choose_initialisation
 from unet_common.resizing import linear_kernel
+from unet_common.weights.initial import choose_initialisation
 from unet_lowlevel import ops
 
 v1 = tf.compat.v1

@@ -13,8 +13,8 @@ import predict
 import train
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.prediction import find_weights
-from unet_common.run import Run
+from unet_common.prediction.predictor import find_weights
+from unet_common.training.run import Run
 
 TINY = ["--set", "network.depth=3", "--set", "network.filters=2", "--set", "data.size=[48, 48]"]
 TINY += ["--set", "data.images=5", "--set", "sampling.crop=[32, 32]", "--batch-size", "2"]

@@ -11,9 +11,9 @@ from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import UNetBackboned, UNetEncoder, UNetFineGrained
 from unet_common.networks.encoders import RESNETS, VGGS
-from unet_common.pretrained import IMAGENET_DEVIATION, for_channels, pretrained_weights
-from unet_common.run import Run
-from unet_common.weights import load_weights
+from unet_common.training.run import Run
+from unet_common.weights.interchange import load_weights
+from unet_common.weights.pretrained import IMAGENET_DEVIATION, for_channels, pretrained_weights
 
 GENERATOR = np.random.default_rng(0)
 SMALL = {"filters": 4, "decoder_filters": (4, 4, 4, 4, 2)}

@@ -3,13 +3,20 @@
 import numpy as np
 import pytest
 
-from data.regions import Regions, Window, beside_region, largest_object, region_of, window_around
-from data.sampler import Sampler
+from data.preprocessing.regions import (
+    Regions,
+    Window,
+    beside_region,
+    largest_object,
+    region_of,
+    window_around,
+)
+from data.sampling.sampler import Sampler
 from data.settings import Augmentation, Sampling
-from data.sources.discs import Discs
+from data.sources.generated.discs import Discs
 from unet_common.experiment import experiment_from, resolve
 from unet_common.networks import UNetFineGrained
-from unet_common.second_look import look_twice
+from unet_common.prediction.region import look_twice
 
 
 def box(size, rows, columns):
@@ -91,7 +98,7 @@ def test_samples_hold_the_region_too():
     settings = {"network": "unet_fine_grained", "data": {"name": "discs", "size": (64, 64)}}
     experiment = resolve(experiment_from({**settings, "sampling": {"crop": [64, 64]}}))
     assert (experiment.network.channels, experiment.network.classes) == (2, 3)
-    from data.preprocessing import Preparation
+    from data.preprocessing.preprocessor import Preparation
 
     sampler = Sampler(
         experiment.data,

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from unet_common import checkpoints
 from unet_common.experiment import experiment_from
-from unet_common.history import read_history
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.run import Run
-from unet_common.weights import load_weights
+from unet_common.training import checkpoints
+from unet_common.training.history import read_history
+from unet_common.training.run import Run
+from unet_common.weights.interchange import load_weights
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {
@@ -56,8 +56,8 @@ STOPPED = """
 import os, random, signal, sys, threading
 from pathlib import Path
 from unet_common.implementation import load
-from unet_common.monitor import Monitor
-from unet_common.run import Run
+from unet_common.training.monitor import Monitor
+from unet_common.training.run import Run
 
 path, number, last_step = Path(sys.argv[1]), signal.Signals[sys.argv[2]], int(sys.argv[3])
 report = Monitor.stepped
@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(implementation, unbroken, tm
     load(implementation).train(run)
     program = (
         "import resource, signal, sys; from pathlib import Path; from unet_common.implementation import load;"
-        "from unet_common.run import Run; from unet_common.cli import run_command;"
+        "from unet_common.training.run import Run; from unet_common.cli import run_command;"
         "run = Run.resume(Path(sys.argv[1]), {'training.steps': 60});"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY));"

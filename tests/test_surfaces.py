@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from unet_common.surfaces import _areas, _elements, surface_scores, volume_scores
+from unet_common.metrics.surfaces import _areas, _elements, surface_scores, volume_scores
 
 RANDOM = [
     pytest.param((20, 18, 22), (1.0, 1.0, 1.0), id="3d"),

@@ -9,10 +9,10 @@ import pytest
 
 from comparison import steps
 from unet_common.experiment import experiment_from
-from unet_common.history import read_history
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.run import Run
-from unet_common.weights import load_weights
+from unet_common.training.history import read_history
+from unet_common.training.run import Run
+from unet_common.weights.interchange import load_weights
 
 SETTINGS = {
     "network": {"depth": 3, "filters": 3},

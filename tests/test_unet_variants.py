@@ -7,8 +7,8 @@ from scipy.special import expit, softmax
 
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.inference import predict_probabilities
 from unet_common.networks import UNetOriginal, UNetPadding, UNetPlusPlus
+from unet_common.prediction.sliding_window import predict_probabilities
 
 
 @pytest.mark.parametrize("size, output", [(188, 4), (204, 20), (252, 68), (444, 260), (572, 388)])

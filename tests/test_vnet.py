@@ -11,9 +11,9 @@ import predict
 import train
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.inference import predict_probabilities
 from unet_common.networks import VNet
-from unet_common.run import Run
+from unet_common.prediction.sliding_window import predict_probabilities
+from unet_common.training.run import Run
 from unet_lowlevel.networks.vnet import add
 
 ELEMENT = VNet(depth=2, filters=2, kernel_size=3, prelu="element", input_size=[16, 24])

@@ -5,9 +5,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from data.geometry import Geometry
+from data.formats.geometry import Geometry
 from data.source import Case
-from unet_common.volume_figures import ShownVolume, contact_sheet, orthogonal_figure
+from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
 
 SIZE = (12, 16, 8)
 

@@ -15,13 +15,14 @@ import evaluate
 import predict
 import train
 from data.errors import UserError
-from unet_common import checkpoints, watching
-from unet_common.cross_validation import newest, open_runs
+from unet_common.evaluation import watch as watching
+from unet_common.evaluation.watch import Watch, follow
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.inference import predict_probabilities, predict_slabs
-from unet_common.prediction import Inference
-from unet_common.run import Run
-from unet_common.watching import Watch, follow
+from unet_common.prediction.predictor import Inference
+from unet_common.prediction.sliding_window import predict_probabilities, predict_slabs
+from unet_common.training import checkpoints
+from unet_common.training.cross_validation import newest, open_runs
+from unet_common.training.run import Run
 
 TINY = ["--data", "blobs3d", "--batch-size", "1", "--set", "network.depth=2", "--set", "network.filters=2"]
 TINY += ["--set", "data.images=5", "--set", "data.size=[20,18,16]", "--set", "sampling.crop=[8,8,8]"]
@@ -57,7 +58,7 @@ def test_validation_volumes_get_masks_and_scores_in_mm(run, tmp_path, capsys):
 def test_a_dicom_series_and_a_nifti_file_of_the_same_voxels_give_the_same_mask(run, tmp_path):
     values = np.random.default_rng(0).integers(0, 900, (9, 12, 11)).astype(np.int16)
     series = write_series(tmp_path / "in" / "series", values)
-    from data.dicom import read_dicom
+    from data.formats.dicom import read_dicom
 
     voxels, affine = read_dicom(series)
     nib.save(nib.Nifti1Image(voxels.astype(np.int16), affine), tmp_path / "in" / "file.nii.gz")
@@ -106,7 +107,7 @@ def test_resampled_and_cropped_volumes_come_back_in_their_own_voxels(tmp_path):
 
 def test_labels_alone_are_those_of_the_probabilities(run, tmp_path):
     """What is written slab by slab is what the whole array of probabilities gives."""
-    from unet_common.prediction import Predictor
+    from unet_common.prediction.predictor import Predictor
 
     predictor, case = Predictor([run]), run.source.read(run.split.validation[0])
     inference = Inference(tile=8, symmetries="flips")

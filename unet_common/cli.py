@@ -18,7 +18,7 @@ from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.networks import CATALOGUE
 
 if TYPE_CHECKING:
-    from unet_common.prediction import Inference
+    from unet_common.prediction.predictor import Inference
 
 # Flags that are short for a setting.
 SETTINGS = {
@@ -131,7 +131,7 @@ def _fold(text: str) -> int | str:
 
 def inference_of(arguments: argparse.Namespace) -> Inference:
     """The settings of prediction that the flags give."""
-    from unet_common.prediction import Inference
+    from unet_common.prediction.predictor import Inference
 
     given = {
         name: getattr(arguments, name)

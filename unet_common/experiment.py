@@ -20,17 +20,17 @@ from pydantic import (
 
 from data.errors import UserError
 from data.files import write_text
-from data.preprocessing import Preparation
-from data.regions import inputs
+from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.regions import inputs
+from data.sampling.soft_labels import SIDES
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
-from data.softening import SIDES
 from data.source import Source
 from data.sources import SOURCES
 from data.validation import attempt, read_yaml, refuse, validated
 from unet_common import losses
 from unet_common.networks import CATALOGUE, Network
-from unet_common.randomness import Initialisation
 from unet_common.schedule import Schedule
+from unet_common.weights.initial import Initialisation
 
 FORMAT_VERSION = 1
 

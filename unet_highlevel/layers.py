@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.randomness import canonical_name, drawn, stateless_seed
+from unet_common.weights.initial import canonical_name, drawn, stateless_seed
 
 v1 = tf.compat.v1
 

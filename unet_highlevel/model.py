@@ -5,8 +5,8 @@ import tensorflow as tf
 from unet_common import losses
 from unet_common.experiment import Optimizer
 from unet_common.graph_model import GraphModel
-from unet_common.preview import preview
-from unet_common.randomness import choose_initialisation
+from unet_common.training.preview import preview
+from unet_common.weights.initial import choose_initialisation
 from unet_highlevel import optimizers
 from unet_highlevel.estimator_compat import estimator
 from unet_highlevel.networks import NETWORKS

@@ -5,7 +5,7 @@
 
 import tensorflow as tf
 
-from unet_common.weights import is_kernel
+from unet_common.weights.interchange import is_kernel
 
 v1 = tf.compat.v1
 

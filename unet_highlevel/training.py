@@ -3,11 +3,11 @@
 import tensorflow as tf
 
 from data.errors import UserError
-from unet_common import checkpoints
 from unet_common.graph_model import assign, canonical_variables
-from unet_common.monitor import Monitor
-from unet_common.run import Run
-from unet_common.weights import save_weights
+from unet_common.training import checkpoints
+from unet_common.training.monitor import Monitor
+from unet_common.training.run import Run
+from unet_common.weights.interchange import save_weights
 from unet_highlevel.estimator_compat import estimator
 from unet_highlevel.model import model_fn
 

@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from unet_common.randomness import Initialisation, initial_kernel, stateless_seed
 from unet_common.resizing import Grid, resize
+from unet_common.weights.initial import Initialisation, initial_kernel, stateless_seed
 
 Initialiser = Callable[..., tf.Tensor]
 
@@ -32,7 +32,7 @@ class Randomness:
 
 
 class Drawn(keras.initializers.Initializer):
-    """Initialiser of a kernel, for which `unet_common.randomness.initial_kernel` has the rules.
+    """Initialiser of a kernel, for which `unet_common.weights.initial.initial_kernel` has the rules.
 
     Keras's own `HeNormal(seed)` draws the same numbers for every layer of one shape and seed; these
     depend on the seed and the weight's canonical name. Keras tells an initialiser the shape and never the name,

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unet_common import weights as interchange
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
-from unet_common.randomness import Initialisation
+from unet_common.weights import interchange
+from unet_common.weights.initial import Initialisation
 from unet_keras.layers import Randomness
 from unet_keras.networks import NETWORKS
 

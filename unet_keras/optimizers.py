@@ -5,7 +5,7 @@ A Keras optimizer clips the gradients itself: that is the argument `clip_norm`.
 
 import keras
 
-from unet_common.weights import is_kernel
+from unet_common.weights.interchange import is_kernel
 
 
 def adam(clip_norm: float | None) -> keras.optimizers.Optimizer:

@@ -3,11 +3,12 @@
 import keras
 import tensorflow as tf
 
-from unet_common import checkpoints, losses
+from unet_common import losses
 from unet_common.experiment import Optimizer
-from unet_common.monitor import Monitor
-from unet_common.preview import preview
-from unet_common.run import Run
+from unet_common.training import checkpoints
+from unet_common.training.monitor import Monitor
+from unet_common.training.preview import preview
+from unet_common.training.run import Run
 from unet_keras import optimizers
 from unet_keras.model import Model, precise
 

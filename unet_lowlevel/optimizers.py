@@ -6,7 +6,7 @@ tensor. A variable's slots are named after it, under `optimizer/`.
 
 import tensorflow as tf
 
-from unet_common.weights import is_kernel
+from unet_common.weights.interchange import is_kernel
 
 v1 = tf.compat.v1
 

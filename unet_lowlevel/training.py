@@ -2,14 +2,15 @@
 
 import tensorflow as tf
 
-from unet_common import checkpoints, losses
+from unet_common import losses
 from unet_common.experiment import Optimizer
 from unet_common.graph_model import assign, canonical_variables
-from unet_common.monitor import Monitor
-from unet_common.preview import preview
-from unet_common.randomness import choose_initialisation
-from unet_common.run import Run
-from unet_common.weights import save_weights
+from unet_common.training import checkpoints
+from unet_common.training.monitor import Monitor
+from unet_common.training.preview import preview
+from unet_common.training.run import Run
+from unet_common.weights.initial import choose_initialisation
+from unet_common.weights.interchange import save_weights
 from unet_lowlevel import optimizers
 from unet_lowlevel.networks import NETWORKS
 

@@ -1,12 +1,12 @@
 """The data sets by the name that --data takes. A new one is a file here and a line below."""
 
 from data.source import Source
-from data.sources.blobs3d import Blobs3d
 from data.sources.decathlon import Decathlon
-from data.sources.discs import Discs
 from data.sources.folder import Folder
+from data.sources.generated.blobs3d import Blobs3d
+from data.sources.generated.discs import Discs
+from data.sources.generated.membranes import Membranes
 from data.sources.isbi2012 import Isbi2012
-from data.sources.membranes import Membranes
 from data.sources.packed import Packed
 from data.sources.volumes import Volumes
 

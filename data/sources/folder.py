@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from data.errors import UserError, listed
-from data.images import LOSSY, image_files, read_image, read_mask
+from data.formats.images import LOSSY, image_files, read_image, read_mask
 from data.labels import MOST_OVERLAPPING, combine, guess_values, some, to_classes
 from data.source import Case, Source, natural_key
 

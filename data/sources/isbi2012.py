@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from data.errors import UserError
-from data.images import image_files, read_image, read_mask
+from data.formats.images import image_files, read_image, read_mask
 from data.labels import some
 from data.source import Case, Source, natural_key
 

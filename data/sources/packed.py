@@ -9,8 +9,8 @@ import numpy as np
 from nibabel import orientations
 
 from data.errors import UserError
-from data.geometry import Geometry
-from data.records import Entry, File, Index, check_file, read_index, read_record
+from data.formats.geometry import Geometry
+from data.formats.records import Entry, File, Index, check_file, read_index, read_record
 from data.settings import Preprocessing
 from data.source import Case, Source
 

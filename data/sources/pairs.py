@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from data.errors import UserError
+from data.formats.volumes import check_pair, read_label, read_volume
 from data.labels import guess_values, some, to_classes
 from data.source import Case, Source
-from data.volumes import check_pair, read_label, read_volume
 
 Pair = tuple[Path, Path | None]
 """The files of an image and of its label; None where there is none."""

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 
 from data.errors import UserError, listed
+from data.formats.volumes import volume_files, volume_name
 from data.source import Case
 from data.sources.pairs import Pair, VolumePairs
-from data.volumes import volume_files, volume_name
 
 
 class Volumes(VolumePairs):

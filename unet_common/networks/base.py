@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from data.errors import UserError
-from data.regions import Regions
+from data.preprocessing.regions import Regions
 from data.settings import Settings
 
 # How far a search for an accepted size goes, in pixels: beyond the shrinkage of any network here.

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from data.regions import Regions
+from data.preprocessing.regions import Regions
 from unet_common.networks.unet_backboned import UNetBackboned
 
 

@@ -1,0 +1,1 @@
+"""Drawing images with label maps, without a window."""

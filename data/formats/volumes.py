@@ -1,0 +1,126 @@
+"""Reading volumes from NIfTI files, DICOM series and TIFF stacks, as one kind of thing."""
+
+from pathlib import Path
+
+import numpy as np
+
+from data.errors import UserError
+from data.formats.dicom import has_dicom, read_dicom
+from data.formats.geometry import Geometry, same_place
+from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
+from data.formats.images import read_image, read_mask
+from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
+from data.formats.nifti import is_nifti, read_nifti
+from data.source import natural_key
+
+# Label values are kept in 32 bits; more than this is no label.
+LARGEST_LABEL = np.iinfo(np.int32).max
+
+
+def volume_name(path: Path) -> str:
+    """The name of a file or DICOM folder without its suffix: 'case.nii.gz' is 'case'."""
+    lower = path.name.lower()
+    for suffix in sorted(NIFTI_SUFFIXES, key=len, reverse=True):
+        if lower.endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.name if path.is_dir() else path.stem
+
+
+def is_volume(path: Path) -> bool:
+    """Whether `read_volume` is for it: a NIfTI file or a folder with a DICOM series."""
+    return has_dicom(path) if path.is_dir() else is_nifti(path)
+
+
+def volume_files(directory: Path) -> list[Path]:
+    """NIfTI files, TIFF files and DICOM folders directly in a directory, in natural order.
+
+    Raises UserError if the directory is missing.
+    """
+    if not directory.is_dir():
+        raise UserError(f"The folder {directory} does not exist.")
+    found = [
+        path
+        for path in directory.iterdir()
+        if not path.name.startswith(".") and (is_volume(path) or path.suffix.lower() in (".tif", ".tiff"))
+    ]
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
+    """float32 [*size, channels], turned towards Right, Anterior and Superior, and where it lies.
+
+    path: a NIfTI file, a folder with a DICOM series, or an image file (which has no geometry).
+    Raises UserError, with the path, for whatever cannot be read or holds NaN or infinity.
+    """
+    if path.is_dir():
+        values, affine = read_dicom(path)
+        values, geometry = values[..., np.newaxis], Geometry(affine, values.shape)
+    elif is_nifti(path):
+        values, geometry = read_nifti(path)
+    elif path.suffix.lower() in IMAGE_SUFFIXES:
+        return read_image(path), None
+    else:
+        raise UserError(
+            f"{path}: is not a volume: give a .nii or .nii.gz file, a DICOM folder or a TIFF stack."
+        )
+    values = np.ascontiguousarray(geometry.canonical(values), np.float32)
+    broken = int(np.size(values) - np.count_nonzero(np.isfinite(values)))
+    if broken:
+        raise UserError(
+            f"{path}: {broken} voxels are NaN or infinite. Replace them, for example by numpy.nan_to_num."
+        )
+    return values, geometry
+
+
+def read_label(path: Path) -> tuple[np.ndarray, Geometry | None]:
+    """Label values int32 [*size], turned like `read_volume` does, and where they lie.
+
+    Raises UserError, with the path, if the file cannot be read, or holds fractions or more than one channel.
+    """
+    if not is_nifti(path):
+        return read_mask(path), None
+    values, geometry = read_nifti(path)
+    if values.shape[-1] != 1:
+        raise UserError(
+            f"{path}: has four axes {values.shape}, but a label map has three: one number a voxel."
+        )
+    values = geometry.canonical(values[..., 0])
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all() or (values != np.round(values)).any():
+            raise UserError(
+                f"{path}: a label map must hold whole numbers, but this one has fractions or NaN."
+            )
+    if not 0 <= values.min() <= values.max() <= LARGEST_LABEL:
+        raise UserError(f"{path}: labels must be 0 or more, but here are {values.min()} to {values.max()}.")
+    return np.ascontiguousarray(values, np.int32), geometry
+
+
+def check_pair(image: Path, size: tuple[int, ...], geometry: Geometry | None, label: Path) -> np.ndarray:
+    """Reads the label of an image. Raises UserError if the two do not lie on the same voxels.
+
+    size, geometry: of the image, as `read_volume` gives them.
+    """
+    values, of_label = read_label(label)
+    if values.shape != size:
+        raise UserError(f"{label}: the label has the size {values.shape}, its image {image.name} {size}.")
+    if geometry is not None and of_label is not None:
+        if not same_place(geometry.affine, of_label.affine, size):
+            raise UserError(
+                f"{label}: the label lies elsewhere than its image {image.name} ({_difference(geometry, of_label)}). "
+                "Resample it to the image's grid, or copy the image's header if the voxels are known to match."
+            )
+    return values
+
+
+def _difference(image: Geometry, label: Geometry) -> str:
+    """What differs between two affines, in words."""
+    if not np.allclose(image.spacing, label.spacing, rtol=1e-3):
+        return f"spacing {_mm(label.spacing)} instead of {_mm(image.spacing)} mm"
+    turned = label.affine[:3, :3] - image.affine[:3, :3]
+    if np.abs(turned).max() > 1e-2 * max(image.spacing):
+        return "its axes point in other directions"
+    return f"shifted by {_mm(label.affine[:3, 3] - image.affine[:3, 3])} mm"
+
+
+def _mm(lengths: np.ndarray | tuple[float, ...]) -> str:
+    return " x ".join(f"{length:.4g}" for length in lengths)

@@ -1,0 +1,161 @@
+"""From a case as its file has it to what a network sees, and back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from skimage.transform import resize
+
+from data.errors import UserError
+from data.preprocessing.positions import append_positions
+from data.preprocessing.statistics import Statistics
+from data.settings import Preprocessing
+from data.source import Case
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case as training sees it, and how to return from there.
+
+    image: normalised float32 [*size, channels]. label: a label map [*size], None if unknown.
+    spacing: of its pixels along each axis in mm (1 where nothing is known).
+    original: size of the case in its file. box: the part of it that is left after cropping.
+    """
+
+    image: np.ndarray
+    label: np.ndarray | None
+    spacing: tuple[float, ...]
+    original: tuple[int, ...]
+    box: tuple[slice, ...]
+
+    @property
+    def resampled(self) -> bool:
+        return self.image.shape[:-1] != tuple(part.stop - part.start for part in self.box)
+
+    def restore(self, probability: np.ndarray, multilabel: bool = False) -> np.ndarray:
+        """Probabilities [*size, classes] in the size of the file; what was cropped off is background.
+
+        multilabel: the background is no class of its own.
+        """
+        if self.resampled:
+            box = tuple(part.stop - part.start for part in self.box)
+            classes = [_resize(channel, box) for channel in np.moveaxis(probability, -1, 0)]
+            probability = np.stack(classes, axis=-1)
+        if probability.shape[:-1] == self.original:
+            return probability
+        whole = np.zeros((*self.original, probability.shape[-1]), probability.dtype)
+        if probability.shape[-1] > 1 and not multilabel:
+            whole[..., 0] = 1
+        whole[self.box] = probability
+        return whole
+
+    def restore_label(self, label: np.ndarray) -> np.ndarray:
+        """A label map [*size] in the size of the file. Only for cases that were not resampled."""
+        if label.shape == self.original:
+            return label
+        whole = np.zeros(self.original, label.dtype)
+        whole[self.box] = label
+        return whole
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What happens to every case, in training, validation and prediction alike."""
+
+    settings: Preprocessing
+    statistics: Statistics | None = None
+
+    def __call__(self, case: Case) -> Prepared:
+        """Crops, resamples and normalises a case. Raises UserError where that is impossible.
+
+        Without statistics, what they would do is left out: so they are found.
+        """
+        if case.prepared:
+            image, label, spacing = case.image, case.label, case.spacing
+            box = tuple(slice(0, side) for side in image.shape[:-1])
+        else:
+            image, label, spacing, box = place(case, self.settings)
+            image = standardise(image, self.settings)
+        if self.settings.normalisation != "case" and self.statistics is not None:
+            image = self.statistics.normalise(image)
+        return Prepared(image, label, spacing, case.image.shape[:-1], box)
+
+    def network_channels(self, channels: int, rank: int) -> int:
+        """Channels that the network gets of an image with `channels` and `rank` spatial axes."""
+        return channels + (rank if self.settings.positions else 0)
+
+    def network_input(self, image: np.ndarray) -> np.ndarray:
+        """A whole prepared image [*size, channels] with the further channels that the network gets."""
+        return append_positions(image) if self.settings.positions else image
+
+
+def place(
+    case: Case, settings: Preprocessing
+) -> tuple[np.ndarray, np.ndarray | None, tuple[float, ...], tuple[slice, ...]]:
+    """The geometric part: image, label, spacing, and the box that was left of the case before resampling."""
+    image, label, spacing = case.image, case.label, case.spacing
+    box = _non_zero(image) if settings.crop else tuple(slice(0, side) for side in image.shape[:-1])
+    image, label = image[box], None if label is None else label[box]
+    if settings.spacing is not None:
+        if case.geometry is None:
+            raise UserError(
+                f"{case.path or case.name}: preprocessing.spacing needs the size of the voxels, which this file "
+                "does not tell. Convert it to NIfTI, or leave preprocessing.spacing out."
+            )
+        box_size = image.shape[:-1]
+        size = tuple(
+            max(1, round(side * have / want))
+            for side, have, want in zip(box_size, spacing, settings.spacing, strict=True)
+        )
+        if size != image.shape[:-1]:
+            image = np.stack([_resize(channel, size) for channel in np.moveaxis(image, -1, 0)], axis=-1)
+            label = (
+                None
+                if label is None
+                else resize(
+                    label, size, order=0, mode="edge", anti_aliasing=False, preserve_range=True
+                ).astype(label.dtype)
+            )
+        # What was asked for, but for the rounding to whole voxels.
+        spacing = tuple(side * have / new for side, have, new in zip(box_size, spacing, size, strict=True))
+    return image, label, spacing, box
+
+
+def standardise(image: np.ndarray, settings: Preprocessing) -> np.ndarray:
+    """The part of the normalisation that looks at this image alone; float32 [*size, channels].
+
+    Where borders of zeros are cropped off, zeros are outside of the body and do not count.
+    """
+    image = image.astype(np.float32)
+    if settings.clip is None and settings.normalisation != "case":
+        return image
+    channels = []
+    for channel in np.moveaxis(image, -1, 0):
+        body = channel[channel != 0] if settings.crop and channel.any() else channel
+        if settings.clip is not None:
+            low, high = np.percentile(body, settings.clip)
+            channel, body = np.clip(channel, low, high), np.clip(body, low, high)
+        if settings.normalisation == "case":
+            mean, deviation = body.mean(dtype=np.float64), body.std(dtype=np.float64)
+            # A constant channel becomes 0.
+            scale = deviation if deviation > 1e-6 * max(abs(mean), 1e-30) else 1.0
+            channel = ((channel - mean) / scale).astype(np.float32)
+        channels.append(channel)
+    return np.stack(channels, axis=-1)
+
+
+def _non_zero(image: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box that holds every pixel with a value; the whole image if there is none."""
+    body = image.any(axis=-1)
+    box = []
+    for axis in range(body.ndim):
+        others = tuple(other for other in range(body.ndim) if other != axis)
+        found = np.flatnonzero(body.any(axis=others))
+        box.append(slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, body.shape[axis]))
+    return tuple(box)
+
+
+def _resize(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Linear, blurred first along axes that shrink; float32 [*size]."""
+    shrinks = any(new < old for new, old in zip(size, values.shape, strict=True))
+    result = resize(values, size, order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True)
+    return result.astype(np.float32)

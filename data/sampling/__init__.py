@@ -1,0 +1,1 @@
+"""Training samples: crops, augmentation, soft labels."""

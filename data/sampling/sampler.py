@@ -1,0 +1,248 @@
+"""Training samples by number: a sample is a pure function of the seed and its number."""
+
+import threading
+from functools import lru_cache
+
+import numpy as np
+
+from data.errors import UserError, listed
+from data.labels import class_masks, is_class, largest_class
+from data.preprocessing.preprocessor import Preparation, Prepared
+from data.preprocessing.regions import Regions, beside_region, inputs, outputs_of_whole
+from data.sampling.augmentation import augment, corner_around, random_corner
+from data.sampling.soft_labels import SIDES, soften
+from data.settings import Augmentation, Sampling
+from data.source import Case, Source
+
+CACHE_BYTES = 2 * 1024**3
+"""Prepared training images are kept in memory up to this size; the rest is read every time."""
+
+ORDER_STREAM = 1
+"""Separates the draws of an epoch's order from those of its samples, which have none."""
+
+
+def encode(
+    label: np.ndarray,
+    classes: int,
+    multilabel: bool = False,
+    overlapping: bool = False,
+    softened: tuple[int, ...] = (),
+) -> np.ndarray:
+    """A label map as the network's target.
+
+    label: class indices [*size], or sets of classes if `overlapping`.
+    classes: number of outputs of the network. 1: the target is 1 where there is any foreground.
+        2 or more: one-hot, the background being class 0.
+    multilabel: the outputs are the classes 1, 2, ..., which may overlap, and none is the background's.
+    softened: classes of which the last outputs are blurred copies, see `data.softening`.
+    Returns float32 [*size, classes].
+    Raises UserError if the label has a class that the network lacks.
+    """
+    if classes == 1 and not multilabel:
+        return (label > 0)[..., np.newaxis].astype(np.float32)
+    largest, last = largest_class(label, overlapping), _last_class(classes, multilabel, softened)
+    if largest > last:
+        raise UserError(
+            f"The label has class {largest}, but the network has only the classes "
+            f"{int(multilabel)} to {last}: it needs {classes + largest - last} classes."
+        )
+    if multilabel:
+        return soften(class_masks(label, last, overlapping), softened)
+    return (label[..., np.newaxis] == np.arange(classes)).astype(np.float32)
+
+
+def example(
+    image: np.ndarray,
+    label: np.ndarray,
+    classes: int,
+    multilabel: bool = False,
+    overlapping: bool = False,
+    softened: tuple[int, ...] = (),
+    regions: Regions | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Input and target of a network, of an image [*size, channels] as it sees it and its label [*size].
+
+    regions: put the image's region, which the label tells, beside it. The others are as of `encode`.
+    Returns float32 [*size, channels * inputs(regions)] and [*size, classes].
+    """
+    target = encode(label, outputs_of_whole(classes, regions), multilabel, overlapping, softened)
+    return beside_region(image, target, regions) if regions else (image, target)
+
+
+def _last_class(classes: int, multilabel: bool, softened: tuple[int, ...]) -> int:
+    """The largest class in a label map that a network with so many outputs knows."""
+    return classes - len(SIDES) * len(softened) if multilabel else classes - 1
+
+
+class Sampler:
+    """Training samples by number: random crops of the training images, augmented.
+
+    Sample number n belongs to epoch n // len(sampler). Every epoch goes through all images
+    `samples_per_image` times, or as often as `samples_per_class` adds up to, in an order of its own. Order and
+    draws depend on (seed, epoch, index) alone: equal for all implementations, after a resume, and for any number
+    of parallel readers.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        names: list[str],
+        sampling: Sampling,
+        augmentation: Augmentation,
+        prepare: Preparation,
+        seed: int,
+        classes: int,
+        multilabel: bool = False,
+        regions: Regions | None = None,
+    ) -> None:
+        """Reads every case once, and raises one UserError that lists all unsuitable ones.
+
+        sampling: its crop must be set. classes, multilabel: of the network.
+        regions: put the region of each sample beside it, see `data.regions`.
+        """
+        self._source = source
+        self._names = names
+        self._augmentation = augmentation
+        self._prepare = prepare
+        self._seed = seed
+        self._pad = sampling.pad
+        # What each crop of an image is centred on: a class, or nothing.
+        self._centres: list[int | None] = [None] * sampling.samples_per_image
+        if sampling.samples_per_class is not None:
+            counts = enumerate(sampling.samples_per_class)
+            self._centres = [label for label, count in counts for _ in range(count)]
+        self.crop = tuple(sampling.crop)
+        self.channels = prepare.network_channels(source.channels, source.rank) * inputs(regions)
+        self.classes = classes
+        self._regions = regions
+        self._multilabel, self._overlapping, self._softened = multilabel, source.overlapping, sampling.soften
+        self._cache: dict[str, Prepared] = {}
+        self._cached_bytes = 0
+        self._lock = threading.Lock()
+        self._check()
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return len(self._names) * len(self._centres)
+
+    def sample(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """The image, float32 [*crop, channels], and the target, float32 [*crop, classes]."""
+        epoch, position = divmod(int(number), len(self))
+        index = int(_order(self._seed, epoch, len(self))[position])
+        generator = np.random.default_rng([self._seed, epoch, index])
+        case = self._prepared(self._names[index % len(self._names)])
+        corner = self._corner(case.label, self._centres[index // len(self._names)], generator)
+        image, label = augment(
+            case.image,
+            case.label,
+            corner,
+            self.crop,
+            self._augmentation,
+            generator,
+            case.spacing,
+            self._prepare.settings.positions,
+            self._overlapping,
+        )
+        kind = self._multilabel, self._overlapping, self._softened, self._regions
+        return example(image, label, self.classes, *kind)
+
+    def _corner(self, label: np.ndarray, centre: int | None, generator: np.random.Generator) -> np.ndarray:
+        """The first pixel of a crop around a random pixel of a class; anywhere if the image lacks the class."""
+        if centre is not None:
+            pixel = _random_pixel(label, centre, self._overlapping, generator)
+            if pixel is not None:
+                return corner_around(pixel, label.shape, self.crop, generator)
+        return random_corner(label.shape, self.crop, generator)
+
+    def _prepared(self, name: str) -> Prepared:
+        """A case as the network sees it, from memory if it is there."""
+        if name in self._cache:
+            return self._cache[name]
+        case = self._prepare(labelled(self._source, name))
+        size = case.image.nbytes + case.label.nbytes
+        # Several threads may read the same case at once: wasteful, seldom, and harmless.
+        with self._lock:
+            if name not in self._cache and self._cached_bytes + size <= CACHE_BYTES:
+                self._cache[name] = case
+                self._cached_bytes += size
+        return case
+
+    def _check(self) -> None:
+        sizes, problems = {}, []
+        of_whole = outputs_of_whole(self.classes, self._regions)
+        last = _last_class(of_whole, self._multilabel, self._softened)
+        for name in self._names:
+            label = self._prepared(name).label
+            sizes[name] = label.shape
+            largest = largest_class(label, self._overlapping)
+            if largest > last and (self.classes > 1 or self._multilabel):
+                problems.append(f"{name} has the class {largest}")
+        check_crop(sizes, self.crop, self._pad)
+        if problems:
+            raise UserError(
+                f"The network has the classes 0 to {last}, but there are labels "
+                f"beyond them:\n{listed(problems)}\nThe data set has {self._source.classes} "
+                "classes, background included."
+            )
+
+
+def check_crop(sizes: dict[str, tuple[int, ...]], crop: tuple[int, ...], pad: bool = False) -> None:
+    """Raises UserError if a crop does not fit into every image.
+
+    sizes: the size of every image by its name. pad: smaller images are continued, so any size fits.
+    """
+    others = [f"{name}: {_times(size)}" for name, size in sizes.items() if len(size) != len(crop)]
+    if others:
+        raise UserError(
+            f"sampling.crop = {_times(crop)} has {len(crop)} axes, but these images have another "
+            f"number:\n{listed(others)}"
+        )
+    small = [
+        f"{name}: {_times(size)}"
+        for name, size in sizes.items()
+        if any(length < wanted for length, wanted in zip(size, crop, strict=True))
+    ]
+    if small and not pad:
+        fitting = [min(lengths) for lengths in zip(crop, *sizes.values(), strict=True)]
+        raise UserError(
+            f"{len(small)} of {len(sizes)} images are smaller than the training crop of "
+            f"{_times(crop)}:\n{listed(small)}\nLeave them out, or choose a smaller crop that the "
+            f"network accepts: at most --set 'sampling.crop={fitting}'. Or continue them by their reflection: "
+            "--set sampling.pad=true"
+        )
+
+
+def _random_pixel(
+    label: np.ndarray, wanted: int, overlapping: bool, generator: np.random.Generator
+) -> tuple[int, ...] | None:
+    """A random pixel of a class, all equally likely; None if there is none.
+
+    A few pixels are tried first: of the background, one of them is nearly always right, and the list of all its
+    pixels would be several times as large as the image.
+    """
+    for place in generator.integers(0, label.size, 16):
+        if is_class(label.flat[place], wanted, overlapping):
+            return tuple(int(index) for index in np.unravel_index(place, label.shape))
+    places = np.flatnonzero(is_class(label, wanted, overlapping))
+    if not places.size:
+        return None
+    place = generator.choice(places)
+    return tuple(int(index) for index in np.unravel_index(place, label.shape))
+
+
+def labelled(source: Source, name: str) -> Case:
+    """Reads a case that must have a label; raises UserError if it has none."""
+    case = source.read(name)
+    if case.label is None:
+        raise UserError(f"'{name}' has no label: it can be predicted, but not trained or judged on")
+    return case
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, length: int) -> np.ndarray:
+    """The order in which an epoch goes through its samples: a permutation of 0 .. length - 1."""
+    return np.random.default_rng([seed, epoch, 0, ORDER_STREAM]).permutation(length)
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return " x ".join(str(length) for length in size)

@@ -1,0 +1,1 @@
+"""Scores of predictions as tables and reports, after a training or beside it."""

@@ -1,0 +1,168 @@
+"""What the commands say and leave behind: curves, tables and pictures."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data.source import Case
+from unet_common.evaluation.scores import Scores
+from unet_common.evaluation.tables import FOLDS, Row, fold_rows, fold_table, markdown_table, write_tables
+from unet_common.figures.history import history_figure
+from unet_common.figures.overlays import Shown, overlay_figure
+from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
+from unet_common.prediction.predictor import Inference, Prediction, Predictor, validation_cases
+from unet_common.prediction.writing import save_prediction
+from unet_common.training.cross_validation import kept_in
+from unet_common.training.history import read_history
+from unet_common.training.run import Run
+
+# Cases in the overview picture.
+MOST_SHOWN = 4
+
+# What the terminal shows of a case's scores; the files have all of them.
+SHOWN_SCORES = (
+    "case", "dice", "iou", "precision", "recall", "v_rand_thinned", "v_info_thinned", "hd95", "assd", "surface_dice"
+)  # fmt: skip
+
+# The same of a fold's means, beside the Dice of each class.
+SHOWN_FOLDS = ("fold", "dice", "v_rand_thinned", "v_info_thinned", "hd95", "assd", "surface_dice")
+
+
+def report_training(run: Run) -> None:
+    """Draw the curves and pictures of the validation cases; say how it went and what to do next."""
+    rows = read_history(run.history)
+    history_figure(rows, run.figures / "history.png", title=run.path.name)
+    state = run.state()
+    print(f"{state.capitalize()} after step {rows[-1]['step'] if rows else 0} of {run.steps}.")
+    validations = [row for row in rows if row["validation_dice"] is not None]
+    if validations:
+        best = max(validations, key=lambda row: row["validation_dice"])
+        print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
+    if run.best_weights.is_file():
+        looks, scores = Looks(run.source.class_names), Scores(run.source.foreground_is_membrane)
+        for prediction in predict_all([run], None, "best", Inference(), first=MOST_SHOWN):
+            looks.add(prediction, scores.add(prediction))
+        looks.overview(run.figures / "validation.png", run.path.name)
+    print(f"Figures: {run.figures}/")
+    if state == "interrupted":
+        print(f"Go on with: python train.py --resume {run.path}")
+    print(f"Next: python predict.py --run {run.path}")
+
+
+def report_predictions(
+    predictions: Iterable[Prediction], runs: Sequence[Run], output: Path, probabilities: bool, pictures: bool
+) -> None:
+    """Write everything that belongs to `predictions` to the folder `output`, each as it comes.
+
+    runs: that predicted; several if they are the folds of a cross-validation.
+    """
+    run = runs[0]
+    scores, looks = Scores(run.source.foreground_is_membrane), Looks(run.source.class_names)
+    values: set[int] = set()
+    for prediction in predictions:
+        save_prediction(prediction, output, probabilities)
+        looks.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
+        values.update(np.unique(prediction.label).tolist())
+    looks.overview(output / "overview.png", run.path.name)
+    written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
+    for folder in ("overlays", "figures"):
+        if (output / folder).is_dir():
+            written.insert(1, f"{folder}: {output / folder}/")
+    print("   ".join(written))
+    if len(values) == 1:
+        value = values.pop()
+        what = "the same classes" if run.network.multilabel and value else f"class {value}"
+        print(
+            f"Warning: every pixel was predicted as {what}. Was the network trained long enough, and "
+            "do these images look like its training images (same contrast, same scale)?"
+        )
+    report_scores(scores, runs, output)
+
+
+def evaluate(
+    runs: Sequence[Run], implementation: str | None, weights: str, inference: Inference, output: Path
+) -> None:
+    """Print the scores of the validation cases and write them to `output`."""
+    scores = Scores(runs[0].source.foreground_is_membrane)
+    for prediction in predict_all(runs, implementation, weights, inference):
+        scores.add(prediction)
+    report_scores(scores, runs, output)
+
+
+def predict_all(
+    runs: Sequence[Run],
+    implementation: str | None,
+    weights: str,
+    inference: Inference,
+    probabilities: bool = False,
+    first: int | None = None,
+) -> Iterator[Prediction]:
+    """The validation cases of each run, predicted by that run, which was not trained on them."""
+    for run in runs:
+        cases = validation_cases(run)
+        predictor = Predictor([run], implementation, weights, inference.level)
+        count = min(len(run.split.validation), first or len(run.split.validation))
+        yield from predict_each(predictor, cases, count, inference, probabilities)
+
+
+def predict_each(
+    predictor: Predictor, cases: Iterable[Case], count: int, inference: Inference, probabilities: bool
+) -> Iterator[Prediction]:
+    """The first `count` cases, one by one, with a bar of progress."""
+    for case in tqdm(islice(cases, count), total=count, desc="predict", unit="case", disable=None):
+        yield predictor(case, inference, probabilities)
+
+
+def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> list[Row]:
+    """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known.
+
+    The cases of a cross-validation get a second table, with a row for each fold.
+    """
+    rows, thresholds = scores.result()
+    if rows:
+        class_names = runs[0].source.class_names
+        folds = fold_rows(rows, kept_in(runs)) if len(runs) > 1 else []
+        write_tables(rows, directory / "metrics", class_names, folds, thresholds=thresholds)
+        print(markdown_table([{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]))
+        if folds:
+            shown = [name for name in folds[0] if name in SHOWN_FOLDS or name.startswith("dice_")]
+            brief = [{name: row.get(name) for name in shown} for row in folds]
+            print(f"{FOLDS}\n\n{fold_table(brief, class_names=class_names)}")
+        print(f"All scores: {directory / 'metrics.md'}, .csv, .json")
+    return rows
+
+
+class Looks:
+    """Collects what pictures of predictions need, and nothing else of them: volumes are large."""
+
+    def __init__(self, class_names: tuple[str, ...] | None = None):
+        self._class_names = class_names
+        self._images: list[Shown] = []
+        self._volumes: list[ShownVolume] = []
+
+    def add(self, prediction: Prediction, row: Row | None, directory: Path | None = None) -> None:
+        """Keep a case for the overview; draw a volume's own picture if there is a directory for it."""
+        case, label = prediction.case, prediction.label
+        if case.geometry is not None or prediction.probability is None:
+            truth = case.label if case.label is None or prediction.classes > 1 else case.label > 0
+            volume = ShownVolume.of(replace(case, label=truth), label, row, self._class_names)
+            self._volumes.append(volume)
+            if directory:
+                orthogonal_figure(volume, directory / f"{case.name}.png")
+        elif len(self._images) < MOST_SHOWN:
+            shown = (case.image, label, prediction.probability, case.label)
+            if label.ndim == 3:  # of a stack of pages the middle one
+                shown = (None if array is None else array[len(label) // 2] for array in shown)
+            kind = prediction.multilabel, prediction.several
+            self._images.append(Shown(case.name, *shown, *kind))
+
+    def overview(self, path: Path, title: str) -> None:
+        """A picture of the first images; of volumes the worst and the best."""
+        if self._volumes:
+            contact_sheet(self._volumes, path, title)
+        elif self._images:
+            overlay_figure(self._images, path, title)

@@ -1,0 +1,53 @@
+"""Scores of predictions, case by case, as rows of tables."""
+
+import numpy as np
+
+from unet_common.evaluation.tables import Row
+from unet_common.metrics.membranes import best_membrane_scores, membrane_curve
+from unet_common.metrics.pixels import pixel_scores
+from unet_common.metrics.surfaces import volume_scores
+from unet_common.prediction.predictor import Prediction
+
+
+class Scores:
+    """Collects the scores of cases with a known truth, and keeps nothing else of them."""
+
+    def __init__(self, membranes: bool, tolerance: float = 1.0):
+        """
+        Args:
+            membranes: the foreground is membrane between cells, which the scores of ISBI 2012 judge.
+            tolerance: of the surface Dice of volumes, in mm.
+        """
+        self._membranes, self._tolerance = membranes, tolerance
+        self._rows: list[Row] = []
+        self._curves: list[dict[str, np.ndarray]] = []
+
+    def add(self, prediction: Prediction) -> Row | None:
+        """The scores of a case; None if its truth is not known."""
+        case, label = prediction.case, prediction.label
+        if case.label is None:
+            return None
+        overlapping = prediction.multilabel
+        classes = prediction.classes + 1 if overlapping else max(2, prediction.classes)
+        truth = np.asarray(case.label if classes > 2 else case.label > 0, label.dtype)
+        scores = pixel_scores(truth, label, classes, overlapping)
+        means, per_class = scores.foreground_means(), scores.per_class()
+        if label.ndim == 3:
+            of_surfaces = volume_scores(truth, label, classes, case.spacing, self._tolerance, overlapping)
+            means, per_class = means | of_surfaces[0], per_class | of_surfaces[1]
+        row = {"case": case.name, **means, **(per_class if classes > 2 else {})}
+        self._rows.append(row)
+        if self._membranes and label.ndim == 2:
+            self._curves.append(membrane_curve(case.label > 0, prediction.probability[..., 0]))
+        return row
+
+    def result(self) -> tuple[list[Row], dict[str, float]]:
+        """A row for each case, and the thresholds that were chosen for all of them together."""
+        if not self._curves:
+            return self._rows, {}
+        best = best_membrane_scores(self._curves)
+        for row, scores in zip(self._rows, best.per_slice, strict=True):
+            row.update(
+                {name: value for name, value in scores.items() if not name.endswith(("_split", "_merge"))}
+            )
+        return self._rows, best.thresholds

@@ -1,0 +1,128 @@
+"""Evaluating a training beside it, in a process of its own: every checkpoint, on whole images, the best one kept."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from data.errors import UserError
+from data.files import write_text
+from unet_common.evaluation.report import predict_each
+from unet_common.evaluation.scores import Scores
+from unet_common.evaluation.tables import Row, csv_table, summary, write_tables
+from unet_common.prediction.predictor import Inference, Predictor, validation_cases
+from unet_common.training import checkpoints
+from unet_common.training.cross_validation import runs_as_they_begin
+from unet_common.training.run import NOT_STARTED, Run
+from unet_common.weights.interchange import Weights, save_weights
+
+# Seconds between two looks.
+WATCH_EVERY = 2.0
+
+
+class Watch:
+    """The folder `evaluation/` of a run: the scores of every checkpoint, and of the best one everything.
+
+    `best.h5` are the weights with the best mean foreground Dice over the cases, `best.json` says which and how good,
+    `best_metrics` are their tables, `checkpoints.csv` has a row for every checkpoint. A watch that is started again
+    reads what the last one found and goes on from there.
+    """
+
+    def __init__(self, run: Run, implementation: str | None, inference: Inference):
+        self.run, self.inference = run, inference
+        self.directory = run.path / "evaluation"
+        self._implementation = implementation
+        self._predictor: Predictor | None = None
+        self.rows: list[Row] = []
+        if (self.directory / "checkpoints.json").is_file():
+            self.rows = json.loads((self.directory / "checkpoints.json").read_text())
+
+    @property
+    def best(self) -> Row | None:
+        """The row of the best checkpoint so far."""
+        known = [row for row in self.rows if row["dice"] is not None]
+        return max(known, key=lambda row: row["dice"], default=None)
+
+    def new_checkpoints(self) -> list[str]:
+        """Those that were not evaluated yet, oldest first."""
+        seen = {row["step"] for row in self.rows}
+        return [
+            path for path in checkpoints.listed(self.run.checkpoints) if checkpoints.step_of(path) not in seen
+        ]
+
+    def evaluate(self, checkpoint: str) -> Row | None:
+        """Score the validation cases with a checkpoint; None if it was deleted by the training meanwhile."""
+        step = checkpoints.step_of(checkpoint)
+        weights = _read(checkpoint)
+        if weights is None:
+            print(
+                f"Step {step}: the checkpoint was replaced by newer ones before it could be read; left out."
+            )
+            return None
+        if self._predictor is None:
+            self._predictor = Predictor([self.run], self._implementation, None, self.inference.level)
+        self._predictor.set_weights([weights], checkpoint)
+        source = self.run.source
+        scores = Scores(source.foreground_is_membrane)
+        cases, count = validation_cases(self.run), len(self.run.split.validation)
+        for prediction in predict_each(self._predictor, cases, count, self.inference, False):
+            scores.add(prediction)
+        rows, _thresholds = scores.result()
+        means = {name: _finite(value) for name, value in summary(rows)["mean"].items()}
+        row = {"case": f"step {step}", "step": step, **means}
+        before = self.best
+        self.rows.append(row)
+        is_best = row["dice"] is not None and (before is None or row["dice"] > before["dice"])
+        if is_best:
+            save_weights(self.directory / "best.h5", weights, self.run.network)
+            write_tables(rows, self.directory / "best_metrics", source.class_names)
+            write_text(self.directory / "best.json", json.dumps(row, indent=2) + "\n")
+        # Last: a checkpoint that is listed here is dealt with completely.
+        write_text(self.directory / "checkpoints.csv", csv_table(self.rows))
+        write_text(self.directory / "checkpoints.json", json.dumps(self.rows, indent=2) + "\n")
+        dice = "not defined" if row["dice"] is None else f"{row['dice']:.4f}"
+        print(f"Step {step}: mean Dice {dice}{', the best so far' if is_best else ''}")
+        return row
+
+
+def follow_all(path: Path, implementation: str | None, inference: Inference) -> None:
+    """Follow the run in a folder, or the folds of a cross-validation, which are trained one after the other."""
+    for run in runs_as_they_begin(path, lambda: time.sleep(WATCH_EVERY)):
+        print(f"Run folder: {run.path}")
+        follow(run, implementation, inference)
+
+
+def follow(run: Run, implementation: str | None, inference: Inference) -> None:
+    """Evaluate every new checkpoint until the training has ended."""
+    watch = Watch(run, implementation, inference)
+    if watch.best:
+        print(f"Going on after {len(watch.rows)} checkpoints; the best is {watch.best['case']}.")
+    lost: set[str] = set()
+    while True:
+        # Both before the look at the checkpoints: the last one is not missed.
+        lives, state = run.process_lives(), run.state()
+        found = [path for path in watch.new_checkpoints() if path not in lost]
+        for path in found:
+            if watch.evaluate(path) is None:
+                lost.add(path)
+        if not found:
+            if not (state == "running" or (state == NOT_STARTED and lives)):
+                break
+            time.sleep(WATCH_EVERY)
+    print(f"The training has ended: {state}.")
+    if watch.best:
+        print(f"Best: {watch.best['case']}, mean Dice {watch.best['dice']:.4f}: {watch.directory}/")
+        print((watch.directory / "best_metrics.md").read_text())
+
+
+def _read(checkpoint: str) -> Weights | None:
+    try:
+        return checkpoints.weights_in(checkpoint)
+    except (UserError, OSError, *checkpoints.UNREADABLE):
+        return None
+
+
+def _finite(value: float) -> float | None:
+    """JSON has neither nan nor infinity."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Figures of trainings and predictions, as PNG files."""

@@ -1,0 +1,1 @@
+"""From trained weights and images of any size to probabilities, label maps and files."""

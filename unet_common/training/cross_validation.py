@@ -1,0 +1,98 @@
+"""Cross-validation: a folder of runs, each of which keeps another part of the cases, and their ensemble."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from data.errors import UserError
+from unet_common.experiment import Experiment
+from unet_common.training.run import NOT_STARTED, Run
+
+
+def fold_path(path: Path, fold: int) -> Path:
+    """The run of a fold."""
+    return path / f"fold{fold}"
+
+
+def is_cross_validation(path: Path) -> bool:
+    """Whether a folder holds the runs of folds."""
+    return (fold_path(path, 0) / "experiment.yaml").is_file()
+
+
+def newest(root: Path = Path("runs")) -> Path:
+    """The run or cross-validation that was started last. Raises UserError if there is none."""
+    started = [*root.glob("*/experiment.yaml"), *root.glob("*/fold*/experiment.yaml")]
+    if not started:
+        raise UserError(f"There is no run in {root}/ yet. Train one first: python train.py")
+    last = max(started, key=lambda file: file.stat().st_mtime).relative_to(root)
+    return root / last.parts[0]
+
+
+def open_runs(path: Path) -> list[Run]:
+    """The run in a folder, or those of all folds that have begun. Raises UserError if there is none."""
+    if not is_cross_validation(path):
+        return [Run.open(path)]
+    folds = Run.open(fold_path(path, 0)).experiment.sampling.folds
+    paths = (fold_path(path, fold) for fold in range(folds))
+    return [Run.open(run) for run in paths if (run / "experiment.yaml").is_file()]
+
+
+def kept_in(runs: Sequence[Run]) -> dict[str, int]:
+    """The fold that kept each case, which is the only one that was not trained on it."""
+    return {name: run.experiment.sampling.fold for run in runs for name in run.split.validation}
+
+
+def runs_as_they_begin(path: Path, wait: Callable[[], Any]) -> Iterator[Run]:
+    """The run in a folder, or those of all folds, each once it has begun, for a program beside the training.
+
+    It ends at the last fold, or if the process that trained the last one is gone: nobody begins another one then.
+
+    Args:
+        wait: called while there is nothing to do but to look again later.
+    """
+    begun = open_runs(path)
+    yield begun[0]
+    if not is_cross_validation(path):
+        return
+    for fold in range(1, begun[0].experiment.sampling.folds):
+        of_fold, before = fold_path(path, fold), Run.open(fold_path(path, fold - 1))
+        lives = True
+        while not (of_fold / "experiment.yaml").is_file():
+            if not lives:
+                return
+            wait()
+            lives = (
+                before.process_lives()
+            )  # then one more look: the fold may have begun before the process ended
+        yield Run.open(of_fold)
+
+
+def train_folds(path: Path, experiment: Experiment, train: Callable[[Run], Any]) -> None:
+    """Train the folds one after the other. Those that are finished are left alone, a begun one goes on.
+
+    Ctrl-C ends the training of a fold and all that would follow.
+    """
+    for run in _runs(path, experiment):
+        train(run)
+        if run.state() == "interrupted":
+            print(f"Go on with: python train.py --resume {path}")
+            return
+
+
+def resume_folds(path: Path, changes: dict[str, Any], train: Callable[[Run], Any]) -> None:
+    """Go on with a cross-validation that was interrupted. Raises UserError if a setting is changed."""
+    if changes:
+        raise UserError(f"A cross-validation keeps its settings; {', '.join(sorted(changes))} cannot change.")
+    train_folds(path, Run.open(fold_path(path, 0)).experiment, train)
+
+
+def _runs(path: Path, experiment: Experiment) -> Iterator[Run]:
+    """The runs that are not finished yet, created when their turn comes."""
+    for fold in range(experiment.sampling.folds):
+        of_fold = fold_path(path, fold)
+        if not (of_fold / "experiment.yaml").is_file():
+            sampling = experiment.sampling.model_copy(update={"fold": fold})
+            yield Run.create(of_fold, experiment.model_copy(update={"sampling": sampling}))
+        elif Run.open(of_fold).state() not in ("finished", "stopped early"):
+            begun = Run.open(of_fold)
+            yield begun if begun.state() == NOT_STARTED else Run.resume(of_fold, {})

@@ -1,0 +1,152 @@
+"""What happens around a training, whatever API does it: progress, history, best weights, reasons to stop.
+
+The three training loops report to a `Monitor` and do what it says; so they behave alike on the outside.
+"""
+
+import contextlib
+import math
+import signal
+import sys
+import threading
+from types import FrameType
+
+from tqdm import tqdm
+
+from data.errors import UserError
+from unet_common.training.history import History
+from unet_common.training.run import Run
+
+# How the operating system says it, through whichever library was writing.
+DISK_PROBLEMS = ("No space left on device", "File too large", "Disk quota exceeded")
+
+
+class Monitor:
+    """A context: use it around the training loop.
+
+    Ctrl-C (or SIGTERM) does not break the loop in the middle of a step: it makes `should_stop` true, and the
+    loop ends as it always does, with a checkpoint. A second Ctrl-C breaks it.
+    """
+
+    def __init__(self, run: Run, first_step: int):
+        self.run, self.step = run, first_step
+        self.interrupted = False
+        self._history = History(run.history, first_step)
+        self._plain = not sys.stderr.isatty()
+        self._bar = tqdm(
+            total=run.steps,
+            initial=first_step,
+            desc=run.experiment.implementation,
+            unit="step",
+            disable=self._plain,
+        )
+        self._handlers: dict[int, object] = {}
+
+    def __enter__(self) -> "Monitor":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._interrupt)
+        self.run.set_state("running")
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._bar.close()
+        if kind is not None:
+            with contextlib.suppress(OSError):  # the disk may be full
+                self._history.close()
+                self.run.set_state("failed")
+            if any(reason in str(error) for reason in DISK_PROBLEMS):
+                raise UserError(
+                    f"{self.run.path} could not be written at step {self.step}: the disk is full. The previous "
+                    f"checkpoint is intact. Make room, then: python train.py --resume {self.run.path}"
+                ) from error
+            return
+        self._history.close()
+        if self.step >= self.run.steps:
+            self.run.set_state("finished")
+        else:
+            self.run.set_state("interrupted" if self.interrupted else "stopped early")
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = True
+        signal.signal(number, self._handlers[number])
+        self._say("Stopping after this step; once more to stop at once.")
+
+    @property
+    def dice_so_far(self) -> list[float]:
+        """Validation Dice, oldest first."""
+        return [row["validation_dice"] for row in self._history.validations]
+
+    def learning_rate(self) -> float:
+        """The rate of the next update."""
+        experiment = self.run.experiment
+        base = experiment.optimizer.learning_rate
+        return experiment.schedule.rate(base, self.step, self.run.steps, self.dice_so_far)
+
+    def stepped(self, loss: float) -> None:
+        """Report an update. Raises UserError if the loss is not a finite number."""
+        rate = self.learning_rate()
+        self.step += 1
+        self._require_finite(loss, "loss")
+        self._history.append(
+            step=self.step, epoch=self.run.epoch(self.step), loss=float(loss), learning_rate=rate
+        )
+        self._bar.update()
+        self._bar.set_postfix(loss=f"{loss:.4f}", **self._best(), refresh=False)
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether a checkpoint belongs after the step reported last."""
+        return self.step % self.run.experiment.training.validate_every == 0 or self.step >= self.run.steps
+
+    @property
+    def validation_due(self) -> bool:
+        """Whether a validation belongs there too: there are cases, and it was not done before a resume."""
+        validations = self._history.validations
+        done = bool(validations) and validations[-1]["step"] == self.step
+        return self.checkpoint_due and bool(self.run.split.validation) and not done
+
+    def record_validation(self, loss: float, dice: float) -> bool:
+        """Report a validation after the step reported last; true if it is the best so far."""
+        self._require_finite(loss, "validation loss")
+        best = max(self.dice_so_far, default=-math.inf)
+        self._history.append(
+            step=self.step,
+            epoch=self.run.epoch(self.step),
+            validation_loss=float(loss),
+            validation_dice=float(dice),
+        )
+        if self._plain:
+            self._say(f"step {self.step}/{self.run.steps}  validation loss {loss:.4f}  Dice {dice:.4f}")
+        self._bar.set_postfix(**self._best())
+        return dice > best
+
+    @property
+    def should_stop(self) -> bool:
+        """Interrupted, at the end, or without a better Dice for as long as the experiment allows."""
+        if self.interrupted or self.step >= self.run.steps:
+            return True
+        patience = self.run.experiment.training.early_stopping
+        dice = self.dice_so_far
+        return patience is not None and len(dice) - 1 - _index_of_best(dice) >= patience
+
+    def _require_finite(self, loss: float, what: str) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"The {what} became {loss} at step {self.step}; the weights of this step are not kept. "
+                f"Try a smaller --learning-rate (now {self.run.experiment.optimizer.learning_rate:g}) or "
+                "--set optimizer.clip_norm=1 in a new run. The last good checkpoint is still in "
+                f"{self.run.checkpoints}."
+            )
+
+    def _best(self) -> dict[str, str]:
+        dice = self.dice_so_far
+        return {"dice": f"{dice[-1]:.4f}", "best": f"{max(dice):.4f}"} if dice else {}
+
+    def _say(self, text: str) -> None:
+        tqdm.write(text, file=sys.stderr)
+
+
+def _index_of_best(values: list[float]) -> int:
+    return values.index(max(values)) if values else 0

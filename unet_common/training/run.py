@@ -1,0 +1,284 @@
+"""A run: the folder of one training, and what all three implementations read from it."""
+
+import os
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from data.errors import UserError
+from data.files import write_text
+from data.pipeline import training_batches, validation_batches
+from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.statistics import Statistics, statistics
+from data.sampling.sampler import Sampler, labelled
+from data.source import Source
+from data.split import Split, divide
+from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
+from unet_common.implementation import load
+from unet_common.networks import Network
+from unet_common.training.checkpoints import latest_intact
+from unet_common.weights.interchange import (
+    Weights,
+    check_weights,
+    load_weights,
+    save_weights,
+    starting_weights,
+)
+from unet_common.weights.pretrained import pretrained_weights
+
+# The state of a run before its first step.
+NOT_STARTED = "not started"
+
+# Without --steps or --epochs; on the embedded data three minutes of two processor cores.
+DEFAULT_STEPS = 400
+
+
+@dataclass(frozen=True)
+class Run:
+    """`path` and its files; the experiment, the split and the statistics that are saved in it."""
+
+    path: Path
+    experiment: Experiment
+    split: Split
+    statistics: Statistics
+
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment) -> "Run":
+        """Check the data, divide it, and write a new run folder.
+
+        Raises:
+            UserError: the folder exists and is not empty, or the data has mistakes (all are listed).
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            hint = f"continue it with --resume {path}, or " if (path / "experiment.yaml").exists() else ""
+            raise UserError(f"The run folder {path} exists already: {hint}choose another --run.")
+        experiment = resolve(experiment)
+        source = experiment.data
+        source.check()
+        parts = divide(source.names(), experiment.sampling, experiment.seed)
+        bare = Preparation(experiment.preprocessing)
+        images = (bare(labelled(source, name)).image for name in parts.training)
+        run = cls(path, experiment, parts, statistics(images, source.channels))
+        run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
+        if experiment.pretrained:
+            run._convert_pretrained()
+        run.set_state(NOT_STARTED)
+        parts.save(path / "split.json")
+        run.statistics.save(path / "statistics.json")
+        save_experiment(path / "experiment.yaml", experiment)  # last: it makes the folder a run
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """Read a run folder. Raises UserError if it is none, or was written by another version."""
+        if not path.is_dir():
+            raise UserError(f"There is no run folder {path}. Train first, or check --run.")
+        if not (path / "experiment.yaml").is_file():
+            raise UserError(f"{path} is not a run: it has no experiment.yaml.")
+        return cls(
+            path,
+            load_experiment(path / "experiment.yaml"),
+            Split.load(path / "split.json"),
+            Statistics.load(path / "statistics.json"),
+        )
+
+    @classmethod
+    def resume(cls, path: Path, changes: dict[str, Any]) -> "Run":
+        """Open a run that was begun, to go on with it.
+
+        Args:
+            changes: settings by dotted key; only the length of the training may change.
+
+        Raises:
+            UserError: not a run, another setting is changed, or there is no checkpoint.
+        """
+        run = cls.open(path)
+        others = sorted(changes.keys() - {"training.steps", "training.epochs"})
+        if others:
+            raise UserError(
+                f"A resumed run keeps its settings; {', '.join(others)} cannot change. Start a new run with them, "
+                f"from these weights if you like: --weights {run.best_weights}"
+            )
+        if latest_intact(run.checkpoints) is None:
+            raise UserError(f"{path} has no checkpoint to resume from: train anew, without --resume.")
+        if changes:
+            length = {"steps": changes.get("training.steps"), "epochs": changes.get("training.epochs")}
+            training = {**run.experiment.training.model_dump(), **length}
+            settings = {**run.experiment.model_dump(mode="json"), "training": training}
+            run = replace(run, experiment=experiment_from(settings))
+            save_experiment(path / "experiment.yaml", run.experiment)
+        run.split.check(run.source.names())
+        return run
+
+    @property
+    def network(self) -> Network:
+        return self.experiment.network
+
+    @property
+    def source(self) -> Source:
+        return self.experiment.data
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a training resumes from, in the implementation's own format."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "logs"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def best_weights(self) -> Path:
+        """The weights with the best validation Dice so far, for all implementations."""
+        return self.path / "weights" / "best.h5"
+
+    @property
+    def final_weights(self) -> Path:
+        """The weights after the last step, for all implementations."""
+        return self.path / "weights" / "final.h5"
+
+    @property
+    def pretrained_weights(self) -> Path:
+        """What the encoder learned on ImageNet, if that was asked for, for all implementations."""
+        return self.path / "weights" / "pretrained.h5"
+
+    @cached_property
+    def initial_weights(self) -> Weights:
+        """What the training starts from in place of weights drawn at random; maybe only of the encoder."""
+        if self.experiment.pretrained:
+            return load_weights(self.pretrained_weights, self.network)
+        if self.experiment.initial_weights:
+            return starting_weights(self.experiment.initial_weights, self.network)
+        return {}
+
+    def _convert_pretrained(self) -> None:
+        """Write `pretrained_weights`. Raises UserError if they do not fit the network."""
+        network, origin = self.network, self.experiment.pretrained
+        weights = pretrained_weights(origin, network)
+        drawn = load(self.experiment.implementation).Model(network).weights()
+        shapes = {name: value.shape for name, value in drawn.items() if name.startswith("encoder/")}
+        check_weights(weights, shapes, origin)
+        save_weights(self.pretrained_weights, weights, network)
+
+    @property
+    def prepare(self) -> Preparation:
+        """What happens to every case before the network sees it."""
+        return Preparation(self.experiment.preprocessing, self.statistics)
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """The training samples."""
+        experiment = self.experiment
+        return Sampler(
+            self.source,
+            self.split.training,
+            experiment.sampling,
+            experiment.augmentation,
+            self.prepare,
+            experiment.seed,
+            self.network.classes,
+            self.network.multilabel,
+            self.network.second_look,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Updates of the whole training."""
+        training = self.experiment.training
+        if training.epochs is None:
+            return training.steps or DEFAULT_STEPS
+        return ceil(training.epochs * len(self.sampler) / training.batch_size)
+
+    def epoch(self, step: int) -> float:
+        """Passes over the data after `step` updates."""
+        return step * self.experiment.training.batch_size / len(self.sampler)
+
+    def training_batches(self, first_step: int) -> tf.data.Dataset:
+        """(images, targets) of the updates from `first_step` to the end, as batches of fixed shape."""
+        return training_batches(
+            self.sampler,
+            self.experiment.training.batch_size,
+            first_step,
+            self.steps,
+            self.experiment.sampling.workers,
+            self.experiment.precision,
+        )
+
+    def validation_batches(self) -> tf.data.Dataset:
+        """(image, target) of every validation case, whole, padded to a size the network accepts.
+
+        If the network does not take it in one piece, the batch holds its tiles, as large as the training's crop.
+        """
+
+        def tile(size: tuple[int, ...]) -> tuple[int, ...] | None:
+            return None if self.network.in_one_piece(size) else self.experiment.sampling.crop
+
+        return validation_batches(
+            self.source,
+            self.split.validation,
+            self.prepare,
+            self.network.classes,
+            self.network.padding_for,
+            self.experiment.precision,
+            tile,
+            self.network.multilabel,
+            self.experiment.sampling.soften,
+            self.network.second_look,
+        )
+
+    def set_state(self, state: str) -> None:
+        """Say how the training stands, for programs that follow it: `running`, or how it ended."""
+        write_text(self.path / "state.txt", f"{state}\n{os.getpid()}\n")
+
+    def state(self) -> str:
+        """What `set_state` said last. A process that died while `running` gives `killed`."""
+        state, process = self._said()
+        return "killed" if state == "running" and not _alive(process) else state
+
+    def process_lives(self) -> bool:
+        """Whether the process that said the state is there: it may yet begin, or go on to the next fold."""
+        return _alive(self._said()[1])
+
+    def _said(self) -> tuple[str, int]:
+        """State and process."""
+        try:
+            state, process = (self.path / "state.txt").read_text().split("\n")[:2]
+            return state, int(process)
+        except (OSError, ValueError):
+            return NOT_STARTED, 0
+
+
+def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
+    """A folder name that sorts by time and says what is in it."""
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    name = f"{stamp}_{experiment.network.name}_{experiment.data.name}_{experiment.implementation}"
+    path, number = root / name, 2
+    while path.exists():
+        path, number = root / f"{name}_{number}", number + 1
+    return path
+
+
+def _alive(process: int) -> bool:
+    if process <= 0:  # nobody's; and `kill` would address a group of processes
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""Weights: their initial values, the files they travel in, and those that others have trained."""
