@@ -5,7 +5,7 @@ With --watch, beside a training in another process: every checkpoint until the t
 
 import argparse
 
-from unet_common.cli import add_inference_flags, inference_of, run_command
+from unet_common.cli import add_prediction_flags, prediction_settings_of, run_command
 
 
 def parse() -> argparse.Namespace:
@@ -14,7 +14,7 @@ def parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--watch", action="store_true", help="follow a training in another process")
-    add_inference_flags(parser)
+    add_prediction_flags(parser)
     return parser.parse_args()
 
 
@@ -25,11 +25,11 @@ def main() -> None:
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
-    inference = inference_of(arguments)
+    settings = prediction_settings_of(arguments)
     if arguments.watch:
-        follow_all(path, arguments.impl, inference)
+        follow_all(path, arguments.impl, settings)
     else:
-        evaluate(open_runs(path), arguments.impl, arguments.weights, inference, path)
+        evaluate(open_runs(path), arguments.impl, arguments.weights, settings, path)
 
 
 if __name__ == "__main__":

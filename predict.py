@@ -7,7 +7,7 @@ is known, a table of scores.
 import argparse
 from pathlib import Path
 
-from unet_common.cli import add_inference_flags, inference_of, run_command
+from unet_common.cli import add_prediction_flags, prediction_settings_of, run_command
 
 
 def parse() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse() -> argparse.Namespace:
         action="store_true",
         help="draw a picture of every volume, and the worst and best of them",
     )
-    add_inference_flags(parser)
+    add_prediction_flags(parser)
     return parser.parse_args()
 
 
@@ -39,13 +39,13 @@ def main() -> None:
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
-    runs, inference = open_runs(path), inference_of(arguments)
+    runs, settings = open_runs(path), prediction_settings_of(arguments)
     if arguments.input:
         files, cases = input_cases(arguments.input)
-        predictor = Predictor(runs, arguments.impl, arguments.weights, inference.level)
-        predictions = predict_each(predictor, cases, len(files), inference, arguments.probabilities)
+        predictor = Predictor(runs, arguments.impl, arguments.weights, settings.level)
+        predictions = predict_each(predictor, cases, len(files), settings, arguments.probabilities)
     else:
-        predictions = predict_all(runs, arguments.impl, arguments.weights, inference, arguments.probabilities)
+        predictions = predict_all(runs, arguments.impl, arguments.weights, settings, arguments.probabilities)
     output = arguments.output or path / "predictions"
     report_predictions(predictions, runs, output, arguments.probabilities, arguments.figures)
 

@@ -18,7 +18,8 @@ from data.drawing.images import PICTURE_STYLE, YELLOW, coloured, displayed, save
 from data.labels import class_masks
 from data.preprocessing.regions import Window, largest_object, window_around
 from unet_common.metrics.pixels import pixel_scores
-from unet_common.prediction.predictor import Inference, Prediction, Predictor, validation_cases
+from unet_common.prediction.predictor import Prediction, Predictor, validation_cases
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.run import Run
 
 COLUMNS = ("image", "region", "truth", "first look", "second look")
@@ -27,7 +28,7 @@ COLUMNS = ("image", "region", "truth", "first look", "second look")
 def main(run: Run, output: Path, most: int) -> None:
     """Draw the first `most` cases that have an object of the small classes, and print the mean Dice of all."""
     predictor = Predictor([run])
-    looks = [Inference(one_look=True), Inference()]
+    looks = [PredictionSettings(one_look=True), PredictionSettings()]
     both = [[predictor(case, look) for look in looks] for case in validation_cases(run)]
     classes = run.network.foreground_classes + 1
     small = [f"dice_{number}" for number in range(classes - run.network.regions.classes, classes)]

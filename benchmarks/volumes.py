@@ -36,6 +36,7 @@ def patches() -> None:
     """Eight volumes of 96^3; crops of 48^3, every change happening to every sample."""
     import unet_common  # noqa: F401  (sets TensorFlow up)
     from data.commands.pack import pack
+    from data.outputs import Outputs
     from data.pipeline import training_batches
     from data.preprocessing.preprocessor import Preparation
     from data.sampling import sampler as sampling
@@ -64,7 +65,7 @@ def patches() -> None:
                 Augmentation(**AUGMENTATION),
                 Preparation(settings),
                 0,
-                3,
+                Outputs(3),
             )
             batches = iter(training_batches(samples, 4, 0, 40, workers=1))
             next(batches)
@@ -89,6 +90,7 @@ def tiles() -> None:
     """A volume of 128^3 in tiles of 64^3 without overlap, against the network on the same eight tiles."""
     from unet_common.implementation import load
     from unet_common.networks import CATALOGUE
+    from unet_common.prediction.settings import PredictionSettings
     from unet_common.prediction.sliding_window import predict_probabilities
 
     network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
@@ -108,7 +110,7 @@ def tiles() -> None:
             model.predict(piece)
         alone.append(time.perf_counter() - start)
         start = time.perf_counter()
-        predict_probabilities(model.predict, image, network, tile=64, overlap=0.0)
+        predict_probabilities(model.predict, image, network, PredictionSettings(tile=64, overlap=0.0))
         tiled.append(time.perf_counter() - start)
     ratios = [whole / part for whole, part in zip(tiled, alone, strict=True)]
     print(
@@ -125,11 +127,13 @@ def memory() -> None:
 
 def large_volume() -> None:
     """Predict 512 x 512 x 300 voxels and tell by how much the peak memory of this process grew."""
+    from data.outputs import Outputs
     from data.preprocessing.preprocessor import Preparation
     from data.settings import Preprocessing
     from data.source import Case
     from unet_common.networks import CATALOGUE
-    from unet_common.prediction.sliding_window import label_map, predict_slabs
+    from unet_common.prediction.settings import PredictionSettings
+    from unet_common.prediction.sliding_window import predict_slabs
 
     network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
 
@@ -140,8 +144,8 @@ def large_volume() -> None:
         case = Case("large", np.ones((512, 512, 300, 1), np.float32))
         image = Preparation(Preprocessing(normalisation="case"))(case).image
         label = np.empty(image.shape[:-1], np.uint8)
-        for rows, slab in predict_slabs(logits, image, network, tile=128, overlap=0.5):
-            label[rows] = label_map(slab)
+        for rows, slab in predict_slabs(logits, image, network, PredictionSettings(tile=128)):
+            label[rows] = Outputs(3).label_map(slab)
     print(f"512 x 512 x 300 voxels, 3 classes, tiles of 128: {memory.peak / 2**30:.2f} GiB at the most")
 
 

@@ -15,7 +15,8 @@ from data.labels import largest_class
 from unet_common.evaluation.report import predict_all
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.metrics.pixels import pixel_scores
-from unet_common.prediction.predictor import Inference, Prediction
+from unet_common.prediction.predictor import Prediction
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.run import Run
 
 # Cases that are shown, the longest side of a picture, and what all pictures together may take of the page.
@@ -53,7 +54,7 @@ def seeing(runs: Sequence[Run]) -> list[Shown]:
     if not runs[0].split.validation:
         return []
     of_runs = [
-        list(predict_all([run], None, "best", Inference(), probabilities=True, first=MOST_CASES))
+        list(predict_all([run], None, "best", PredictionSettings(), probabilities=True, first=MOST_CASES))
         for run in runs
     ]
     shown: list[Shown] = []
@@ -93,7 +94,7 @@ def _across(axis: int, index: int) -> Cut:
 
 def _shown(title: str, cut: Cut, predictions: Mapping[str, Prediction], facts: tuple[str, ...]) -> Shown:
     first = predictions[IMPLEMENTATIONS[0]]
-    case, overlapping = first.case, first.multilabel
+    case, overlapping = first.case, first.outputs.overlapping
     image, truth = cut(case.image), None if case.label is None else cut(_truth(first))
     limits = grey_limits(case.image, 0.5)
     layers = [Layer("image", "image", "the image", _uri(displayed(image, limits)))]
@@ -123,15 +124,15 @@ def _shown(title: str, cut: Cut, predictions: Mapping[str, Prediction], facts: t
 def _truth(prediction: Prediction) -> np.ndarray:
     """The labels as the network's classes are: one class is all that is not background."""
     label = prediction.case.label
-    return label if prediction.classes > 1 else (label > 0).astype(np.uint8)
+    return label if prediction.outputs.predicted > 1 else (label > 0).astype(np.uint8)
 
 
 def _foreground(prediction: Prediction) -> np.ndarray:
     """[*size] probability of the one class, of all but the background, or of the likeliest that may overlap."""
-    if prediction.multilabel:
+    if prediction.outputs.multilabel:
         return prediction.probability.max(axis=-1)
     first = prediction.probability[..., 0]
-    return first if prediction.classes == 1 else 1 - first
+    return first if prediction.outputs.predicted == 1 else 1 - first
 
 
 def _facts(predictions: Mapping[str, Prediction]) -> tuple[str, ...]:
@@ -142,8 +143,8 @@ def _facts(predictions: Mapping[str, Prediction]) -> tuple[str, ...]:
         scores = []
         for name, prediction in predictions.items():
             maps = _truth(prediction), prediction.label
-            classes = max(1, *(largest_class(labels, prediction.multilabel) for labels in maps)) + 1
-            dice = pixel_scores(*maps, classes, prediction.multilabel).foreground_means()["dice"]
+            classes = max(1, *(largest_class(labels, prediction.outputs.overlapping) for labels in maps)) + 1
+            dice = pixel_scores(*maps, classes, prediction.outputs.overlapping).foreground_means()["dice"]
             scores.append(f"{name} {dice:.4f}")
         facts.append(f"Dice: {', '.join(scores)}.")
     for one, other in combinations(predictions, 2):

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from data.outputs import Outputs
 from data.preprocessing.borders import mirror
 from data.preprocessing.preprocessor import Preparation
-from data.preprocessing.regions import Regions, inputs
-from data.sampling.sampler import Sampler, example, labelled
+from data.sampling.sampler import Sampler, labelled
 from data.source import Source
 
 
@@ -22,7 +22,7 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches of the steps first_step .. last_step - 1.
 
-    Gives (images [batch_size, *crop, channels], targets [batch_size, *crop, classes]), both of
+    Gives (images [batch_size, *crop, channels], targets [batch_size, *crop, outputs]), both of
     `dtype` and of static shape. Step s holds the samples s * batch_size .. (s + 1) * batch_size - 1
     whatever was asked for before: a resumed training sees what it would have seen.
     """
@@ -30,7 +30,7 @@ def training_batches(
     def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, target = tf.numpy_function(sampler.sample, [number], (tf.float32, tf.float32))
         image.set_shape((*sampler.crop, sampler.channels))
-        target.set_shape((*sampler.crop, sampler.classes))
+        target.set_shape((*sampler.crop, sampler.outputs.count))
         return tf.cast(image, dtype), tf.cast(target, dtype)
 
     numbers = tf.data.Dataset.range(first_step * batch_size, last_step * batch_size)
@@ -42,23 +42,19 @@ def validation_batches(
     source: Source,
     names: list[str],
     prepare: Preparation,
-    classes: int,
+    outputs: Outputs,
     pad: Callable[[tuple[int, ...]], list[tuple[int, int]]],
     dtype: str = "float32",
     tile: Callable[[tuple[int, ...]], tuple[int, ...] | None] | None = None,
-    multilabel: bool = False,
-    softened: tuple[int, ...] = (),
-    regions: Regions | None = None,
 ) -> tf.data.Dataset:
     """Whole prepared images in the order of `names`, one a batch.
 
     pad: from the size of an image to the pixels (before, after) each axis that make it acceptable
         to the network; image and target are continued by reflection.
-    classes, multilabel: of the network. softened: `sampling.soften`.
+    outputs: of the network.
     tile: from the size of an image to that of the tiles which it is cut into, side by side: they are its
         batch. None: it stays whole.
-    regions: put the region of each image, which is known, beside it, see `data.regions`.
-    Gives (images [1, *size, channels], targets [1, *size, classes]) of `dtype`, sizes unknown.
+    Gives (images [1, *size, channels], targets [1, *size, outputs]) of `dtype`, sizes unknown.
     """
 
     def read(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,18 +64,17 @@ def validation_batches(
         beyond = [(0, -side % step) for side, step in zip(size, sides, strict=True)] if sides else None
         padding = beyond or pad(size)
         image = prepare.network_input(case.image)
-        kind = multilabel, source.overlapping, softened, regions
-        image, target = (mirror(values, padding) for values in example(image, case.label, classes, *kind))
+        image, target = (mirror(values, padding) for values in outputs.example(image, case.label))
         whole = image.shape[:-1]
         return _cut(image, sides or whole), _cut(target, sides or whole)
 
-    channels = prepare.network_channels(source.channels, source.rank) * inputs(regions)
+    channels = prepare.network_channels(source.channels, source.rank) * outputs.images
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, target = tf.numpy_function(read, [index], (tf.float32, tf.float32))
         batch = None if tile else 1
         image.set_shape((batch, *[None] * source.rank, channels))
-        target.set_shape((batch, *[None] * source.rank, classes))
+        target.set_shape((batch, *[None] * source.rank, outputs.count))
         return tf.cast(image, dtype), tf.cast(target, dtype)
 
     return tf.data.Dataset.range(len(names)).map(load).prefetch(1)

@@ -28,8 +28,8 @@ from IPython.display import Image, Markdown, display
 
 import unet_common  # noqa: F401  (first: it sets TensorFlow up)
 from data.commands.show import show
+from data.outputs import Outputs
 from data.preprocessing.preprocessor import Preparation
-from data.sampling.sampler import encode
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.sources import SOURCES
 from unet_common.evaluation.report import predict_all
@@ -40,7 +40,7 @@ from unet_common.figures.history import comparison_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import UNet
-from unet_common.prediction.predictor import Inference
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.history import read_history
 from unet_common.training.run import Run
 
@@ -91,7 +91,10 @@ for name, model in models.items():
 
 # %%
 prepared = Preparation(Preprocessing(normalisation="case"))(case)
-images, targets = prepared.image[None].astype(np.float64), encode(prepared.label, 3)[None].astype(np.float64)
+images, targets = (
+    prepared.image[None].astype(np.float64),
+    Outputs(3).encode(prepared.label)[None].astype(np.float64),
+)
 logits = {name: model.predict(images) for name, model in models.items()}
 gradients = {
     name: model.loss_and_gradients(images, targets, "dice + cross_entropy", step=0)[1]
@@ -164,7 +167,7 @@ display(Image(folder / "comparison.png"))
 shown, table = [], []
 for name, run in runs.items():
     scores = Scores(membranes=False)
-    for prediction in predict_all([run], None, "best", Inference()):
+    for prediction in predict_all([run], None, "best", PredictionSettings()):
         row = scores.add(prediction)
         table.append(
             {"case": f"{prediction.case.name}, {name}"}
@@ -191,7 +194,7 @@ display(Image(folder / "case.png"), Image(folder / "sheet.png"))
 # %%
 labels = {}
 for name in IMPLEMENTATIONS:
-    predictions = predict_all([runs["lowlevel"]], name, "best", Inference(), first=1)
+    predictions = predict_all([runs["lowlevel"]], name, "best", PredictionSettings(), first=1)
     labels[name] = next(predictions).label
 for name in IMPLEMENTATIONS[1:]:
     print(

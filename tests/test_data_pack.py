@@ -17,6 +17,7 @@ from data.commands.pack import pack
 from data.errors import UserError
 from data.formats.geometry import Geometry
 from data.formats.records import decode_hdf5
+from data.outputs import Outputs
 from data.preprocessing.preprocessor import Preparation
 from data.preprocessing.statistics import statistics
 from data.sampling.sampler import Sampler
@@ -93,7 +94,7 @@ def assert_same_samples(source, other, settings, crop):
     sampling = Sampling(crop=crop, samples_per_class=(1,) * source.classes)
     prepare = Preparation(settings, found)
     first, second = (
-        Sampler(one, one.names(), sampling, augmentation, prepare, 3, source.classes)
+        Sampler(one, one.names(), sampling, augmentation, prepare, 3, Outputs(source.classes))
         for one in (source, other)
     )
     assert len(first) == len(second) and first.channels == second.channels

@@ -7,11 +7,12 @@ import pytest
 import tensorflow as tf
 
 from data.errors import UserError
+from data.outputs import Outputs
 from data.pipeline import training_batches, validation_batches
 from data.preprocessing.borders import mirror, reflected
 from data.preprocessing.preprocessor import Preparation
 from data.preprocessing.statistics import statistics
-from data.sampling.sampler import Sampler, check_crop, encode
+from data.sampling.sampler import Sampler, check_crop
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.source import Case, Source
 from data.sources.generated.blobs3d import Blobs3d
@@ -34,7 +35,7 @@ def sampler(size=(48, 40), crop=(32, 32), classes=1, images=3, seed=7, augmentat
         augmentation,
         preparation(source),
         seed,
-        classes,
+        Outputs(classes),
     )
 
 
@@ -66,12 +67,12 @@ class Labels(Source):
 
 def test_labels_become_targets():
     label = np.array([[0, 1], [2, 0]])
-    binary, onehot = encode(label, 1), encode(label, 3)
+    binary, onehot = Outputs(1).encode(label), Outputs(3).encode(label)
     assert binary.dtype == onehot.dtype == np.float32
     assert binary[..., 0].tolist() == [[0, 1], [1, 0]]
     assert onehot.tolist() == [[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 0, 0]]]
     with pytest.raises(UserError, match="has class 2, but the network has only the classes 0 to 1"):
-        encode(label, 2)
+        Outputs(2).encode(label)
 
 
 def test_mirrored_borders():
@@ -161,7 +162,7 @@ def test_batches_have_static_shapes_and_the_asked_type():
 def test_validation_images_are_whole_padded_and_in_order():
     source = Membranes(images=3, size=(20, 24))
     names, prepare = source.names(), preparation(source)
-    dataset = validation_batches(source, names, prepare, 2, lambda size: [(6, 6), (4, 4)], "float64")
+    dataset = validation_batches(source, names, prepare, Outputs(2), lambda size: [(6, 6), (4, 4)], "float64")
     assert dataset.element_spec[0] == tf.TensorSpec((1, None, None, 1), tf.float64)
     batches = [(x.numpy(), y.numpy()) for x, y in dataset]
     assert len(batches) == 3
@@ -176,7 +177,7 @@ def test_validation_images_are_whole_padded_and_in_order():
 def test_validation_images_in_tiles_lie_side_by_side_in_a_batch():
     source = Membranes(images=2, size=(20, 24))
     names, prepare = source.names(), preparation(source)
-    dataset = validation_batches(source, names, prepare, 2, None, tile=lambda size: (8, 12))
+    dataset = validation_batches(source, names, prepare, Outputs(2), None, tile=lambda size: (8, 12))
     for name, (images, targets) in zip(names, dataset.as_numpy_iterator(), strict=True):
         assert images.shape == (6, 8, 12, 1) and targets.shape == (6, 8, 12, 2)
         case = source.read(name)
@@ -208,7 +209,7 @@ def test_labels_that_do_not_fit_are_refused_before_training():
     prepare = preparation(source, ["two"])
 
     def make(names, classes):
-        return Sampler(source, names, Sampling(crop=(4, 4)), Augmentation(), prepare, 0, classes)
+        return Sampler(source, names, Sampling(crop=(4, 4)), Augmentation(), prepare, 0, Outputs(classes))
 
     with pytest.raises(UserError, match="four has the class 3"):
         make(["four", "two"], 3)
@@ -229,7 +230,7 @@ def test_crops_are_balanced_between_classes():
         Augmentation(flips=False),
         preparation(source, normalisation="case"),
         0,
-        4,
+        Outputs(4),
     )
     assert len(balanced) == 12
     front = 0
@@ -243,7 +244,7 @@ def test_crops_are_balanced_between_classes():
 
 def test_a_small_volume_is_refused_or_continued():
     source = Blobs3d(images=2, size=(20, 24, 16))
-    arguments = Augmentation(), preparation(source), 0, 3
+    arguments = Augmentation(), preparation(source), 0, Outputs(3)
     with pytest.raises(UserError, match=r"blobs-0: 20 x 24 x 16(.|\n)*sampling.pad=true"):
         Sampler(source, source.names(), Sampling(crop=(24, 24, 24)), *arguments)
     padded = Sampler(source, source.names(), Sampling(crop=(24, 24, 24), pad=True), *arguments)
@@ -256,7 +257,7 @@ def test_positions_mean_the_same_in_training_and_prediction():
     source = Blobs3d(images=1, size=(20, 24, 16))
     prepare = preparation(source, positions=True)
     crops = Sampler(
-        source, source.names(), Sampling(crop=(8, 8, 8)), Augmentation(flips=False), prepare, 0, 3
+        source, source.names(), Sampling(crop=(8, 8, 8)), Augmentation(flips=False), prepare, 0, Outputs(3)
     )
     whole = prepare.network_input(prepare(source.read("blobs-0")).image)
     assert whole.shape == (20, 24, 16, 4) and crops.channels == 4

@@ -6,7 +6,8 @@ import pytest
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
-from unet_common.prediction.predictor import Inference, Predictor
+from unet_common.prediction.predictor import Predictor
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.history import read_history
 from unet_common.training.run import Run
 
@@ -44,7 +45,7 @@ def test_fifty_steps_and_an_image_of_an_awkward_size(tmp_path, name, implementat
     assert np.mean(losses[-10:]) < 0.97 * np.mean(losses[:10])
 
     larger = run.source.model_copy(update={"size": (517, 389)})
-    prediction = Predictor([run], weights="final")(larger.read(larger.names()[0]), Inference())
+    prediction = Predictor([run], weights="final")(larger.read(larger.names()[0]), PredictionSettings())
     assert prediction.label.shape == (517, 389)
     assert prediction.probability.shape == (517, 389, run.network.foreground_classes)
     # No more than that: after 50 steps the moving statistics of many normalisations are still those of the start.

@@ -8,8 +8,11 @@ from scipy import ndimage
 from scipy.special import expit
 
 from data.errors import UserError
+from data.outputs import Outputs
+from data.validation import validated
 from unet_common.networks import UNet
-from unet_common.prediction.sliding_window import label_map, predict_probabilities, probabilities
+from unet_common.prediction.settings import PredictionSettings
+from unet_common.prediction.sliding_window import predict_probabilities, probabilities
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ CASES = [
 def test_tiles_give_what_the_whole_image_gives(network, size, tile):
     image = image_of(size)
     whole = predict_probabilities(network, image, network)
-    tiled = predict_probabilities(network, image, network, tile=tile, overlap=0.5)
+    tiled = predict_probabilities(network, image, network, PredictionSettings(tile=tile))
     assert whole.shape == tiled.shape == (*size, network.classes)
     assert whole.dtype == tiled.dtype == np.float32
     assert np.ptp(whole) > 0.1
@@ -101,7 +104,8 @@ def test_weights_of_tiles_add_up_to_one_whatever_the_overlap(network, tile, over
         size = network.output_size(images.shape[1:-1])
         return np.full((len(images), *size, 1), np.log(3), np.float32)
 
-    result = predict_probabilities(constant, image_of((50, 71)), network, tile, overlap)
+    settings = PredictionSettings(tile=tile, overlap=overlap)
+    result = predict_probabilities(constant, image_of((50, 71)), network, settings)
     np.testing.assert_allclose(result, 0.75, atol=1e-6)
 
 
@@ -109,7 +113,7 @@ def test_too_small_overlap_still_blends_without_a_step():
     network = Filter(radius=10)
     image = np.ones((256, 256, 1), np.float32)
     whole = predict_probabilities(network, image, network)
-    tiled = predict_probabilities(network, image, network, tile=64, overlap=0.5)
+    tiled = predict_probabilities(network, image, network, PredictionSettings(tile=64))
     assert np.abs(np.diff(tiled[:, 128, 0], axis=0)).max() < 0.1
     np.testing.assert_allclose(tiled, whole, atol=0.5)
 
@@ -129,9 +133,14 @@ def test_image_smaller_than_the_padding():
 
 def test_batch_size_changes_nothing_and_progress_counts_tiles():
     network, image, counts = Filter(), image_of((100, 100)), []
-    one = predict_probabilities(network, image, network, tile=40)
+    one = predict_probabilities(network, image, network, PredictionSettings(tile=40))
     many = predict_probabilities(
-        network, image, network, 40, batch_size=5, progress=lambda *count: counts.append(count)
+        network,
+        image,
+        network,
+        PredictionSettings(tile=40),
+        batch_size=5,
+        progress=lambda *count: counts.append(count),
     )
     np.testing.assert_array_equal(one, many)
     assert counts == [(4, 16), (8, 16), (12, 16), (16, 16)]  # a batch does not reach into the next row
@@ -145,18 +154,23 @@ def test_symmetries_make_the_prediction_equivariant(symmetries, views):
         counts.append(len(images))
         return network(images)
 
-    result = predict_probabilities(predict, image, network, symmetries=symmetries)
+    result = predict_probabilities(predict, image, network, PredictionSettings(symmetries=symmetries))
     assert len(counts) == views
-    mirrored = predict_probabilities(network, image[:, ::-1], network, symmetries=symmetries)
-    turned = predict_probabilities(network, np.rot90(image), network, symmetries=symmetries)
+    mirrored = predict_probabilities(
+        network, image[:, ::-1], network, PredictionSettings(symmetries=symmetries)
+    )
+    turned = predict_probabilities(
+        network, np.rot90(image), network, PredictionSettings(symmetries=symmetries)
+    )
     assert np.allclose(mirrored[:, ::-1], result, atol=1e-5) == (symmetries != "none")
     assert np.allclose(np.rot90(turned, -1), result, atol=1e-5) == (symmetries == "all")
 
 
 def test_symmetries_with_tiles_and_volumes():
     network, image = Filter(rank=3, radius=1, symmetric=False), image_of((20, 24, 40))
-    whole = predict_probabilities(network, image, network, symmetries="all")
-    tiled = predict_probabilities(network, image, network, tile=(20, 24, 32), overlap=0.6, symmetries="all")
+    whole = predict_probabilities(network, image, network, PredictionSettings(symmetries="all"))
+    in_tiles = PredictionSettings(tile=(20, 24, 32), overlap=0.6, symmetries="all")
+    tiled = predict_probabilities(network, image, network, in_tiles)
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 
@@ -168,23 +182,27 @@ def test_probabilities_are_sigmoid_or_softmax_and_safe_for_large_logits():
 
 def test_label_map():
     binary = np.array([[[0.2], [0.5]], [[0.7], [0.9]]], np.float32)
-    np.testing.assert_array_equal(label_map(binary), [[0, 1], [1, 1]])
-    np.testing.assert_array_equal(label_map(binary, threshold=0.8), [[0, 0], [0, 1]])
-    np.testing.assert_array_equal(label_map(np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])), [1, 0])
+    np.testing.assert_array_equal(Outputs(1).label_map(binary), [[0, 1], [1, 1]])
+    np.testing.assert_array_equal(Outputs(1).label_map(binary, threshold=0.8), [[0, 0], [0, 1]])
+    np.testing.assert_array_equal(Outputs(3).label_map(np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])), [1, 0])
 
 
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"tile": 0}, "tile is 0: give one side"),
+        ({"tile": 0}, "tile: should be greater than 0; got 0"),
         ({"tile": (8, 8, 8)}, "or 2 sides"),
-        ({"tile": 16, "overlap": 1.0}, "overlap is 1.0"),
-        ({"batch_size": 0}, "batch size is 0"),
+        ({"tile": 16, "overlap": 1.0}, "overlap: should be less than 1; got 1.0"),
     ],
 )
 def test_refused_settings(settings, message):
     with pytest.raises(UserError, match=message):
-        predict_probabilities(Filter(), image_of((32, 32)), Filter(), **settings)
+        predict_probabilities(Filter(), image_of((32, 32)), Filter(), validated(PredictionSettings, settings))
+
+
+def test_refused_batch_size():
+    with pytest.raises(UserError, match="batch size is 0"):
+        predict_probabilities(Filter(), image_of((32, 32)), Filter(), batch_size=0)
 
 
 def test_refused_images():

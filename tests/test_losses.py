@@ -10,6 +10,7 @@ import tensorflow as tf
 from test_operations import RANKS, SIZES, central_differences, images
 
 from data.errors import UserError
+from data.outputs import Outputs
 from unet_common import losses
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
@@ -551,7 +552,7 @@ def test_targets_of_the_right_size_are_left_alone():
 def test_confusion_of_one_class():
     targets = np.array([1, 1, 1, 0, 0, 0, 0]).reshape(1, 1, 7, 1)
     logits = np.array([2, 1, -1, 3, -1, 0, -2]).reshape(1, 1, 7, 1)  # a logit of 0 is background
-    counts = losses.confusion(tf.constant(targets, tf.float32), tf.constant(logits, tf.float32))
+    counts = losses.confusion(tf.constant(targets, tf.float32), tf.constant(logits, tf.float32), Outputs(1))
     np.testing.assert_array_equal(counts, [[2, 1, 1]])  # hits, false alarms, misses
     assert float(losses.pooled_dice(counts)) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
 
@@ -559,16 +560,25 @@ def test_confusion_of_one_class():
 def test_confusion_of_overlapping_classes():
     truth, predicted = np.array([[1, 1], [1, 0], [0, 1], [0, 0]]), np.array([[1, 0], [1, 1], [1, 1], [0, 0]])
     targets, logits = truth.reshape(1, 4, 1, 2), (2.0 * predicted - 1).reshape(1, 4, 1, 2)
-    counts = losses.confusion(tf.constant(targets, tf.float64), tf.constant(logits), multilabel=True)
+    counts = losses.confusion(
+        tf.constant(targets, tf.float64), tf.constant(logits), Outputs(2, multilabel=True)
+    )
     np.testing.assert_array_equal(counts, [[2, 1, 0], [1, 1, 1]])
-    without_last = losses.confusion(tf.constant(targets, tf.float64), tf.constant(logits), True, auxiliary=1)
-    np.testing.assert_array_equal(without_last, [[2, 1, 0]])
+    # Three soft copies, which are always wrong, are not judged.
+    targets, logits = (
+        np.concatenate([values, np.ones((1, 4, 1, 3)) * sign], -1)
+        for values, sign in ((targets, 1), (logits, -1))
+    )
+    counts = losses.confusion(
+        tf.constant(targets), tf.constant(logits), Outputs(5, multilabel=True, soft=(2,))
+    )
+    np.testing.assert_array_equal(counts, [[2, 1, 0], [1, 1, 1]])
 
 
 def test_confusion_of_three_classes():
     truth, predicted = np.array([0, 0, 1, 1, 1, 2]), np.array([0, 1, 1, 1, 2, 2])
     targets, logits = (np.eye(3)[labels].reshape(1, 6, 1, 3) for labels in (truth, predicted))
-    counts = losses.confusion(tf.constant(targets), tf.constant(logits))
+    counts = losses.confusion(tf.constant(targets), tf.constant(logits), Outputs(3))
     np.testing.assert_array_equal(counts, [[2, 1, 1], [1, 1, 0]])
     assert float(losses.pooled_dice(counts)) == pytest.approx((4 / 6 + 2 / 3) / 2)
 

@@ -19,9 +19,10 @@ from data.drawing.layout import classes
 from data.drawing.slices import View
 from data.errors import UserError
 from data.labels import class_masks, combine, is_class, largest_class
+from data.outputs import Outputs
 from data.preprocessing.preprocessor import Preparation, Prepared
 from data.sampling.augmentation import augment
-from data.sampling.sampler import Sampler, encode
+from data.sampling.sampler import Sampler
 from data.sampling.soft_labels import weights
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.source import Case
@@ -33,7 +34,7 @@ from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.metrics.pixels import pixel_scores
 from unet_common.metrics.surfaces import volume_scores
 from unet_common.prediction.predictor import Prediction
-from unet_common.prediction.sliding_window import label_map, probabilities
+from unet_common.prediction.sliding_window import probabilities
 from unet_common.prediction.writing import save_prediction
 from unet_common.training.run import Run
 
@@ -86,18 +87,18 @@ def test_a_label_map_holds_sets_of_classes(count, kind):
 def test_targets():
     masks = np.random.default_rng(0).random((5, 7, 3)) < 0.3
     label = combine(masks)
-    target = encode(label, 3, multilabel=True, overlapping=True)
+    target = Outputs(3, multilabel=True, overlapping=True).encode(label)
     assert target.dtype == np.float32
     np.testing.assert_array_equal(target, masks)
-    np.testing.assert_array_equal(encode(label, 4, True, True)[..., 3], 0)
+    np.testing.assert_array_equal(Outputs(4, True, True).encode(label)[..., 3], 0)
     indices = np.arange(35).reshape(5, 7) % 4
     np.testing.assert_array_equal(
-        encode(indices, 3, multilabel=True), np.stack([indices == k for k in (1, 2, 3)], -1)
+        Outputs(3, multilabel=True).encode(indices), np.stack([indices == k for k in (1, 2, 3)], -1)
     )
     with pytest.raises(UserError, match="class 3, but the network has only the classes 1 to 2: it needs 3"):
-        encode(label, 2, multilabel=True, overlapping=True)
+        Outputs(2, multilabel=True, overlapping=True).encode(label)
     with pytest.raises(UserError, match="class 3, but the network has only the classes 0 to 2: it needs 4"):
-        encode(indices, 3)
+        Outputs(3).encode(indices)
 
 
 def test_augmentation_resamples_sets_and_swaps_left_and_right():
@@ -128,7 +129,7 @@ def test_probabilities_and_predicted_sets():
     logits = np.random.default_rng(0).standard_normal((5, 7, 3))
     probability = probabilities(logits, multilabel=True)
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), rtol=1e-12)
-    label = label_map(probability, 0.6, multilabel=True)
+    label = Outputs(3, multilabel=True).label_map(probability, 0.6)
     np.testing.assert_array_equal(class_masks(label, 3, True), probability >= 0.6)
 
 
@@ -186,13 +187,13 @@ def test_samples_around_a_class(folder):
     source = Folder(directory=folder)
     sampling = Sampling(crop=(16, 16), samples_per_class=(0, 0, 3))
     prepare = Preparation(Preprocessing(normalisation="case"))
-    sampler = Sampler(source, source.names(), sampling, Augmentation(), prepare, 0, 2, multilabel=True)
+    sampler = Sampler(source, source.names(), sampling, Augmentation(), prepare, 0, Outputs(2, True, True))
     targets = [sampler.sample(number)[1] for number in range(len(sampler))]
     assert len(targets) == 18 and all(target.shape == (16, 16, 2) for target in targets)
     assert all(target[..., 1].any() for target in targets)
     assert any((target.sum(-1) == 2).any() for target in targets)  # where the line crosses the disc
     with pytest.raises(UserError, match=r"classes 0 to 1, but .* beyond them:\n  - 0 has the class 2\n"):
-        Sampler(source, ["0"], sampling, Augmentation(), prepare, 0, 1, multilabel=True)
+        Sampler(source, ["0"], sampling, Augmentation(), prepare, 0, Outputs(1, True, True))
 
 
 @pytest.mark.parametrize("form", ["hdf5", "tfrecord"])
@@ -253,7 +254,9 @@ def test_scores_of_volumes():
     masks[0, 2:6, 2:6, 2:6, 0] = masks[1, 2:6, 2:6, 2:6, 0] = True
     masks[0, 3:6, 3:6, 3:6, 1] = masks[1, 3:6, 3:6, 2:5, 1] = True
     case = Case("a", np.zeros((8, 8, 8, 1)), combine(masks[0]), overlapping=True)
-    row = Scores(membranes=False).add(Prediction(case, combine(masks[1]), None, 2, NAMES))
+    row = Scores(membranes=False).add(
+        Prediction(case, combine(masks[1]), None, Outputs(2, True, True, names=NAMES))
+    )
     assert (row["dice_1"], row["hd95_1"]) == (1, 0)
     assert row["dice_2"] == pytest.approx(2 / 3) and row["hd95_2"] == 1
     assert row["dice"] == pytest.approx(5 / 6) and row["assd"] == pytest.approx(row["assd_2"] / 2)
@@ -335,7 +338,9 @@ def test_volumes_get_a_file_for_each_class(tmp_path):
     masks = np.random.default_rng(0).random((3, 4, 5, 2)) < 0.5
     path = tmp_path / "scan.tif"
     case = Case("scan", np.zeros((3, 4, 5, 1), np.float32), None, path)
-    save_prediction(Prediction(case, combine(masks), None, 2, NAMES), tmp_path, False)
+    save_prediction(
+        Prediction(case, combine(masks), None, Outputs(2, True, True, names=NAMES)), tmp_path, False
+    )
     for number, name in enumerate(NAMES):
         with Image.open(tmp_path / f"masks/{name}/scan.tif") as pages:
             pages.seek(1)
@@ -361,7 +366,7 @@ def test_the_kernels_are_those_of_opencv():
 def test_a_softened_line(classes, outputs):
     masks = np.zeros((20, 30, classes), bool)
     masks[10, :, 0] = masks[:, 12, 1] = True
-    target = encode(combine(masks), outputs, True, True, softened=(1, 2))
+    target = Outputs(outputs, True, True, soft=(1, 2)).encode(combine(masks))
     assert target.shape == (20, 30, outputs) and target.dtype == np.float32
     np.testing.assert_array_equal(target[..., :classes], masks)
     for line, profile in ((0, target[:, 15]), (1, target[9])):
@@ -378,7 +383,9 @@ def test_a_softened_line(classes, outputs):
     with pytest.raises(
         UserError, match=f"class {classes}, but the network has only the classes 1 to {classes - 1}"
     ):
-        encode(combine(masks | (np.arange(classes) == classes - 1)), outputs - 1, True, True, softened=(1, 2))
+        Outputs(outputs - 1, True, True, soft=(1, 2)).encode(
+            combine(masks | (np.arange(classes) == classes - 1))
+        )
 
 
 def test_softened_lines_are_trained_and_not_predicted(folder, tmp_path):

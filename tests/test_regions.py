@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from data.outputs import Outputs
 from data.preprocessing.regions import (
     Regions,
     Window,
@@ -16,7 +17,9 @@ from data.settings import Augmentation, Sampling
 from data.sources.generated.discs import Discs
 from unet_common.experiment import experiment_from, resolve
 from unet_common.networks import UNetFineGrained
-from unet_common.prediction.region import look_twice
+from unet_common.prediction.region import predict_with_region
+from unet_common.prediction.settings import PredictionSettings
+from unet_common.prediction.sliding_window import WHOLE
 
 
 def box(size, rows, columns):
@@ -107,9 +110,7 @@ def test_samples_hold_the_region_too():
         Augmentation(),
         Preparation(experiment.preprocessing),
         seed=0,
-        classes=3,
-        multilabel=True,
-        regions=experiment.network.second_look,
+        outputs=Outputs(3, multilabel=True, region=experiment.network.region_of_interest),
     )
     image, target = sampler.sample(0)
     assert image.shape == (64, 64, 2) and target.shape == (64, 64, 3)
@@ -131,9 +132,9 @@ def test_the_second_look_decides_on_the_small_class():
     image[20:40, 10:30] = 2
     image[24:30, 14:20] = 4
     image[50:53, 50:53] = 4  # away from the largest object: the first look alone finds it
-    ((rows, twice),) = look_twice(perfect, image, network)
+    ((rows, twice),) = predict_with_region(perfect, image, network, WHOLE)
     assert rows == slice(0, 64) and twice.shape == (64, 64, 2)
-    ((_rows, once),) = look_twice(perfect, image, network, one_look=True)
+    ((_rows, once),) = predict_with_region(perfect, image, network, PredictionSettings(one_look=True))
     np.testing.assert_array_equal(once[..., 0], twice[..., 0])
     np.testing.assert_array_equal(once[..., 1] > 0.5, image[..., 0] == 4)
     found = twice[..., 1] > 0.5
@@ -150,8 +151,10 @@ def test_tiles_and_mirrored_copies_reach_both_looks():
     generator = np.random.default_rng(0)
     image = np.where(generator.random((96, 64, 1)) < 0.6, 2, 0).astype(np.float32)
     image[30:40, 30:40] = 4
-    ((_rows, whole),) = look_twice(perfect, image, network)
-    ((_rows, tiled),) = look_twice(perfect, image, network, 32, 0.5, "flips", None)
+    ((_rows, whole),) = predict_with_region(perfect, image, network, WHOLE)
+    ((_rows, tiled),) = predict_with_region(
+        perfect, image, network, PredictionSettings(tile=32, symmetries="flips")
+    )
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 
@@ -163,7 +166,7 @@ def test_an_image_without_objects_is_looked_at_once():
         return np.full((*images.shape[:-1], 3), -9.0)
 
     image = np.zeros((32, 32, 1), np.float32)
-    ((_rows, result),) = look_twice(nothing, image, UNetFineGrained())
+    ((_rows, result),) = predict_with_region(nothing, image, UNetFineGrained(), WHOLE)
     assert len(looks) == 1 and not (result > 0.5).any()
 
 

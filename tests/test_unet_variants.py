@@ -8,6 +8,7 @@ from scipy.special import expit, softmax
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import UNetOriginal, UNetPadding, UNetPlusPlus
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities
 
 
@@ -57,8 +58,8 @@ def test_all_paths_lead_to_the_same_place(level):
 def test_tiles_give_what_the_whole_image_gives(network, size):
     predict = load("lowlevel").Model(network, precision="float64").predict
     image = np.random.default_rng(0).standard_normal((*size, 1))
-    whole = predict_probabilities(predict, image, network, None, 0.5)
-    tiled = predict_probabilities(predict, image, network, 240, 0.5)
+    whole = predict_probabilities(predict, image, network)
+    tiled = predict_probabilities(predict, image, network, PredictionSettings(tile=240))
     assert whole.shape == (*size, 1) and whole.std() > 1e-3
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
 

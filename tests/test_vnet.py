@@ -12,6 +12,7 @@ import train
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import VNet
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities
 from unet_common.training.run import Run
 from unet_lowlevel.networks.vnet import add
@@ -85,7 +86,7 @@ def test_tiles_of_the_only_size_cover_an_image_of_any(size):
         return np.full((*tiles.shape[:-1], 1), np.log(3), np.float32)
 
     image = np.zeros((*size, 1), np.float32)
-    result = predict_probabilities(constant, image, ELEMENT, tile=ELEMENT.fixed_size)
+    result = predict_probabilities(constant, image, ELEMENT, PredictionSettings(tile=ELEMENT.fixed_size))
     np.testing.assert_allclose(result, np.full((*size, 1), 0.75), atol=1e-6)
 
 

@@ -18,7 +18,7 @@ from data.errors import UserError
 from unet_common.evaluation import watch as watching
 from unet_common.evaluation.watch import Watch, follow
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.prediction.predictor import Inference
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities, predict_slabs
 from unet_common.training import checkpoints
 from unet_common.training.cross_validation import newest, open_runs
@@ -110,8 +110,8 @@ def test_labels_alone_are_those_of_the_probabilities(run, tmp_path):
     from unet_common.prediction.predictor import Predictor
 
     predictor, case = Predictor([run]), run.source.read(run.split.validation[0])
-    inference = Inference(tile=8, symmetries="flips")
-    alone, whole = predictor(case, inference), predictor(case, inference, probabilities=True)
+    settings = PredictionSettings(tile=8, symmetries="flips")
+    alone, whole = predictor(case, settings), predictor(case, settings, probabilities=True)
     assert alone.probability is None and whole.probability.shape == (20, 18, 16, 3)
     np.testing.assert_array_equal(alone.label, whole.label)
 
@@ -133,7 +133,7 @@ def test_slabs_cover_the_volume_in_order():
         return np.concatenate([images, -images], -1)
 
     image = np.random.default_rng(0).standard_normal((37, 12, 10, 1)).astype(np.float32)
-    slabs = list(predict_slabs(logits, image, Halving(), tile=8, overlap=0.5))
+    slabs = list(predict_slabs(logits, image, Halving(), PredictionSettings(tile=8)))
     assert [rows.start for rows, _ in slabs] == [0, *(rows.stop for rows, _ in slabs[:-1])]
     assert slabs[-1][0].stop == 37 and max(len(slab) for _, slab in slabs) <= 8
     whole = predict_probabilities(logits, image, Halving())
@@ -241,9 +241,9 @@ def test_watch_takes_every_checkpoint_and_keeps_the_best(tmp_path, implementatio
     length += ["--set", "sampling.samples_per_class=[1,1,1]"]  # also: the saved settings can be read again
     command(train, "--run", path, "--impl", implementation, *length, *TINY)
     run = Run.open(path)
-    follow(run, None, Inference())
+    follow(run, None, PredictionSettings())
     told = capsys.readouterr().out
-    watch = Watch(run, None, Inference())
+    watch = Watch(run, None, PredictionSettings())
     steps = [row["step"] for row in watch.rows]
     assert steps == [checkpoints.step_of(path) for path in checkpoints.listed(run.checkpoints)]
     assert 6 in steps and len(steps) >= 3 and "The training has ended: finished." in told
@@ -258,7 +258,7 @@ def test_watch_takes_every_checkpoint_and_keeps_the_best(tmp_path, implementatio
     watch.rows[0]["dice"] = 0.999
     (path / "evaluation/checkpoints.json").write_text(json.dumps(watch.rows[:1]))
     before = (path / "evaluation/best.h5").read_bytes()
-    follow(run, None, Inference())
+    follow(run, None, PredictionSettings())
     assert f"Going on after 1 checkpoints; the best is step {steps[0]}." in capsys.readouterr().out
     assert (path / "evaluation/best.h5").read_bytes() == before
 
@@ -270,6 +270,6 @@ def test_watch_survives_checkpoints_that_rotate_away(tmp_path, capsys):
     first, *_rest = checkpoints.listed(run.checkpoints)
     for file in run.checkpoints.glob(f"{first.rsplit('/', 1)[-1]}.*"):
         file.unlink()
-    follow(run, None, Inference())
+    follow(run, None, PredictionSettings())
     assert "was replaced by newer ones" in capsys.readouterr().out
-    assert [row["step"] for row in Watch(run, None, Inference()).rows] == [4]
+    assert [row["step"] for row in Watch(run, None, PredictionSettings()).rows] == [4]

@@ -18,7 +18,7 @@ from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.networks import CATALOGUE
 
 if TYPE_CHECKING:
-    from unet_common.prediction.predictor import Inference
+    from unet_common.prediction.settings import PredictionSettings
 
 # Flags that are short for a setting.
 SETTINGS = {
@@ -89,8 +89,8 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
     return experiment_from(settings)
 
 
-def add_inference_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of a command that applies a trained network; `inference_of` makes an `Inference` of some."""
+def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of a command that applies a trained network; `prediction_settings_of` reads some."""
     add = parser.add_argument
     add("--run", type=Path, metavar="DIR", help="a run folder (default: the newest in runs/)")
     add("--impl", choices=IMPLEMENTATIONS, help="which of the three predicts (default: the one that trained)")
@@ -129,16 +129,16 @@ def _fold(text: str) -> int | str:
     return text if text == "all" else int(text)
 
 
-def inference_of(arguments: argparse.Namespace) -> Inference:
+def prediction_settings_of(arguments: argparse.Namespace) -> PredictionSettings:
     """The settings of prediction that the flags give."""
-    from unet_common.prediction.predictor import Inference
+    from unet_common.prediction.settings import PredictionSettings
 
     given = {
         name: getattr(arguments, name)
-        for name in Inference.model_fields
+        for name in PredictionSettings.model_fields
         if getattr(arguments, name) is not None
     }
-    return validated(Inference, given)
+    return validated(PredictionSettings, given)
 
 
 def override(settings: dict[str, Any], key: str, value: Any) -> None:

@@ -21,7 +21,6 @@ from pydantic import (
 from data.errors import UserError
 from data.files import write_text
 from data.preprocessing.preprocessor import Preparation
-from data.preprocessing.regions import inputs
 from data.sampling.soft_labels import SIDES
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.source import Source
@@ -202,13 +201,13 @@ def resolve(experiment: Experiment) -> Experiment:
         )
     if max(sampling.soften, default=0) >= source.classes:
         raise UserError(f"sampling.soften: '{source.name}' has the classes 1 to {source.classes - 1}.")
-    region, further = network.second_look, auxiliary
+    region, further = network.region_of_interest, auxiliary
     if region:  # a second input, and outputs for it
         if auxiliary:
             raise UserError(
                 f"sampling.soften is not for {network.name}: its last outputs are those of the region."
             )
-        channels, further = channels * inputs(region), region.classes
+        channels, further = channels * 2, region.classes
     needed = {"rank": source.rank, "channels": channels, "classes": classes + further}
     needed |= {"multilabel": multilabel, "auxiliary": auxiliary}
     network = validated(type(network), {**needed, **given})

@@ -27,8 +27,8 @@ def model_fn(
         features: images `[batch, *size, channels]`.
         labels: targets `[batch, *size, classes]`; None in PREDICT.
         mode: TRAIN, EVAL or PREDICT of `ModeKeys`.
-        params: `network`; for TRAIN and EVAL also `loss`; for TRAIN also `optimizer` and `initialisation` (their
-            settings).
+        params: `network`; for TRAIN and EVAL also `loss` and what the `outputs` mean; for TRAIN also the settings
+            `optimizer` and `initialisation`.
         config: the Estimator's; EVAL asks it where TensorBoard looks.
     """
     # 1. The network. Nobody but us tells it whether it is being trained.
@@ -47,7 +47,7 @@ def model_fn(
 
     # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
     if mode == estimator.ModeKeys.EVAL:
-        dice = pooled_dice(losses.confusion(labels, logits, network.multilabel, network.auxiliary))
+        dice = pooled_dice(losses.confusion(labels, logits, params["outputs"]))
         picture = v1.summary.image("validation", preview(features, labels, logits, network.multilabel))
         return estimator.EstimatorSpec(
             mode,

@@ -44,6 +44,7 @@ def train(run: Run) -> None:
         )
     params = {
         "network": run.network,
+        "outputs": run.outputs,
         "loss": experiment.loss,
         "optimizer": experiment.optimizer,
         "initialisation": experiment.initialisation,

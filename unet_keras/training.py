@@ -39,7 +39,7 @@ def _train(run):
     unet.compile(
         make_optimizer(experiment.optimizer),
         losses.loss(experiment.loss, run.network.multilabel),
-        metrics=[PooledDice(run.network)],
+        metrics=[PooledDice(run.outputs)],
         jit_compile=False,  # the same kernels as in the other two
     )
     if experiment.optimizer.l2:
@@ -76,14 +76,13 @@ def make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
 class PooledDice(keras.metrics.Metric):
     """Dice of all pixels of an evaluation together, the mean of the foreground classes."""
 
-    def __init__(self, network):
+    def __init__(self, outputs):
         super().__init__(name="dice", dtype="float64")
-        self.multilabel, self.auxiliary = network.multilabel, network.auxiliary
-        shape = [network.judged_outputs, 3]
+        self.outputs, shape = outputs, [outputs.judged, 3]
         self.counts = self.add_variable(shape, "zeros", dtype="float64", name="counts")
 
     def update_state(self, targets, logits, sample_weight=None):
-        self.counts.assign_add(losses.confusion(targets, logits, self.multilabel, self.auxiliary))
+        self.counts.assign_add(losses.confusion(targets, logits, self.outputs))
 
     def result(self):
         return losses.pooled_dice(tf.convert_to_tensor(self.counts))

@@ -118,9 +118,10 @@ class Validation:
         with v1.variable_scope("", reuse=True):
             logits = build(images, run.network, training=False)
         self.loss = loss_function(targets, logits)
-        multilabel, auxiliary = run.network.multilabel, run.network.auxiliary
-        self.counts = losses.confusion(targets, logits, multilabel, auxiliary)
-        self.picture = v1.summary.image("validation", preview(images, targets, logits, multilabel))
+        self.counts = losses.confusion(targets, logits, run.outputs)
+        self.picture = v1.summary.image(
+            "validation", preview(images, targets, logits, run.outputs.multilabel)
+        )
 
         self.mean_loss = v1.placeholder(self.loss.dtype, [])
         self.all_counts = v1.placeholder(self.counts.dtype, self.counts.shape)

@@ -29,16 +29,6 @@ class Regions(Settings):
     )
 
 
-def inputs(regions: Regions | None) -> int:
-    """How many images of equal channels an input holds: the whole, and the region if there is one."""
-    return 2 if regions else 1
-
-
-def outputs_of_whole(classes: int, regions: Regions | None) -> int:
-    """How many of a network's outputs, its `classes`, are about the whole image; the others are the region's."""
-    return classes - (regions.classes if regions else 0)
-
-
 @dataclass(frozen=True)
 class Window:
     """A part of an image, which may reach beyond its borders. start, sides: in pixels, along each axis."""

@@ -6,11 +6,10 @@ from functools import lru_cache
 import numpy as np
 
 from data.errors import UserError, listed
-from data.labels import class_masks, is_class, largest_class
+from data.labels import is_class, largest_class
+from data.outputs import Outputs
 from data.preprocessing.preprocessor import Preparation, Prepared
-from data.preprocessing.regions import Regions, beside_region, inputs, outputs_of_whole
 from data.sampling.augmentation import augment, corner_around, random_corner
-from data.sampling.soft_labels import SIDES, soften
 from data.settings import Augmentation, Sampling
 from data.source import Case, Source
 
@@ -19,59 +18,6 @@ CACHE_BYTES = 2 * 1024**3
 
 ORDER_STREAM = 1
 """Separates the draws of an epoch's order from those of its samples, which have none."""
-
-
-def encode(
-    label: np.ndarray,
-    classes: int,
-    multilabel: bool = False,
-    overlapping: bool = False,
-    softened: tuple[int, ...] = (),
-) -> np.ndarray:
-    """A label map as the network's target.
-
-    label: class indices [*size], or sets of classes if `overlapping`.
-    classes: number of outputs of the network. 1: the target is 1 where there is any foreground.
-        2 or more: one-hot, the background being class 0.
-    multilabel: the outputs are the classes 1, 2, ..., which may overlap, and none is the background's.
-    softened: classes of which the last outputs are blurred copies, see `data.softening`.
-    Returns float32 [*size, classes].
-    Raises UserError if the label has a class that the network lacks.
-    """
-    if classes == 1 and not multilabel:
-        return (label > 0)[..., np.newaxis].astype(np.float32)
-    largest, last = largest_class(label, overlapping), _last_class(classes, multilabel, softened)
-    if largest > last:
-        raise UserError(
-            f"The label has class {largest}, but the network has only the classes "
-            f"{int(multilabel)} to {last}: it needs {classes + largest - last} classes."
-        )
-    if multilabel:
-        return soften(class_masks(label, last, overlapping), softened)
-    return (label[..., np.newaxis] == np.arange(classes)).astype(np.float32)
-
-
-def example(
-    image: np.ndarray,
-    label: np.ndarray,
-    classes: int,
-    multilabel: bool = False,
-    overlapping: bool = False,
-    softened: tuple[int, ...] = (),
-    regions: Regions | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Input and target of a network, of an image [*size, channels] as it sees it and its label [*size].
-
-    regions: put the image's region, which the label tells, beside it. The others are as of `encode`.
-    Returns float32 [*size, channels * inputs(regions)] and [*size, classes].
-    """
-    target = encode(label, outputs_of_whole(classes, regions), multilabel, overlapping, softened)
-    return beside_region(image, target, regions) if regions else (image, target)
-
-
-def _last_class(classes: int, multilabel: bool, softened: tuple[int, ...]) -> int:
-    """The largest class in a label map that a network with so many outputs knows."""
-    return classes - len(SIDES) * len(softened) if multilabel else classes - 1
 
 
 class Sampler:
@@ -91,14 +37,11 @@ class Sampler:
         augmentation: Augmentation,
         prepare: Preparation,
         seed: int,
-        classes: int,
-        multilabel: bool = False,
-        regions: Regions | None = None,
+        outputs: Outputs,
     ) -> None:
         """Reads every case once, and raises one UserError that lists all unsuitable ones.
 
-        sampling: its crop must be set. classes, multilabel: of the network.
-        regions: put the region of each sample beside it, see `data.regions`.
+        sampling: its crop must be set. outputs: of the network.
         """
         self._source = source
         self._names = names
@@ -112,10 +55,8 @@ class Sampler:
             counts = enumerate(sampling.samples_per_class)
             self._centres = [label for label, count in counts for _ in range(count)]
         self.crop = tuple(sampling.crop)
-        self.channels = prepare.network_channels(source.channels, source.rank) * inputs(regions)
-        self.classes = classes
-        self._regions = regions
-        self._multilabel, self._overlapping, self._softened = multilabel, source.overlapping, sampling.soften
+        self.channels = prepare.network_channels(source.channels, source.rank) * outputs.images
+        self.outputs = outputs
         self._cache: dict[str, Prepared] = {}
         self._cached_bytes = 0
         self._lock = threading.Lock()
@@ -126,7 +67,7 @@ class Sampler:
         return len(self._names) * len(self._centres)
 
     def sample(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """The image, float32 [*crop, channels], and the target, float32 [*crop, classes]."""
+        """The image, float32 [*crop, channels], and the target, float32 [*crop, outputs]."""
         epoch, position = divmod(int(number), len(self))
         index = int(_order(self._seed, epoch, len(self))[position])
         generator = np.random.default_rng([self._seed, epoch, index])
@@ -141,15 +82,14 @@ class Sampler:
             generator,
             case.spacing,
             self._prepare.settings.positions,
-            self._overlapping,
+            self.outputs.overlapping,
         )
-        kind = self._multilabel, self._overlapping, self._softened, self._regions
-        return example(image, label, self.classes, *kind)
+        return self.outputs.example(image, label)
 
     def _corner(self, label: np.ndarray, centre: int | None, generator: np.random.Generator) -> np.ndarray:
         """The first pixel of a crop around a random pixel of a class; anywhere if the image lacks the class."""
         if centre is not None:
-            pixel = _random_pixel(label, centre, self._overlapping, generator)
+            pixel = _random_pixel(label, centre, self.outputs.overlapping, generator)
             if pixel is not None:
                 return corner_around(pixel, label.shape, self.crop, generator)
         return random_corner(label.shape, self.crop, generator)
@@ -168,19 +108,17 @@ class Sampler:
         return case
 
     def _check(self) -> None:
-        sizes, problems = {}, []
-        of_whole = outputs_of_whole(self.classes, self._regions)
-        last = _last_class(of_whole, self._multilabel, self._softened)
+        sizes, problems, outputs = {}, [], self.outputs
         for name in self._names:
             label = self._prepared(name).label
             sizes[name] = label.shape
-            largest = largest_class(label, self._overlapping)
-            if largest > last and (self.classes > 1 or self._multilabel):
+            largest = largest_class(label, outputs.overlapping)
+            if largest > outputs.classes and (outputs.count > 1 or outputs.multilabel):
                 problems.append(f"{name} has the class {largest}")
         check_crop(sizes, self.crop, self._pad)
         if problems:
             raise UserError(
-                f"The network has the classes 0 to {last}, but there are labels "
+                f"The network has the classes 0 to {outputs.classes}, but there are labels "
                 f"beyond them:\n{listed(problems)}\nThe data set has {self._source.classes} "
                 "classes, background included."
             )

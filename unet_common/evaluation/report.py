@@ -14,7 +14,8 @@ from unet_common.evaluation.tables import FOLDS, Row, fold_rows, fold_table, mar
 from unet_common.figures.history import history_figure
 from unet_common.figures.overlays import Shown, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
-from unet_common.prediction.predictor import Inference, Prediction, Predictor, validation_cases
+from unet_common.prediction.predictor import Prediction, Predictor, validation_cases
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.writing import save_prediction
 from unet_common.training.cross_validation import kept_in
 from unet_common.training.history import read_history
@@ -44,7 +45,7 @@ def report_training(run: Run) -> None:
         print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
     if run.best_weights.is_file():
         looks, scores = Looks(run.source.class_names), Scores(run.source.foreground_is_membrane)
-        for prediction in predict_all([run], None, "best", Inference(), first=MOST_SHOWN):
+        for prediction in predict_all([run], None, "best", PredictionSettings(), first=MOST_SHOWN):
             looks.add(prediction, scores.add(prediction))
         looks.overview(run.figures / "validation.png", run.path.name)
     print(f"Figures: {run.figures}/")
@@ -84,11 +85,11 @@ def report_predictions(
 
 
 def evaluate(
-    runs: Sequence[Run], implementation: str | None, weights: str, inference: Inference, output: Path
+    runs: Sequence[Run], implementation: str | None, weights: str, settings: PredictionSettings, output: Path
 ) -> None:
     """Print the scores of the validation cases and write them to `output`."""
     scores = Scores(runs[0].source.foreground_is_membrane)
-    for prediction in predict_all(runs, implementation, weights, inference):
+    for prediction in predict_all(runs, implementation, weights, settings):
         scores.add(prediction)
     report_scores(scores, runs, output)
 
@@ -97,24 +98,24 @@ def predict_all(
     runs: Sequence[Run],
     implementation: str | None,
     weights: str,
-    inference: Inference,
+    settings: PredictionSettings,
     probabilities: bool = False,
     first: int | None = None,
 ) -> Iterator[Prediction]:
     """The validation cases of each run, predicted by that run, which was not trained on them."""
     for run in runs:
         cases = validation_cases(run)
-        predictor = Predictor([run], implementation, weights, inference.level)
+        predictor = Predictor([run], implementation, weights, settings.level)
         count = min(len(run.split.validation), first or len(run.split.validation))
-        yield from predict_each(predictor, cases, count, inference, probabilities)
+        yield from predict_each(predictor, cases, count, settings, probabilities)
 
 
 def predict_each(
-    predictor: Predictor, cases: Iterable[Case], count: int, inference: Inference, probabilities: bool
+    predictor: Predictor, cases: Iterable[Case], count: int, settings: PredictionSettings, probabilities: bool
 ) -> Iterator[Prediction]:
     """The first `count` cases, one by one, with a bar of progress."""
     for case in tqdm(islice(cases, count), total=count, desc="predict", unit="case", disable=None):
-        yield predictor(case, inference, probabilities)
+        yield predictor(case, settings, probabilities)
 
 
 def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> list[Row]:
@@ -157,7 +158,7 @@ class Looks:
             shown = (case.image, label, prediction.probability, case.label)
             if label.ndim == 3:  # of a stack of pages the middle one
                 shown = (None if array is None else array[len(label) // 2] for array in shown)
-            kind = prediction.multilabel, prediction.several
+            kind = prediction.outputs.overlapping, prediction.outputs.several
             self._images.append(Shown(case.name, *shown, *kind))
 
     def overview(self, path: Path, title: str) -> None:

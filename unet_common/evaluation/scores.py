@@ -24,18 +24,17 @@ class Scores:
 
     def add(self, prediction: Prediction) -> Row | None:
         """The scores of a case; None if its truth is not known."""
-        case, label = prediction.case, prediction.label
+        case, label, outputs = prediction.case, prediction.label, prediction.outputs
         if case.label is None:
             return None
-        overlapping = prediction.multilabel
-        classes = prediction.classes + 1 if overlapping else max(2, prediction.classes)
-        truth = np.asarray(case.label if classes > 2 else case.label > 0, label.dtype)
-        scores = pixel_scores(truth, label, classes, overlapping)
+        values, overlapping = outputs.classes + 1, outputs.overlapping
+        truth = np.asarray(case.label if values > 2 else case.label > 0, label.dtype)
+        scores = pixel_scores(truth, label, values, overlapping)
         means, per_class = scores.foreground_means(), scores.per_class()
         if label.ndim == 3:
-            of_surfaces = volume_scores(truth, label, classes, case.spacing, self._tolerance, overlapping)
+            of_surfaces = volume_scores(truth, label, values, case.spacing, self._tolerance, overlapping)
             means, per_class = means | of_surfaces[0], per_class | of_surfaces[1]
-        row = {"case": case.name, **means, **(per_class if classes > 2 else {})}
+        row = {"case": case.name, **means, **(per_class if values > 2 else {})}
         self._rows.append(row)
         if self._membranes and label.ndim == 2:
             self._curves.append(membrane_curve(case.label > 0, prediction.probability[..., 0]))

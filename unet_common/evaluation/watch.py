@@ -11,7 +11,8 @@ from data.files import write_text
 from unet_common.evaluation.report import predict_each
 from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.tables import Row, csv_table, summary, write_tables
-from unet_common.prediction.predictor import Inference, Predictor, validation_cases
+from unet_common.prediction.predictor import Predictor, validation_cases
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.training import checkpoints
 from unet_common.training.cross_validation import runs_as_they_begin
 from unet_common.training.run import NOT_STARTED, Run
@@ -29,8 +30,8 @@ class Watch:
     reads what the last one found and goes on from there.
     """
 
-    def __init__(self, run: Run, implementation: str | None, inference: Inference):
-        self.run, self.inference = run, inference
+    def __init__(self, run: Run, implementation: str | None, settings: PredictionSettings):
+        self.run, self.settings = run, settings
         self.directory = run.path / "evaluation"
         self._implementation = implementation
         self._predictor: Predictor | None = None
@@ -61,12 +62,12 @@ class Watch:
             )
             return None
         if self._predictor is None:
-            self._predictor = Predictor([self.run], self._implementation, None, self.inference.level)
+            self._predictor = Predictor([self.run], self._implementation, None, self.settings.level)
         self._predictor.set_weights([weights], checkpoint)
         source = self.run.source
         scores = Scores(source.foreground_is_membrane)
         cases, count = validation_cases(self.run), len(self.run.split.validation)
-        for prediction in predict_each(self._predictor, cases, count, self.inference, False):
+        for prediction in predict_each(self._predictor, cases, count, self.settings, False):
             scores.add(prediction)
         rows, _thresholds = scores.result()
         means = {name: _finite(value) for name, value in summary(rows)["mean"].items()}
@@ -86,16 +87,16 @@ class Watch:
         return row
 
 
-def follow_all(path: Path, implementation: str | None, inference: Inference) -> None:
+def follow_all(path: Path, implementation: str | None, settings: PredictionSettings) -> None:
     """Follow the run in a folder, or the folds of a cross-validation, which are trained one after the other."""
     for run in runs_as_they_begin(path, lambda: time.sleep(WATCH_EVERY)):
         print(f"Run folder: {run.path}")
-        follow(run, implementation, inference)
+        follow(run, implementation, settings)
 
 
-def follow(run: Run, implementation: str | None, inference: Inference) -> None:
+def follow(run: Run, implementation: str | None, settings: PredictionSettings) -> None:
     """Evaluate every new checkpoint until the training has ended."""
-    watch = Watch(run, implementation, inference)
+    watch = Watch(run, implementation, settings)
     if watch.best:
         print(f"Going on after {len(watch.rows)} checkpoints; the best is {watch.best['case']}.")
     lost: set[str] = set()

@@ -2,23 +2,20 @@
 
 import tensorflow as tf
 
+from data.outputs import Outputs
 from unet_common.losses.sizes import crop_to
 
 
-def confusion(
-    targets: tf.Tensor, logits: tf.Tensor, multilabel: bool = False, auxiliary: int = 0
-) -> tf.Tensor:
-    """Pixels of each foreground class that are true positive, false positive, false negative.
-
-    The last `auxiliary` outputs do not count.
+def confusion(targets: tf.Tensor, logits: tf.Tensor, outputs: Outputs) -> tf.Tensor:
+    """Pixels of each judged output that are true positive, false positive, false negative.
 
     Returns:
-        `[foreground classes, 3]` in float64, to be summed over batches: `pooled_dice` makes
+        `[judged outputs, 3]` in float64, to be summed over batches: `pooled_dice` makes
         of the sum the score that is watched during training.
     """
-    judged = slice(logits.shape[-1] - auxiliary)
+    judged = slice(outputs.count - outputs.auxiliary)
     targets, logits = crop_to(targets, logits)[..., judged], logits[..., judged]
-    if multilabel or logits.shape[-1] == 1:
+    if outputs.multilabel or outputs.count == 1:
         predicted, true = logits > 0, targets > 0.5
     else:
         classes = tf.range(1, logits.shape[-1], dtype=tf.int64)

@@ -46,16 +46,9 @@ class Network(Settings):
         return self
 
     @property
-    def judged_outputs(self) -> int:
-        """Outputs that have a score in validation: neither auxiliary ones nor the background's, which a softmax has."""
-        if self.multilabel:
-            return self.classes - self.auxiliary
-        return max(self.classes - 1, 1)
-
-    @property
     def foreground_classes(self) -> int:
-        """Number of classes in label maps without the background."""
-        return self.judged_outputs
+        """Number of classes in label maps without the background, which only a softmax has an output for."""
+        return self.classes - self.auxiliary if self.multilabel else max(self.classes - 1, 1)
 
     def output_side(self, side: int, axis: int) -> int | None:
         """Length of the output along spatial `axis` for `side` input pixels; None if that is refused."""
@@ -87,7 +80,7 @@ class Network(Settings):
         return None
 
     @property
-    def second_look(self) -> Regions | None:
+    def region_of_interest(self) -> Regions | None:
         """The region of an image that is a second input, beside the whole as channels; None: there is one input."""
         return None
 

@@ -57,5 +57,5 @@ class UNetFineGrained(UNetBackboned):
         return self.classes - self.regions.classes
 
     @property
-    def second_look(self) -> Regions:
+    def region_of_interest(self) -> Regions:
         return self.regions

@@ -1,27 +1,26 @@
 """From trained weights and some cases to probabilities and label maps."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field, PositiveInt
 from tqdm import tqdm
 
 from data.errors import UserError, listed
 from data.formats.images import image_files
 from data.formats.volumes import is_volume, read_volume, volume_files, volume_name
 from data.labels import class_masks, combine
-from data.settings import Fraction, Settings
+from data.outputs import Outputs
 from data.source import Case, natural_key
 from data.validation import validated
 from unet_common.implementation import load
 from unet_common.networks import Network
-from unet_common.prediction.region import look_twice
-from unet_common.prediction.sliding_window import label_map, label_type, predict_slabs
+from unet_common.prediction.region import predict_with_region
+from unet_common.prediction.settings import PredictionSettings
+from unet_common.prediction.sliding_window import Predict, predict_slabs
 from unet_common.training.run import Run
 from unet_common.weights.interchange import Weights, load_weights
 
@@ -30,55 +29,19 @@ from unet_common.weights.interchange import Weights, load_weights
 MOST_WHOLE = 160**3
 
 
-class Inference(Settings):
-    """How the network is applied to whole images."""
-
-    tile: PositiveInt | tuple[PositiveInt, ...] | None = Field(
-        None,
-        description="side of a tile in pixels, or one number per axis; without it images stay whole, and large "
-        "volumes, or what the network does not take in one piece, are cut into tiles of the training's crop",
-    )
-    overlap: Fraction = Field(0.5, description="part of a tile that it shares with the next")
-    symmetries: Literal["none", "flips", "all"] = Field(
-        "none",
-        description="average over mirrored (flips) or also turned (all) copies of the image; only along the axes "
-        "that augmentation mirrors",
-    )
-    threshold: Fraction = Field(
-        0.5, description="of a sigmoid: a pixel is of its class from this probability on"
-    )
-    level: PositiveInt | None = Field(
-        None, description="of unet_plus_plus: columns of the pruned network, which is faster"
-    )
-    one_look: bool = Field(
-        False, description="of unet_fine_grained: predict from the whole image alone, not from the region"
-    )
-
-
 @dataclass(frozen=True)
 class Prediction:
     """A case and what was predicted for it.
 
-    label: class index of each pixel [*size]. classes: outputs of the network, without auxiliary ones.
-    probability: [*size, classes]; None if it was not asked for and the case is a volume.
-    class_names: those of a network whose classes may overlap; then the label, and that of the case, holds sets of
-        classes. None of other networks.
+    label: class of each pixel [*size], or set of classes if they may overlap; that of the case likewise.
+    probability: [*size, channels]; None if it was not asked for and the case is a volume.
+    outputs: what the channels and the values of the label mean.
     """
 
     case: Case
     label: np.ndarray
     probability: np.ndarray | None
-    classes: int
-    class_names: tuple[str, ...] | None = None
-
-    @property
-    def multilabel(self) -> bool:
-        return self.class_names is not None
-
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one class besides the background."""
-        return self.classes > (1 if self.multilabel else 2)
+    outputs: Outputs
 
 
 class Predictor:
@@ -123,7 +86,7 @@ class Predictor:
             weights = {name: value for name, value in weights.items() if name in model.variables}
         model.set_weights(weights, origin)
 
-    def __call__(self, case: Case, inference: Inference, probabilities: bool = False) -> Prediction:
+    def __call__(self, case: Case, settings: PredictionSettings, probabilities: bool = False) -> Prediction:
         """Predict one case.
 
         A two-dimensional network treats a stack of pages `[pages, height, width, channels]` page by page.
@@ -136,40 +99,37 @@ class Predictor:
         """
         try:
             if case.image.ndim != self.runs[0].network.rank + 2:
-                return self._predict(case, inference, probabilities)
+                return self._predict(case, settings, probabilities)
             pages = [
-                self._predict(replace(case, image=page, label=None), inference, True) for page in case.image
+                self._predict(replace(case, image=page, label=None), settings, True) for page in case.image
             ]
         except UserError as error:
             raise UserError(f"{case.path or case.name}: {error}") from None
         label, probability = (
             np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
         )
-        case = replace(case, overlapping=pages[0].multilabel)
-        return Prediction(case, label, probability, pages[0].classes, pages[0].class_names)
+        outputs = pages[0].outputs
+        return Prediction(replace(case, overlapping=outputs.overlapping), label, probability, outputs)
 
-    def _predict(self, case: Case, inference: Inference, probabilities: bool) -> Prediction:
+    def _predict(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
         _check_fits(case, self.runs[0])
         prepared = [run.prepare(case) for run in self.runs]
-        size, network = prepared[0].image.shape[:-1], self.runs[0].network
-        multilabel = network.multilabel
-        classes = network.foreground_classes if multilabel else network.classes
-        class_names = _class_names(self.runs[0]) if multilabel else None
-        if multilabel and not case.overlapping:
-            sets = None if case.label is None else combine(class_masks(case.label, classes, False))
+        size, outputs = prepared[0].image.shape[:-1], _predicted_outputs(self.runs[0])
+        if outputs.overlapping and not case.overlapping:
+            sets = None if case.label is None else combine(class_masks(case.label, outputs.classes, False))
             case = replace(case, label=sets, overlapping=True)
         keep = probabilities or len(size) == 2 or prepared[0].resampled
-        label = np.empty(size, label_type(classes, multilabel))
-        probability = np.empty((*size, classes), np.float32) if keep else None
+        label = np.empty(size, outputs.label_type)
+        probability = np.empty((*size, outputs.predicted), np.float32) if keep else None
         with _progress(case.name, len(self.runs)) as report:
             slabs = [
-                _slabs(run, inference)(
+                _predict_slabs(
                     model.predict,
                     run.prepare.network_input(case_of_run.image),
                     run.network,
-                    inference.tile or _default_tile(run, size),
-                    inference.overlap,
-                    inference.symmetries,
+                    settings
+                    if settings.tile
+                    else settings.model_copy(update={"tile": _default_tile(run, size)}),
                     _mirrored_axes(run),
                     progress=report,
                 )
@@ -177,32 +137,46 @@ class Predictor:
             ]
             for of_runs in zip(*slabs, strict=True):
                 rows = of_runs[0][0]
-                mean = sum(slab[..., :classes] for _rows, slab in of_runs) / np.float32(len(of_runs))
-                label[rows] = label_map(mean, inference.threshold, multilabel)
+                mean = sum(slab[..., : outputs.predicted] for _rows, slab in of_runs) / np.float32(
+                    len(of_runs)
+                )
+                label[rows] = outputs.label_map(mean, settings.threshold)
                 if keep:
                     probability[rows] = mean
         if not keep:
-            return Prediction(case, prepared[0].restore_label(label), None, classes, class_names)
-        probability = prepared[0].restore(probability, multilabel)
-        label = label_map(probability, inference.threshold, multilabel)
-        return Prediction(case, label, probability, classes, class_names)
+            return Prediction(case, prepared[0].restore_label(label), None, outputs)
+        probability = prepared[0].restore(probability, outputs.multilabel)
+        label = outputs.label_map(probability, settings.threshold)
+        return Prediction(case, label, probability, outputs)
 
 
-def _slabs(run: Run, inference: Inference) -> Callable[..., Iterator[tuple[slice, np.ndarray]]]:
-    """How a whole image is predicted. Raises UserError if it is to be one look, and is never more."""
-    if run.network.second_look:
-        return partial(look_twice, threshold=inference.threshold, one_look=inference.one_look)
-    if inference.one_look:
-        raise UserError(
-            f"--one-look is for unet_fine_grained, which looks twice; this is {run.network.name}."
-        )
-    return predict_slabs
+def _predict_slabs(
+    predict: Predict,
+    image: np.ndarray,
+    network: Network,
+    settings: PredictionSettings,
+    *arguments: Any,
+    **options: Any,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Probabilities of a whole image. Raises UserError if the region is to be left out, and there is none."""
+    if network.region_of_interest:
+        return predict_with_region(predict, image, network, settings, *arguments, **options)
+    if settings.one_look:
+        raise UserError(f"--one-look is for unet_fine_grained, which looks twice; this is {network.name}.")
+    return predict_slabs(predict, image, network, settings, *arguments, **options)
 
 
-def _class_names(run: Run) -> tuple[str, ...]:
-    """Those of data whose classes may overlap, which are names of folders already; otherwise numbers."""
-    names = run.source.class_names if run.source.overlapping else ()
-    return (*names, *(str(number) for number in range(len(names) + 1, run.network.foreground_classes + 1)))
+def _predicted_outputs(run: Run) -> Outputs:
+    """Those of the run for its predictions: label maps of classes with a sigmoid each are sets, and all have names.
+
+    Data whose classes may overlap has names already, those of folders; other classes are called by their numbers.
+    """
+    outputs = run.outputs
+    if not outputs.multilabel:
+        return outputs
+    names = outputs.names if outputs.overlapping and outputs.names else ()
+    numbers = (str(number) for number in range(len(names) + 1, outputs.classes + 1))
+    return replace(outputs, overlapping=True, names=(*names, *numbers))
 
 
 def _pruned(network: Network, level: int | None) -> Network:

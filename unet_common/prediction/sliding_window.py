@@ -7,23 +7,24 @@ implementations share it, and on images and volumes alike.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.special import expit, softmax
 
 from data.errors import UserError
-from data.labels import combine, set_type
 from data.preprocessing.borders import reflected
+from unet_common.prediction.settings import PredictionSettings
 
 # images [batch, *size, channels] float32 -> logits [batch, *output_size, classes]
 Predict = Callable[[np.ndarray], np.ndarray]
 
-Symmetries = Literal["none", "flips", "all"]
+# One piece, one view.
+WHOLE = PredictionSettings()
 
 
-class Network(Protocol):
-    """What prediction asks of a network; those of the catalogue know all of it."""
+class SlidingNetwork(Protocol):
+    """What a sliding window asks of a network; those of the catalogue know all of it."""
 
     rank: int  # spatial axes
     classes: int  # values per pixel of the output
@@ -41,39 +42,11 @@ def probabilities(logits: np.ndarray, multilabel: bool = False) -> np.ndarray:
     return expit(logits) if multilabel or logits.shape[-1] == 1 else softmax(logits, axis=-1)
 
 
-def label_map(probability: np.ndarray, threshold: float = 0.5, multilabel: bool = False) -> np.ndarray:
-    """Class index of each pixel, or the set of its classes.
-
-    Args:
-        probability: [*size, classes].
-        threshold: a pixel is of a class with a sigmoid from this probability on. Not used for a softmax.
-        multilabel: each class has a sigmoid.
-
-    Returns:
-        [*size] of `label_type`: 0 or 1 for one class, the likeliest class, or a set as in `data.labels`.
-    """
-    classes = probability.shape[-1]
-    if multilabel:
-        return combine(probability >= threshold)
-    if classes == 1:
-        return (probability[..., 0] >= threshold).astype(np.uint8)
-    return np.argmax(probability, axis=-1).astype(label_type(classes))
-
-
-def label_type(classes: int, multilabel: bool = False) -> type[np.integer]:
-    """The type of a label map: as small as it can be."""
-    if multilabel:
-        return set_type(classes)
-    return np.uint8 if classes <= 256 else np.int32
-
-
 def predict_slabs(
     predict: Predict,
     image: np.ndarray,
-    network: Network,
-    tile: int | Sequence[int] | None = None,
-    overlap: float = 0.5,
-    symmetries: Symmetries = "none",
+    network: SlidingNetwork,
+    settings: PredictionSettings = WHOLE,
     axes: Sequence[int] | None = None,
     batch_size: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -81,7 +54,7 @@ def predict_slabs(
     """Class probabilities of one image or volume of any size, slab after slab along the first axis.
 
     The image is continued by its own reflection to a size that the network accepts. Without `tile` it
-    goes through the network in one piece. With `tile`, overlapping pieces of the continued image do,
+    goes through the network in one piece. With `settings.tile`, overlapping pieces of the continued image do,
     and their probabilities are blended with weights that fall towards a tile's inner borders. What is
     held in memory is the image and the slab that tiles still add to, not the probabilities of everything.
 
@@ -97,13 +70,11 @@ def predict_slabs(
         predict: logits of a batch, float32 [batch, *size, channels] -> [batch, *output, classes].
         image: [*size, channels], normalised as in training.
         network: its sizes, `stride` and `context`.
-        tile: side of a tile's output in pixels, one for all axes or one each; rounded up to what
-            the network accepts. None: one piece.
-        overlap: of neighbouring tiles, as part of their side, at least 0 and below 1; it becomes
-            larger where the stride of the network asks for it.
-        symmetries: also predict mirrored copies of each tile, mirror back and average. "flips": along every
-            set of axes (4 in 2D, 8 in 3D); "all": with exchanged axes too, which adds the rotations by
-            90 degrees (8 in 2D, 48 in 3D; only where pixels are as long along every axis).
+        settings: `tile` is the side of a tile's output, rounded up to what the network accepts; `overlap` becomes
+            larger where the stride of the network asks for it. `symmetries`: also predict mirrored copies of each
+            tile, mirror back and average. "flips": along every set of axes (4 in 2D, 8 in 3D); "all": with
+            exchanged axes too, which adds the rotations by 90 degrees (8 in 2D, 48 in 3D; only where pixels are as
+            long along every axis).
         axes: the axes that may be mirrored; None: all.
         batch_size: tiles that go through the network together.
         progress: called as progress(done, total) after every batch of tiles.
@@ -113,14 +84,12 @@ def predict_slabs(
 
     Raises:
         ValueError: the image's rank is not the network's.
-        UserError: an impossible `tile`, `overlap` or `batch_size`; the result is not finite.
+        UserError: a tile with another number of axes, or an impossible `batch_size`; the result is not finite.
     """
     size = image.shape[:-1]
     if len(size) != network.rank:
         raise ValueError(f"image has shape {image.shape}, the network has rank {network.rank}")
-    tile = _tile_sides(tile, network.rank)
-    if not 0 <= overlap < 1:
-        raise UserError(f"overlap is {overlap}: give a part of the tile, at least 0 and below 1.")
+    tile, symmetries = _tile_sides(settings.tile, network.rank), settings.symmetries
     if batch_size < 1:
         raise UserError(f"batch size is {batch_size}: give at least 1.")
     if symmetries == "all" and len(set(network.stride)) > 1:
@@ -135,7 +104,7 @@ def predict_slabs(
     # What a tile loses at its borders, the whole would lose: but a network need not take the whole.
     output = tuple(side - (given - left) for side, given, left in zip(whole, inputs, outputs, strict=True))
     sides = zip(inputs, outputs, output, network.stride, network.context, strict=True)
-    rows, *rest = (_tiles_along(*of_axis, overlap) for of_axis in sides)
+    rows, *rest = (_tiles_along(*of_axis, settings.overlap) for of_axis in sides)
 
     views = list(_symmetries(symmetries, network.rank, axes))
     crop = network.crop_after(size)
@@ -167,7 +136,13 @@ def predict_slabs(
 
 
 def predict_probabilities(
-    predict: Predict, image: np.ndarray, network: Network, *arguments: Any, **settings: Any
+    predict: Predict,
+    image: np.ndarray,
+    network: SlidingNetwork,
+    settings: PredictionSettings = WHOLE,
+    axes: Sequence[int] | None = None,
+    batch_size: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Class probabilities of one image or volume of any size: `predict_slabs` put together.
 
@@ -175,7 +150,7 @@ def predict_probabilities(
         [*size, classes] float32.
     """
     result = np.empty((*image.shape[:-1], network.classes), np.float32)
-    for rows, slab in predict_slabs(predict, image, network, *arguments, **settings):
+    for rows, slab in predict_slabs(predict, image, network, settings, axes, batch_size, progress):
         result[rows] = slab
     return result
 
@@ -215,7 +190,7 @@ def _require_finite(values: np.ndarray) -> None:
         )
 
 
-def _tile_input(network: Network, tile: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
+def _tile_input(network: SlidingNetwork, tile: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
     """Sides of the piece that goes through the network for an output of `tile`, at most the `whole` image."""
     # Tiles of less than a stride would leave gaps between them.
     wanted = tuple(max(pair) for pair in zip(tile, network.stride, strict=True))
@@ -305,8 +280,8 @@ def _tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] 
     if tile is None:
         return None
     sides = (tile,) * rank if isinstance(tile, int) else tuple(tile)
-    if len(sides) != rank or min(sides) < 1:
-        raise UserError(f"tile is {tile}: give one side in pixels, or {rank} sides, each at least 1.")
+    if len(sides) != rank:
+        raise UserError(f"tile is {tile}: give one side in pixels, or {rank} sides.")
     return sides
 
 

@@ -24,7 +24,7 @@ def save_prediction(prediction: Prediction, directory: Path, probabilities: bool
     set `folder` reads them. Volumes with a place in the patient become NIfTI with the header of the input;
     probabilities are float32, NIfTI with a fourth axis for the classes or TIFF with a page for each.
     """
-    case, label = prediction.case, prediction.label
+    case, label, outputs = prediction.case, prediction.label, prediction.outputs
     if case.geometry is not None:
         suffix = ".nii" if case.path and case.path.name.lower().endswith(".nii") else ".nii.gz"
         for folder, mask in _masks(prediction):
@@ -38,23 +38,23 @@ def save_prediction(prediction: Prediction, directory: Path, probabilities: bool
     suffix = case.path.suffix if case.path and not is_nifti(case.path) else ".png"
     for folder, mask in _masks(prediction):
         path = _fresh(prediction, directory / "masks" / folder / f"{case.name}{suffix}")
-        write_mask(path, mask * 255 if prediction.classes == 1 or prediction.multilabel else mask)
+        write_mask(path, mask if outputs.count > 1 and not outputs.multilabel else mask * 255)
     if probabilities:
         with replacing(directory / "probabilities" / f"{case.name}.tif") as temporary:
             pages = np.moveaxis(prediction.probability, -1, 0)
             tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
     if label.ndim == 2:
         with replacing(directory / "overlays" / f"{case.name}.png") as temporary:
-            picture = overlay(case.image, case.label, label, prediction.multilabel, prediction.several)
+            picture = overlay(case.image, case.label, label, outputs.overlapping, outputs.several)
             Image.fromarray(picture).save(temporary)
 
 
 def _masks(prediction: Prediction) -> Iterator[tuple[str, np.ndarray]]:
     """What is to be written: subfolder and label map; for classes that may overlap, one of 0 and 1 for each."""
-    if not prediction.multilabel:
+    if not prediction.outputs.multilabel:
         yield "", prediction.label
         return
-    for number, name in enumerate(prediction.class_names, 1):
+    for number, name in enumerate(prediction.outputs.names, 1):
         yield name, is_class(prediction.label, number, overlapping=True).astype(np.uint8)
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from data.errors import UserError
 from data.files import write_text
+from data.outputs import Outputs
 from data.pipeline import training_batches, validation_batches
 from data.preprocessing.preprocessor import Preparation
 from data.preprocessing.statistics import Statistics, statistics
@@ -123,6 +124,19 @@ class Run:
     def source(self) -> Source:
         return self.experiment.data
 
+    @cached_property
+    def outputs(self) -> Outputs:
+        """What the network's outputs mean: their classes, as this data set and these settings have them."""
+        network, source = self.network, self.source
+        return Outputs(
+            network.classes,
+            network.multilabel,
+            source.overlapping,
+            self.experiment.sampling.soften,
+            network.region_of_interest,
+            source.class_names,
+        )
+
     @property
     def checkpoints(self) -> Path:
         """What a training resumes from, in the implementation's own format."""
@@ -190,9 +204,7 @@ class Run:
             experiment.augmentation,
             self.prepare,
             experiment.seed,
-            self.network.classes,
-            self.network.multilabel,
-            self.network.second_look,
+            self.outputs,
         )
 
     @property
@@ -231,13 +243,10 @@ class Run:
             self.source,
             self.split.validation,
             self.prepare,
-            self.network.classes,
+            self.outputs,
             self.network.padding_for,
             self.experiment.precision,
             tile,
-            self.network.multilabel,
-            self.experiment.sampling.soften,
-            self.network.second_look,
         )
 
     def set_state(self, state: str) -> None:

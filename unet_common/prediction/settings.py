@@ -1,0 +1,32 @@
+"""Settings of a prediction: how a trained network is applied to whole images."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from data.settings import Fraction, Settings
+
+
+class PredictionSettings(Settings):
+    """How the network is applied to whole images."""
+
+    tile: PositiveInt | tuple[PositiveInt, ...] | None = Field(
+        None,
+        description="side of a tile in pixels, or one number per axis; without it images stay whole, and large "
+        "volumes, or what the network does not take in one piece, are cut into tiles of the training's crop",
+    )
+    overlap: Fraction = Field(0.5, description="part of a tile that it shares with the next")
+    symmetries: Literal["none", "flips", "all"] = Field(
+        "none",
+        description="average over mirrored (flips) or also turned (all) copies of the image; only along the axes "
+        "that augmentation mirrors",
+    )
+    threshold: Fraction = Field(
+        0.5, description="of a sigmoid: a pixel is of its class from this probability on"
+    )
+    level: PositiveInt | None = Field(
+        None, description="of unet_plus_plus: columns of the pruned network, which is faster"
+    )
+    one_look: bool = Field(
+        False, description="of unet_fine_grained: predict from the whole image alone, not from the region"
+    )
