@@ -1,15 +1,16 @@
 """A network in a TensorFlow 1 graph with a session: what the `Model` of both graph packages does alike."""
 
-from pathlib import Path
+from abc import abstractmethod
 
 import numpy as np
 import tensorflow as tf
 
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
+from unet_common.model import Model
 from unet_common.networks import Network
-from unet_common.weights import interchange
 from unet_common.weights.initial import Initialisation, choose_initialisation
+from unet_common.weights.interchange import Weights, is_weight
 
 v1 = tf.compat.v1
 
@@ -17,7 +18,7 @@ v1 = tf.compat.v1
 def canonical_variables(graph: tf.Graph) -> dict[str, tf.Variable]:
     """The weights of the network in `graph` by canonical name: without global step and optimizer slots."""
     variables = graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)
-    return {v.op.name: v for v in variables if interchange.is_weight(v.op.name)}
+    return {v.op.name: v for v in variables if is_weight(v.op.name)}
 
 
 def assign(session: v1.Session, values: list[tuple[tf.Variable, np.ndarray]]) -> None:
@@ -26,8 +27,8 @@ def assign(session: v1.Session, values: list[tuple[tf.Variable, np.ndarray]]) ->
     session.run([variable.initializer for variable, _value in values], feed)
 
 
-class GraphModel:
-    """Subclasses say how the network is built: `logits(images, training)`."""
+class GraphModel(Model):
+    """A network in a graph of its own, and a session. Subclasses say how it is built: `logits(images, training)`."""
 
     def __init__(
         self,
@@ -36,7 +37,6 @@ class GraphModel:
         precision: str = "float32",
         initialisation: Initialisation = "he_normal",
     ):
-        """Build `network` in `float32` or `float64`, with initial weights drawn from `seed` by a rule."""
         self.network = network
         self.graph = tf.Graph()
         with self.graph.as_default():
@@ -55,53 +55,30 @@ class GraphModel:
         self.variables = canonical_variables(self.graph)
         self.session = v1.Session(graph=self.graph)
         self.session.run(initialise)
-        self._loss_and_gradients = {}
+        self._fetches: dict[str, tuple[tf.Tensor, dict[str, tf.Tensor]]] = {}
 
+    @abstractmethod
     def logits(self, images: tf.Tensor, training: bool) -> tf.Tensor | list[tf.Tensor]:
         """Add the network to the current graph; a list if its training has deep supervision."""
-        raise NotImplementedError
 
-    def weights(self) -> interchange.Weights:
-        """The weights under their canonical names, moving statistics included."""
+    def weights(self) -> Weights:
         return self.session.run(self.variables)
 
-    def set_weights(self, weights: interchange.Weights, origin: str = "memory") -> None:
-        """Replace all weights. Raises UserError if names or shapes differ; `origin` is for its message."""
-        shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
-        interchange.check_weights(weights, shapes, origin)
+    def _assign(self, weights: Weights) -> None:
         assign(self.session, [(variable, weights[name]) for name, variable in self.variables.items()])
 
-    def load(self, path: Path | str) -> None:
-        """Read an interchange file."""
-        self.set_weights(interchange.load_weights(path, self.network), str(path))
-
-    def save(self, path: Path | str) -> None:
-        """Write an interchange file."""
-        interchange.save_weights(path, self.weights(), self.network)
-
-    def predict(self, images: np.ndarray, training: bool = False, step: int = 0) -> np.ndarray:
-        """Images `[batch, *size, channels]` -> logits `[batch, *output size, classes]`.
-
-        `training` uses the batch's statistics and the dropout masks of `step`; no state changes.
-
-        Raises:
-            UserError: the network does not accept the size.
-        """
-        self.network.output_size(images.shape[1:-1])
+    def _predict(self, images: np.ndarray, training: bool, step: int) -> np.ndarray:
         assign(self.session, [(self.step, step)])
         return self.session.run(finest(self.outputs[training]), {self.images: images})
 
-    def loss_and_gradients(
-        self, images: np.ndarray, targets: np.ndarray, loss: str, step: int = 0
-    ) -> tuple[float, interchange.Weights]:
-        """The loss of a batch in training mode, and its gradient with respect to every trainable weight."""
-        self.network.output_size(images.shape[1:-1])
-        if loss not in self._loss_and_gradients:
+    def _loss_and_gradients(
+        self, images: np.ndarray, targets: np.ndarray, loss: str, step: int
+    ) -> tuple[float, Weights]:
+        if loss not in self._fetches:  # each loss adds its operations once
             with self.graph.as_default():
                 value = parse_loss(loss, self.network.multilabel)(self.targets, self.outputs[True])
                 trainable = {v.op.name: v for v in v1.trainable_variables()}
                 gradients = tf.gradients(value, list(trainable.values()))
-                self._loss_and_gradients[loss] = value, dict(zip(trainable, gradients, strict=True))
+                self._fetches[loss] = value, dict(zip(trainable, gradients, strict=True))
         assign(self.session, [(self.step, step)])
-        feed = {self.images: images, self.targets: targets}
-        return self.session.run(self._loss_and_gradients[loss], feed)
+        return self.session.run(self._fetches[loss], {self.images: images, self.targets: targets})
