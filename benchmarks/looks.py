@@ -53,7 +53,7 @@ def draw(pairs: Sequence[Sequence[Prediction]], margin: int, output: Path) -> No
         figure = Figure(figsize=(2.4 * len(COLUMNS), 2.5 * len(pairs)), layout="constrained")
         rows = figure.subplots(len(pairs), len(COLUMNS), squeeze=False)
         for (first, second), row in zip(pairs, rows, strict=True):
-            masks = class_masks(first.label, first.classes, True)
+            masks = class_masks(first.label, first.outputs.classes, True)
             window = window_around(largest_object(masks), margin)
             panels = dict(zip(COLUMNS, row, strict=True))
             image = displayed(first.case.image)

@@ -38,7 +38,7 @@ def patches() -> None:
     from data.commands.pack import pack
     from data.outputs import Outputs
     from data.pipeline import training_batches
-    from data.preprocessing.preprocessor import Preparation
+    from data.preprocessing.preprocessor import Preprocessor
     from data.sampling import sampler as sampling
     from data.sampling.sampler import Sampler
     from data.settings import Augmentation, Preprocessing, Sampling
@@ -63,7 +63,7 @@ def patches() -> None:
                 source.names(),
                 Sampling(crop=(48, 48, 48)),
                 Augmentation(**AUGMENTATION),
-                Preparation(settings),
+                Preprocessor(settings),
                 0,
                 Outputs(3),
             )
@@ -128,7 +128,7 @@ def memory() -> None:
 def large_volume() -> None:
     """Predict 512 x 512 x 300 voxels and tell by how much the peak memory of this process grew."""
     from data.outputs import Outputs
-    from data.preprocessing.preprocessor import Preparation
+    from data.preprocessing.preprocessor import Preprocessor
     from data.settings import Preprocessing
     from data.source import Case
     from unet_common.networks import CATALOGUE
@@ -142,7 +142,7 @@ def large_volume() -> None:
 
     with PeakMemory() as memory:
         case = Case("large", np.ones((512, 512, 300, 1), np.float32))
-        image = Preparation(Preprocessing(normalisation="case"))(case).image
+        image = Preprocessor(Preprocessing(normalisation="case"))(case).image
         label = np.empty(image.shape[:-1], np.uint8)
         for rows, slab in predict_slabs(logits, image, network, PredictionSettings(tile=128)):
             label[rows] = Outputs(3).label_map(slab)

@@ -8,8 +8,8 @@ import numpy as np
 from markupsafe import Markup
 
 from comparison.chart import Series, line_chart
+from comparison.explanations import ROUNDED, Kind, is_explained, reason, reason_of_courses
 from comparison.outputs import layer_outputs
-from comparison.reasons import ROUNDED, Kind, is_explained, reason, reason_of_courses
 from comparison.steps import Batch
 from unet_common.figures.history import HistoryRow
 from unet_common.implementation import IMPLEMENTATIONS, load

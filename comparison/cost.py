@@ -69,7 +69,7 @@ class Cost:
         return max(low for low, _high in quartiles) <= min(high for _low, high in quartiles)
 
     @property
-    def most_lines(self) -> int:
+    def max_lines(self) -> int:
         """Of a single concept."""
         return max(count for _title, of_concept in self.lines for count in of_concept.values())
 

@@ -1,7 +1,7 @@
 """Defaults that differ, each in a few lines for each API: the page shows these functions and what they return.
 
 A function for `lowlevel` or `highlevel` is called within a graph, its variables are initialised, and what it returns is
-evaluated in a session. One for `keras` is simply called. `comparison/surprises.py` says what each shows.
+evaluated in a session. One for `keras` is simply called. `comparison/defaults.py` says what each shows.
 """
 
 import keras

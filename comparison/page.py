@@ -21,18 +21,18 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from comparison import words
+from comparison import glossary
 from comparison.agreement import PAIRS, for_script
 from comparison.concepts import Concept
+from comparison.defaults import ShownDefault
 from comparison.source import ROOT, Snippet, cut
-from comparison.surprises import Shown
 from data.errors import UserError
 from data.files import write_text
 from unet_common.experiment import Experiment
 from unet_common.implementation import IMPLEMENTATIONS
 
 # What a mail takes, and a phone opens at once.
-MOST_BYTES = 10 * 2**20
+MAX_BYTES = 10 * 2**20
 
 NAMES = {"lowlevel": "tf.nn and Session", "highlevel": "tf.layers and Estimator", "keras": "Keras 3"}
 
@@ -56,7 +56,7 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
         parts: `agreement`, `cost`, `seeing` and `surprises`; those that are None, or not given, are left out.
 
     Raises:
-        UserError: the page is larger than `MOST_BYTES`.
+        UserError: the page is larger than `MAX_BYTES`.
     """
     given = {"agreement": None, "cost": None, "seeing": None, "surprises": None, **parts}
     settings = yaml.safe_dump(facts.experiment.model_dump(mode="json"), sort_keys=False)
@@ -66,8 +66,8 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
         .render(
             facts=facts,
             concepts=concepts,
-            words=words.WORDS,
-            words_title=words.TITLE,
+            words=glossary.WORDS,
+            words_title=glossary.TITLE,
             files=files_of(concepts, given["surprises"] or ()),
             implementations=IMPLEMENTATIONS,
             names=NAMES,
@@ -78,9 +78,9 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
         )
     )
     size = len(text.encode())
-    if size >= MOST_BYTES:
+    if size >= MAX_BYTES:
         raise UserError(
-            f"The page would have {size / 2**20:.1f} MiB, more than the {MOST_BYTES / 2**20:g} that are promised. "
+            f"The page would have {size / 2**20:.1f} MiB, more than the {MAX_BYTES / 2**20:g} that are promised. "
             "Compare a smaller network, with --set network.depth=3 for example."
         )
     write_text(path, text)
@@ -97,11 +97,11 @@ def environment() -> Environment:
     return made
 
 
-def files_of(concepts: Sequence[Concept], surprises: Sequence[Shown]) -> dict[str, str]:
+def files_of(concepts: Sequence[Concept], defaults: Sequence[ShownDefault]) -> dict[str, str]:
     """The text of every file of which something is shown: no link leads out of the page."""
     references = [
         *(reference for concept in concepts for reference in concept.references),
-        *(reference for surprise in surprises for reference in surprise.references.values()),
+        *(reference for default in defaults for reference in default.references.values()),
     ]
     names = dict.fromkeys(cut(reference).file for reference in references)
     return {name: (ROOT / name).read_text(encoding="utf-8") for name in names}

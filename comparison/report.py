@@ -5,10 +5,10 @@ from pathlib import Path
 from comparison.agreement import agreement, float64_groups
 from comparison.concepts import concepts
 from comparison.cost import cost
+from comparison.defaults import shown
 from comparison.page import facts, write_page
-from comparison.seeing import seeing
+from comparison.pictures import seeing
 from comparison.steps import one_batch
-from comparison.surprises import shown
 from data.errors import UserError
 from unet_common.experiment import Experiment, Optimizer
 from unet_common.implementation import IMPLEMENTATIONS, load

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports Te
 import yaml
 from tqdm import tqdm
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.settings import Augmentation, Preprocessing, Sampling, Settings
 from data.source import Source
 from data.sources.detect import source_at
@@ -69,7 +69,7 @@ def check(arguments: argparse.Namespace) -> int:
     problems, facts = examine(_source(arguments), _bar)
     print("\n".join(facts))
     if problems:
-        print(f"{len(problems)} finding(s):\n{listed(problems, most=200)}")
+        print(f"{len(problems)} finding(s):\n{bullet_list(problems, most=200)}")
         return 1
     print("No problems found.")
     return 0

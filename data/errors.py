@@ -8,7 +8,7 @@ class UserError(Exception):
     """
 
 
-def listed(problems: list[str], most: int = 20) -> str:
+def bullet_list(problems: list[str], most: int = 20) -> str:
     """One problem a line; beyond `most` lines only how many more there are."""
     lines = [f"  - {problem}" for problem in problems[:most]]
     if len(problems) > most:

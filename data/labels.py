@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-MOST_CLASSES = 64
+MAX_CLASSES = 64
 """More values than this in the labels are taken for a mistake (a photograph, numbered objects)."""
 
 
@@ -29,13 +29,13 @@ def guess_values(contents: Mapping[Path, set[int]], setting: str) -> tuple[tuple
         return (0, 255), None
     if found == {0}:
         return (), "all labels are 0 everywhere: there is nothing to learn"
-    if len(found) > MOST_CLASSES:
+    if len(found) > MAX_CLASSES:
         return (), (
-            f"the labels hold {len(found)} different values ({some(found)}): labels hold class "
+            f"the labels hold {len(found)} different values ({first_few(found)}): labels hold class "
             f"numbers, not grey values or numbered objects; otherwise {hint}"
         )
     if found != set(range(len(found))):
-        return (), f"the labels hold the values {some(found)}, not 0 .. N - 1: {hint}"
+        return (), f"the labels hold the values {first_few(found)}, not 0 .. N - 1: {hint}"
     return tuple(range(len(found))), None
 
 
@@ -50,7 +50,7 @@ def to_classes(values: np.ndarray, label_values: tuple[int, ...]) -> np.ndarray:
     return label
 
 
-MOST_OVERLAPPING = 32
+MAX_OVERLAPPING = 32
 """Classes that a pixel's number has bits for."""
 
 
@@ -90,7 +90,7 @@ def class_name(number: int, names: Sequence[str] | None) -> str:
     return names[number - 1] if names and number <= len(names) else f"class {number}"
 
 
-def some(values: Iterable, most: int = 8) -> str:
+def first_few(values: Iterable, most: int = 8) -> str:
     """The first few of many values, for a message."""
     ordered = sorted(values)
     return ", ".join(map(str, ordered[:most])) + (", ..." if len(ordered) > most else "")

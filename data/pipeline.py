@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from data.outputs import Outputs
 from data.preprocessing.borders import mirror
-from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.preprocessor import Preprocessor
 from data.sampling.sampler import Sampler, labelled
 from data.source import Source
 
@@ -41,7 +41,7 @@ def training_batches(
 def validation_batches(
     source: Source,
     names: list[str],
-    prepare: Preparation,
+    prepare: Preprocessor,
     outputs: Outputs,
     pad: Callable[[tuple[int, ...]], list[tuple[int, int]]],
     dtype: str = "float32",

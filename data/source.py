@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.formats.geometry import Geometry
 from data.settings import Preprocessing, Settings
 
@@ -109,7 +109,7 @@ class Source(Settings, ABC):
         if problems:
             where = f" in {self.directory}" if self.directory else ""
             raise UserError(
-                f"The data set '{self.name}'{where} has {len(problems)} problem(s):\n{listed(problems)}"
+                f"The data set '{self.name}'{where} has {len(problems)} problem(s):\n{bullet_list(problems)}"
             )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.files import write_text
 from data.settings import Sampling, Settings
 from data.source import natural_key
@@ -42,7 +42,7 @@ class Split(Settings):
         if missing:
             raise UserError(
                 f"The saved split names {len(missing)} images that the data set does not have "
-                f"(another --data-dir?):\n{listed(missing)}"
+                f"(another --data-dir?):\n{bullet_list(missing)}"
             )
 
 
@@ -74,7 +74,7 @@ def split(names: list[str], validation: float | tuple[str, ...], seed: int) -> S
         if unknown:
             raise UserError(
                 "sampling.validation names images that the data set does not have:\n"
-                f"{listed(unknown)}\nThe first ones it has are: {', '.join(ordered[:5])}."
+                f"{bullet_list(unknown)}\nThe first ones it has are: {', '.join(ordered[:5])}."
             )
         kept = set(validation)
     elif validation > 0:

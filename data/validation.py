@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.settings import Settings
 
 
@@ -36,7 +36,7 @@ def refuse(problems: list[str]) -> None:
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:
-        raise UserError(f"The settings have {len(problems)} mistakes:\n{listed(problems)}")
+        raise UserError(f"The settings have {len(problems)} mistakes:\n{bullet_list(problems)}")
 
 
 def attempt(kind: type[Settings], settings: dict, prefix: str, problems: list[str]) -> Any:

@@ -20,7 +20,7 @@ from pygments.formatters import HtmlFormatter
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from comparison import words  # noqa: E402
+from comparison import glossary  # noqa: E402
 from comparison.concepts import Cell, Concept, concepts  # noqa: E402
 from comparison.source import cut, imported_names  # noqa: E402
 from docs_site.figures import figure  # noqa: E402
@@ -144,8 +144,8 @@ def concepts_page() -> str:
         "settings are the defaults. A choice of a tab holds for the whole page. `python compare.py` writes the same, "
         "for any network, as one page of three columns, with measurements.",
     ]
-    meanings = [f"- **{word}:** {meaning}" for word, meaning in words.WORDS.items()]
-    sections += [f'??? note "{words.TITLE}"\n\n' + indent("\n".join(meanings), " " * 4)]
+    meanings = [f"- **{word}:** {meaning}" for word, meaning in glossary.WORDS.items()]
+    sections += [f'??? note "{glossary.TITLE}"\n\n' + indent("\n".join(meanings), " " * 4)]
     for concept in concepts(experiment_from({})):
         sections += _concept(concept)
     return "\n\n".join(sections) + "\n"

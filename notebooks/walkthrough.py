@@ -29,7 +29,7 @@ from IPython.display import Image, Markdown, display
 import unet_common  # noqa: F401  (first: it sets TensorFlow up)
 from data.commands.show import show
 from data.outputs import Outputs
-from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.preprocessor import Preprocessor
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.sources import SOURCES
 from unet_common.evaluation.report import predict_all
@@ -90,7 +90,7 @@ for name, model in models.items():
 # gradients of the loss? Each model computes in double precision on the same crop; we compare with `lowlevel`.
 
 # %%
-prepared = Preparation(Preprocessing(normalisation="case"))(case)
+prepared = Preprocessor(Preprocessing(normalisation="case"))(case)
 images, targets = (
     prepared.image[None].astype(np.float64),
     Outputs(3).encode(prepared.label)[None].astype(np.float64),

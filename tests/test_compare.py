@@ -10,14 +10,23 @@ import numpy as np
 import pytest
 
 import compare
-from comparison import agreement, page, seeing, source, surprises
+from comparison import agreement, defaults, page, pictures, source
 from comparison.chart import Series, line_chart
 from comparison.concepts import concepts
 from comparison.cost import lines_of_code
+from comparison.explanations import (
+    EQUAL,
+    GROWN,
+    MOMENTUM,
+    NOISE,
+    ROUNDING,
+    UNEXPLAINED,
+    reason,
+    reason_of_courses,
+)
+from comparison.glossary import WORDS
 from comparison.outputs import layer_outputs
-from comparison.reasons import EQUAL, GROWN, MOMENTUM, NOISE, ROUNDING, UNEXPLAINED, reason, reason_of_courses
 from comparison.source import cut
-from comparison.words import WORDS
 from data.errors import UserError
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
@@ -265,7 +274,7 @@ def test_a_logarithmic_chart_has_no_place_for_zero():
 
 
 def test_large_pictures_are_reduced():
-    small, large = (seeing._uri(np.zeros((side, side, 3))) for side in (64, 2000))
+    small, large = (pictures._uri(np.zeros((side, side, 3))) for side in (64, 2000))
     assert small.startswith("data:image/webp;base64,") and len(large) < 3 * len(small)
 
 
@@ -274,13 +283,13 @@ def test_large_pictures_are_reduced():
 
 @pytest.fixture(scope="module")
 def shown():
-    return {one.surprise.key: one for one in surprises.shown()}
+    return {one.surprise.key: one for one in defaults.shown()}
 
 
-@pytest.mark.parametrize("surprise", surprises.SURPRISES, ids=lambda surprise: surprise.key)
+@pytest.mark.parametrize("surprise", defaults.SURPRISES, ids=lambda surprise: surprise.key)
 def test_every_surprise_is_real(shown, surprise):
     one = shown[surprise.key]
-    assert surprises.differ(one) is not surprise.agree
+    assert defaults.differ(one) is not surprise.agree
     assert len(one.values) >= 2
     assert set(one.references) | set(surprise.nothing) == set(IMPLEMENTATIONS)
     assert not set(one.references) & set(surprise.nothing)
@@ -343,7 +352,7 @@ class Links(HTMLParser):
 def assert_self_contained(path):
     """Below 10 MiB; loads nothing; links lead within the page."""
     text = path.read_text()
-    assert len(text.encode()) < page.MOST_BYTES
+    assert len(text.encode()) < page.MAX_BYTES
     links = Links(text)
     assert all(value.startswith("data:") for value in links.loaded)
     assert not re.search(r"@import|url\(", text)
@@ -392,7 +401,7 @@ def test_the_page_is_opened_where_there_is_a_screen(monkeypatch, tmp_path):
 
 
 def test_a_page_that_is_too_large_is_not_written(monkeypatch, tmp_path):
-    monkeypatch.setattr(page, "MOST_BYTES", 1000)
+    monkeypatch.setattr(page, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="The page would have"):
         run_compare(monkeypatch, "--code-only", "--no-open", "--output", tmp_path)
     assert not list(tmp_path.iterdir())

@@ -18,7 +18,7 @@ from data.errors import UserError
 from data.formats.geometry import Geometry
 from data.formats.records import decode_hdf5
 from data.outputs import Outputs
-from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import statistics
 from data.sampling.sampler import Sampler
 from data.settings import Augmentation, Preprocessing, Sampling
@@ -89,10 +89,10 @@ def change(path):
 
 def assert_same_samples(source, other, settings, crop):
     augmentation = Augmentation(rotation=30, scaling=0.2, elastic=2, noise=0.1)
-    bare = Preparation(settings)
+    bare = Preprocessor(settings)
     found = statistics((bare(source.read(name)).image for name in source.names()), source.channels)
     sampling = Sampling(crop=crop, samples_per_class=(1,) * source.classes)
-    prepare = Preparation(settings, found)
+    prepare = Preprocessor(settings, found)
     first, second = (
         Sampler(one, one.names(), sampling, augmentation, prepare, 3, Outputs(source.classes))
         for one in (source, other)
@@ -142,7 +142,7 @@ def test_training_sees_the_same_samples(form, settings, tmp_path):
     assert copy.preprocessing == settings.model_copy(update={"positions": False})
     assert copy.test_names() == source.test_names()
     for name in [*source.names(), *source.test_names()]:
-        case, expected = copy.read(name), Preparation(settings)(source.read(name))
+        case, expected = copy.read(name), Preprocessor(settings)(source.read(name))
         assert case.path == Path(f"{name}.nii.gz")
         assert case.spacing == expected.spacing
         np.testing.assert_array_equal(case.image, expected.image)

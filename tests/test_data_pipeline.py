@@ -10,7 +10,7 @@ from data.errors import UserError
 from data.outputs import Outputs
 from data.pipeline import training_batches, validation_batches
 from data.preprocessing.borders import mirror, reflected
-from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import statistics
 from data.sampling.sampler import Sampler, check_crop
 from data.settings import Augmentation, Preprocessing, Sampling
@@ -23,7 +23,7 @@ EVERYTHING = Augmentation(rotation=180, scaling=0.2, elastic=3, brightness=0.1, 
 
 def preparation(source, names=None, **settings):
     images = (source.read(name).image for name in names or source.names())
-    return Preparation(Preprocessing(**settings), statistics(images, source.channels))
+    return Preprocessor(Preprocessing(**settings), statistics(images, source.channels))
 
 
 def sampler(size=(48, 40), crop=(32, 32), classes=1, images=3, seed=7, augmentation=EVERYTHING):

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from data.errors import UserError
 from data.formats.geometry import Geometry
-from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.preprocessor import Preprocessor
 from data.settings import Preprocessing
 from data.source import Case
 
@@ -22,7 +22,7 @@ def case(size=(12, 10, 8), spacing=(1.0, 1.0, 2.0), border=2, channels=1):
 
 
 def prepare(which, **settings):
-    return Preparation(Preprocessing(**settings))(which)
+    return Preprocessor(Preprocessing(**settings))(which)
 
 
 def test_without_settings_nothing_changes():

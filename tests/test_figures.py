@@ -17,7 +17,7 @@ from unet_common.evaluation.tables import (
     write_tables,
 )
 from unet_common.figures.history import comparison_figure, history_figure, smooth
-from unet_common.figures.overlays import Shown, overlay_figure
+from unet_common.figures.overlays import ShownImage, overlay_figure
 
 
 def square(first, last, size=12):
@@ -79,8 +79,8 @@ def test_comparison_figure(factor, steps, tmp_path):
 @pytest.mark.parametrize("truth", [square(2, 8, 400), None], ids=["truth", "no truth"])
 def test_overlay_figure(classes, truth, tmp_path):
     probability = np.full((400, 400, classes), 1 / classes)
-    case = Shown("a", np.eye(400)[..., None], square(3, 9, 400), probability, truth)
-    other = Shown("b", np.eye(60, 90)[..., None], np.zeros((60, 90), int), probability[:60, :90])
+    case = ShownImage("a", np.eye(400)[..., None], square(3, 9, 400), probability, truth)
+    other = ShownImage("b", np.eye(60, 90)[..., None], np.zeros((60, 90), int), probability[:60, :90])
     overlay_figure([case, other], tmp_path / "overlay.png", "run")
     assert_is_picture(tmp_path / "overlay.png")
 

@@ -20,7 +20,7 @@ from data.drawing.slices import View
 from data.errors import UserError
 from data.labels import class_masks, combine, is_class, largest_class
 from data.outputs import Outputs
-from data.preprocessing.preprocessor import Preparation, Prepared
+from data.preprocessing.preprocessor import Prepared, Preprocessor
 from data.sampling.augmentation import augment
 from data.sampling.sampler import Sampler
 from data.sampling.soft_labels import weights
@@ -186,7 +186,7 @@ def test_problems_of_masks_for_each_class(tmp_path):
 def test_samples_around_a_class(folder):
     source = Folder(directory=folder)
     sampling = Sampling(crop=(16, 16), samples_per_class=(0, 0, 3))
-    prepare = Preparation(Preprocessing(normalisation="case"))
+    prepare = Preprocessor(Preprocessing(normalisation="case"))
     sampler = Sampler(source, source.names(), sampling, Augmentation(), prepare, 0, Outputs(2, True, True))
     targets = [sampler.sample(number)[1] for number in range(len(sampler))]
     assert len(targets) == 18 and all(target.shape == (16, 16, 2) for target in targets)

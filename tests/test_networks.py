@@ -1,11 +1,13 @@
 """Which sizes a network accepts, and how images of other sizes are padded and cropped."""
 
+import h5py
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from data.errors import UserError
 from unet_common.networks import CATALOGUE, UNet
+from unet_common.weights.interchange import load_weights, save_weights
 
 
 @pytest.mark.parametrize("size, output", [(188, 4), (252, 68), (444, 260), (572, 388)])
@@ -70,7 +72,7 @@ def test_kernels_and_poolings_of_axes_and_levels():
     with pytest.raises(UserError, match=r"multiples of 2, 4, 4. Nearest good sizes: 2x8x12 or 4x12x12"):
         network.output_size((3, 9, 12))
     assert UNet(rank=3, kernel_size=[1, 3, 3]).kernel_at(4) == (1, 3, 3)
-    assert UNet(filters=8, most_filters=20).filters_at(4) == 20
+    assert UNet(filters=8, max_filters=20).filters_at(4) == 20
 
 
 @pytest.mark.parametrize(
@@ -105,3 +107,15 @@ def test_the_catalogue_tells_what_its_networks_are(name):
     network = CATALOGUE[name]()
     assert network.name == name and "arXiv" in network.paper and network.size_rule
     assert all(field.description for key, field in type(network).model_fields.items() if key != "name")
+
+
+def test_the_old_name_of_a_hyperparameter_is_read(tmp_path):
+    """`max_filters` was called `most_filters` in settings and weight files of before."""
+    network = CATALOGUE["unet"](depth=2, filters=2, max_filters=3)
+    assert CATALOGUE["unet"](depth=2, filters=2, most_filters=3) == network
+    save_weights(tmp_path / "weights.h5", {"head/bias": np.zeros(1)}, network)
+    with h5py.File(tmp_path / "weights.h5", "a") as file:
+        file.attrs["hyperparameters"] = file.attrs["hyperparameters"].replace("max_filters", "most_filters")
+    assert list(load_weights(tmp_path / "weights.h5", network)) == ["head/bias"]
+    with pytest.raises(UserError, match="max_filters: 3 in the file, None here"):
+        load_weights(tmp_path / "weights.h5", CATALOGUE["unet"](depth=2, filters=2))

@@ -101,14 +101,14 @@ def test_samples_hold_the_region_too():
     settings = {"network": "unet_fine_grained", "data": {"name": "discs", "size": (64, 64)}}
     experiment = resolve(experiment_from({**settings, "sampling": {"crop": [64, 64]}}))
     assert (experiment.network.channels, experiment.network.classes) == (2, 3)
-    from data.preprocessing.preprocessor import Preparation
+    from data.preprocessing.preprocessor import Preprocessor
 
     sampler = Sampler(
         experiment.data,
         experiment.data.names()[:3],
         Sampling(crop=(64, 64)),
         Augmentation(),
-        Preparation(experiment.preprocessing),
+        Preprocessor(experiment.preprocessing),
         seed=0,
         outputs=Outputs(3, multilabel=True, region=experiment.network.region_of_interest),
     )

@@ -245,7 +245,7 @@ def test_watch_takes_every_checkpoint_and_keeps_the_best(tmp_path, implementatio
     told = capsys.readouterr().out
     watch = Watch(run, None, PredictionSettings())
     steps = [row["step"] for row in watch.rows]
-    assert steps == [checkpoints.step_of(path) for path in checkpoints.listed(run.checkpoints)]
+    assert steps == [checkpoints.step_of(path) for path in checkpoints.saved_checkpoints(run.checkpoints)]
     assert 6 in steps and len(steps) >= 3 and "The training has ended: finished." in told
     assert watch.best["dice"] == max(row["dice"] for row in watch.rows)
     assert (path / "evaluation/best.h5").is_file() and (path / "evaluation/best_metrics.md").is_file()
@@ -267,7 +267,7 @@ def test_watch_survives_checkpoints_that_rotate_away(tmp_path, capsys):
     path = tmp_path / "run"
     command(train, "--run", path, "--steps", 4, "--set", "training.validate_every=2", *TINY)
     run = Run.open(path)
-    first, *_rest = checkpoints.listed(run.checkpoints)
+    first, *_rest = checkpoints.saved_checkpoints(run.checkpoints)
     for file in run.checkpoints.glob(f"{first.rsplit('/', 1)[-1]}.*"):
         file.unlink()
     follow(run, None, PredictionSettings())

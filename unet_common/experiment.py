@@ -20,7 +20,7 @@ from pydantic import (
 
 from data.errors import UserError
 from data.files import write_text
-from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.preprocessor import Preprocessor
 from data.sampling.soft_labels import SIDES
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.source import Source
@@ -190,7 +190,7 @@ def resolve(experiment: Experiment) -> Experiment:
         raise UserError(
             f"preprocessing.spacing has {len(preprocessing.spacing)} numbers, the images have {source.rank} axes."
         )
-    channels = Preparation(preprocessing).network_channels(source.channels, source.rank)
+    channels = Preprocessor(preprocessing).network_channels(source.channels, source.rank)
     given = {key: getattr(network, key) for key in network.model_fields_set}
     multilabel = given.get("multilabel", network.multilabel or source.overlapping)
     classes = source.classes - 1 if multilabel or source.classes == 2 else source.classes

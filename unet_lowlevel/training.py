@@ -65,7 +65,7 @@ def train(run: Run) -> None:
             writer = v1.summary.FileWriter(str(run.logs), graph)
             if latest:
                 saver.restore(session, latest)
-                saver.recover_last_checkpoints(checkpoints.listed(run.checkpoints))
+                saver.recover_last_checkpoints(checkpoints.saved_checkpoints(run.checkpoints))
             else:
                 session.run(initialise)
                 assign(session, [(variables[name], value) for name, value in run.initial_weights.items()])

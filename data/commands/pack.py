@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.files import write_text
 from data.formats.records import (
     INDEX,
@@ -21,7 +21,7 @@ from data.formats.records import (
     write_index,
     write_tfrecord,
 )
-from data.preprocessing.preprocessor import place, standardise
+from data.preprocessing.preprocessor import crop_and_resample, normalise
 from data.settings import Preprocessing
 from data.source import Case, Source
 
@@ -81,7 +81,8 @@ def pack(
                     problems.append(str(error))
         if problems:
             raise UserError(
-                f"What was read back is not what was written. The disk or the memory may be faulty:\n{listed(problems)}"
+                "What was read back is not what was written. The disk or the memory may be faulty:\n"
+                f"{bullet_list(problems)}"
             )
         write_index(out, Index(form=form, about=about, files=tuple(files)))
         (out / MARKER).unlink()
@@ -93,10 +94,10 @@ def pack(
 
 def prepared(case: Case, settings: Preprocessing) -> Record:
     """A case as it is packed. Raises UserError if it cannot be resampled."""
-    image, label, spacing, box = place(case, settings)
+    image, label, spacing, box = crop_and_resample(case, settings)
     return Record(
         name=case.name,
-        image=standardise(image, settings),
+        image=normalise(image, settings),
         label=label,
         spacing=tuple(float(step) for step in spacing),
         affine=None if case.geometry is None else _affine(case.geometry.affine, box, image.shape[:-1]),

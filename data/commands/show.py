@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from data.drawing.images import PICTURE_STYLE, grey_limits, save_figure
 from data.drawing.layout import GAP, draw_key, draw_view, key_size, panels, row_of, view_figure
 from data.drawing.slices import View, middle, orthogonal_views, picture, slice_view
-from data.preprocessing.preprocessor import Preparation, Prepared
+from data.preprocessing.preprocessor import Prepared, Preprocessor
 from data.preprocessing.statistics import statistics
 from data.sampling.augmentation import augment
 from data.sampling.sampler import check_crop
@@ -130,7 +130,7 @@ def _normalised(case: Case, preprocessing: Preprocessing) -> Prepared:
     """Prepared as for a training on this case alone; without a label all is background."""
     if case.label is None:
         case = replace(case, label=np.zeros(case.image.shape[:-1], np.uint8))
-    prepared = Preparation(preprocessing)(case)
+    prepared = Preprocessor(preprocessing)(case)
     if preprocessing.normalisation != "case":
         of_case = statistics([prepared.image], prepared.image.shape[-1])
         prepared = replace(prepared, image=of_case.normalise(prepared.image))

@@ -12,7 +12,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.formats.geometry import check_affine
 
 # Two slices closer than this have the same position.
@@ -148,7 +148,8 @@ def _one_series(directory: Path) -> dict[Path, Dataset]:
                 f"{files}: {described} ({kind}), series {number}, such as {next(iter(headers)).name}"
             )
         raise UserError(
-            f"{directory}: holds {len(found)} series, but a volume is one. Give each its own folder:\n{listed(lines)}"
+            f"{directory}: holds {len(found)} series, but a volume is one. Give each its own folder:\n"
+            f"{bullet_list(lines)}"
         )
     return next(iter(found.values()))
 
@@ -164,7 +165,7 @@ def _slices(directory: Path, series: dict[Path, Dataset]) -> list[_Slice]:
     if problems:
         raise UserError(
             f"{directory}: {len(problems)} of {len(series)} files cannot be slices of a volume. Export the series "
-            f"again as slices in grey values with their geometry, or convert it to NIfTI:\n{listed(problems)}"
+            f"again as slices in grey values with their geometry, or convert it to NIfTI:\n{bullet_list(problems)}"
         )
     return slices
 
@@ -270,7 +271,7 @@ def _sorted(slices: list[_Slice], directory: Path) -> list[_Slice]:
     if twice:
         raise UserError(
             f"{directory}: slices lie at the same position, as of several echoes or points in time, or of files "
-            f"copied twice. Give a folder with one of each:\n{listed(twice)}"
+            f"copied twice. Give a folder with one of each:\n{bullet_list(twice)}"
         )
 
     # The lower of two medians: of three slices with one missing between, it is the true spacing.
@@ -283,7 +284,7 @@ def _sorted(slices: list[_Slice], directory: Path) -> list[_Slice]:
     if gaps:
         raise UserError(
             f"{directory}: the series is incomplete. Its slices are {spacing:.4g} mm apart, but some are missing. "
-            f"Copy or export all of them, or, if the spacing does change, resample the series:\n{listed(gaps)}"
+            f"Copy or export all of them, or, if the spacing does change, resample the series:\n{bullet_list(gaps)}"
         )
     return slices
 

@@ -16,7 +16,7 @@ from data.errors import UserError
 # Affines that differ by less are the same: headers hold them in float32, and some as a rotated quaternion.
 TOLERANCE_MM = 1e-2
 # Cosine between two voxel axes above which they are not at right angles (one degree).
-MOST_SHEAR = np.sin(np.deg2rad(1.0))
+MAX_SHEAR = np.sin(np.deg2rad(1.0))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def check_affine(affine: np.ndarray, path: Path) -> None:
             "Export the volume again from its source."
         )
     cosines = (directions / spacing).T @ (directions / spacing) - np.eye(3)
-    if np.abs(cosines).max() > MOST_SHEAR:
+    if np.abs(cosines).max() > MAX_SHEAR:
         raise UserError(
             f"{path}: the voxel axes are not at right angles (a sheared affine, such as that of a tilted CT "
             "gantry), so there is no voxel spacing. Resample the volume to a rectangular grid first."

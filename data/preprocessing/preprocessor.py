@@ -58,7 +58,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Preparation:
+class Preprocessor:
     """What happens to every case, in training, validation and prediction alike."""
 
     settings: Preprocessing
@@ -73,8 +73,8 @@ class Preparation:
             image, label, spacing = case.image, case.label, case.spacing
             box = tuple(slice(0, side) for side in image.shape[:-1])
         else:
-            image, label, spacing, box = place(case, self.settings)
-            image = standardise(image, self.settings)
+            image, label, spacing, box = crop_and_resample(case, self.settings)
+            image = normalise(image, self.settings)
         if self.settings.normalisation != "case" and self.statistics is not None:
             image = self.statistics.normalise(image)
         return Prepared(image, label, spacing, case.image.shape[:-1], box)
@@ -88,7 +88,7 @@ class Preparation:
         return append_positions(image) if self.settings.positions else image
 
 
-def place(
+def crop_and_resample(
     case: Case, settings: Preprocessing
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[float, ...], tuple[slice, ...]]:
     """The geometric part: image, label, spacing, and the box that was left of the case before resampling."""
@@ -120,7 +120,7 @@ def place(
     return image, label, spacing, box
 
 
-def standardise(image: np.ndarray, settings: Preprocessing) -> np.ndarray:
+def normalise(image: np.ndarray, settings: Preprocessing) -> np.ndarray:
     """The part of the normalisation that looks at this image alone; float32 [*size, channels].
 
     Where borders of zeros are cropped off, zeros are outside of the body and do not count.

@@ -5,10 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.labels import is_class, largest_class
 from data.outputs import Outputs
-from data.preprocessing.preprocessor import Preparation, Prepared
+from data.preprocessing.preprocessor import Prepared, Preprocessor
 from data.sampling.augmentation import augment, corner_around, random_corner
 from data.settings import Augmentation, Sampling
 from data.source import Case, Source
@@ -35,7 +35,7 @@ class Sampler:
         names: list[str],
         sampling: Sampling,
         augmentation: Augmentation,
-        prepare: Preparation,
+        prepare: Preprocessor,
         seed: int,
         outputs: Outputs,
     ) -> None:
@@ -119,7 +119,7 @@ class Sampler:
         if problems:
             raise UserError(
                 f"The network has the classes 0 to {outputs.classes}, but there are labels "
-                f"beyond them:\n{listed(problems)}\nThe data set has {self._source.classes} "
+                f"beyond them:\n{bullet_list(problems)}\nThe data set has {self._source.classes} "
                 "classes, background included."
             )
 
@@ -133,7 +133,7 @@ def check_crop(sizes: dict[str, tuple[int, ...]], crop: tuple[int, ...], pad: bo
     if others:
         raise UserError(
             f"sampling.crop = {_times(crop)} has {len(crop)} axes, but these images have another "
-            f"number:\n{listed(others)}"
+            f"number:\n{bullet_list(others)}"
         )
     small = [
         f"{name}: {_times(size)}"
@@ -144,7 +144,7 @@ def check_crop(sizes: dict[str, tuple[int, ...]], crop: tuple[int, ...], pad: bo
         fitting = [min(lengths) for lengths in zip(crop, *sizes.values(), strict=True)]
         raise UserError(
             f"{len(small)} of {len(sizes)} images are smaller than the training crop of "
-            f"{_times(crop)}:\n{listed(small)}\nLeave them out, or choose a smaller crop that the "
+            f"{_times(crop)}:\n{bullet_list(small)}\nLeave them out, or choose a smaller crop that the "
             f"network accepts: at most --set 'sampling.crop={fitting}'. Or continue them by their reflection: "
             "--set sampling.pad=true"
         )

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.formats.images import LOSSY, image_files, read_image, read_mask
-from data.labels import MOST_OVERLAPPING, combine, guess_values, some, to_classes
+from data.labels import MAX_OVERLAPPING, combine, first_few, guess_values, to_classes
 from data.source import Case, Source, natural_key
 
 
@@ -82,11 +82,11 @@ class Folder(Source):
     def names(self) -> list[str]:
         if not self._pairs:
             found = [
-                f"{self._folder(part)} holds {some(map(repr, self._files(part))) or 'no images'}"
+                f"{self._folder(part)} holds {first_few(map(repr, self._files(part))) or 'no images'}"
                 for part in (self.images, *self._mask_folders)
             ]
             raise UserError(
-                f"No image has a mask. The two must have the same name up to the suffix, but\n{listed(found)}"
+                f"No image has a mask. The two must have the same name up to the suffix, but\n{bullet_list(found)}"
             )
         return list(self._pairs)
 
@@ -178,8 +178,8 @@ class Folder(Source):
         elif unclear:
             problems.append(unclear)
         problems += [
-            f"{path}: unexpected values {some(values - set(label_values))}; expected are "
-            f"{some(set(label_values))}{_lossy(path)}"
+            f"{path}: unexpected values {first_few(values - set(label_values))}; expected are "
+            f"{first_few(set(label_values))}{_lossy(path)}"
             for path, values in contents.items()
             if label_values and values - set(label_values)
         ]
@@ -192,10 +192,10 @@ class Folder(Source):
             problems.append(
                 "data.label_values is for masks that hold all classes, not for one folder a class"
             )
-        if len(self.class_names) > MOST_OVERLAPPING:
+        if len(self.class_names) > MAX_OVERLAPPING:
             problems.append(
                 f"{self._folder(self.masks)}: holds {len(self.class_names)} folders, one for each class; at most "
-                f"{MOST_OVERLAPPING} are allowed"
+                f"{MAX_OVERLAPPING} are allowed"
             )
         for name in self.class_names:
             folder = self._folder(f"{self.masks}/{name}")
@@ -203,7 +203,7 @@ class Folder(Source):
             if found and not any(values - {0} for values in found):
                 problems.append(f"{folder}: all masks are 0 everywhere: there is nothing to learn")
         return problems + [
-            f"{path}: holds the values {some(values)}; a mask of one class holds 0 and one other{_lossy(path)}"
+            f"{path}: holds the values {first_few(values)}; a mask of one class holds 0 and one other{_lossy(path)}"
             for path, values in contents.items()
             if len(values - {0}) > 1
         ]

@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 
 from data.errors import UserError
 from data.formats.images import image_files, read_image, read_mask
-from data.labels import some
+from data.labels import first_few
 from data.source import Case, Source, natural_key
 
 
@@ -77,7 +77,7 @@ class Isbi2012(Source):
         unexpected = sorted(set(np.unique(values).tolist()) - {0, 255})
         if unexpected:
             raise UserError(
-                f"{where}: a label holds 0 (membrane) and 255 (cell), but here are also {some(unexpected)}."
+                f"{where}: a label holds 0 (membrane) and 255 (cell), but here are also {first_few(unexpected)}."
             )
         foreground = 0 if self.foreground == "membrane" else 255
         return Case(name, image, (values == foreground).astype(np.uint8), place.image)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from data.errors import UserError
 from data.formats.volumes import check_pair, read_label, read_volume
-from data.labels import guess_values, some, to_classes
+from data.labels import first_few, guess_values, to_classes
 from data.source import Case, Source
 
 Pair = tuple[Path, Path | None]
@@ -70,8 +70,8 @@ class VolumePairs(Source):
         unexpected = set(np.unique(values).tolist()) - set(self.values)
         if unexpected:
             raise UserError(
-                f"{self.pairs[name][1]}: unexpected labels {some(unexpected)}; the data set has "
-                f"{some(self.values)}"
+                f"{self.pairs[name][1]}: unexpected labels {first_few(unexpected)}; the data set has "
+                f"{first_few(self.values)}"
             )
         return Case(name, case.image, to_classes(values, self.values), case.path, case.geometry)
 

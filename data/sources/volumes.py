@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.formats.volumes import volume_files, volume_name
 from data.source import Case
 from data.sources.pairs import Pair, VolumePairs
@@ -40,7 +40,7 @@ class Volumes(VolumePairs):
             ]
             raise UserError(
                 "No volume has a label. The two must have the same name up to the suffix, but\n"
-                f"{listed(found)}"
+                f"{bullet_list(found)}"
             )
         return {
             name: (files[0], labels[name][0] if name in labels else None) for name, files in images.items()

@@ -35,7 +35,7 @@ CONFIGURATIONS = [
             "rank": 3,
             "depth": 3,
             "filters": 4,
-            "most_filters": 8,
+            "max_filters": 8,
             "normalisation": "group",
             "groups": 2,
             "kernel_size": ((1, 3, 3), (3, 3, 3), (3, 3, 3)),

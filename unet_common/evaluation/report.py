@@ -12,17 +12,17 @@ from data.source import Case
 from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.tables import FOLDS, Row, fold_rows, fold_table, markdown_table, write_tables
 from unet_common.figures.history import history_figure
-from unet_common.figures.overlays import Shown, overlay_figure
+from unet_common.figures.overlays import ShownImage, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
 from unet_common.prediction.predictor import Prediction, Predictor, validation_cases
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.writing import save_prediction
-from unet_common.training.cross_validation import kept_in
+from unet_common.training.cross_validation import fold_of_cases
 from unet_common.training.history import read_history
 from unet_common.training.run import Run
 
 # Cases in the overview picture.
-MOST_SHOWN = 4
+MAX_SHOWN = 4
 
 # What the terminal shows of a case's scores; the files have all of them.
 SHOWN_SCORES = (
@@ -44,10 +44,10 @@ def report_training(run: Run) -> None:
         best = max(validations, key=lambda row: row["validation_dice"])
         print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
     if run.best_weights.is_file():
-        looks, scores = Looks(run.source.class_names), Scores(run.source.foreground_is_membrane)
-        for prediction in predict_all([run], None, "best", PredictionSettings(), first=MOST_SHOWN):
-            looks.add(prediction, scores.add(prediction))
-        looks.overview(run.figures / "validation.png", run.path.name)
+        gallery, scores = Gallery(run.source.class_names), Scores(run.source.foreground_is_membrane)
+        for prediction in predict_all([run], None, "best", PredictionSettings(), first=MAX_SHOWN):
+            gallery.add(prediction, scores.add(prediction))
+        gallery.overview(run.figures / "validation.png", run.path.name)
     print(f"Figures: {run.figures}/")
     if state == "interrupted":
         print(f"Go on with: python train.py --resume {run.path}")
@@ -62,13 +62,13 @@ def report_predictions(
     runs: that predicted; several if they are the folds of a cross-validation.
     """
     run = runs[0]
-    scores, looks = Scores(run.source.foreground_is_membrane), Looks(run.source.class_names)
+    scores, gallery = Scores(run.source.foreground_is_membrane), Gallery(run.source.class_names)
     values: set[int] = set()
     for prediction in predictions:
         save_prediction(prediction, output, probabilities)
-        looks.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
+        gallery.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
         values.update(np.unique(prediction.label).tolist())
-    looks.overview(output / "overview.png", run.path.name)
+    gallery.overview(output / "overview.png", run.path.name)
     written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
     for folder in ("overlays", "figures"):
         if (output / folder).is_dir():
@@ -126,7 +126,7 @@ def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> list[
     rows, thresholds = scores.result()
     if rows:
         class_names = runs[0].source.class_names
-        folds = fold_rows(rows, kept_in(runs)) if len(runs) > 1 else []
+        folds = fold_rows(rows, fold_of_cases(runs)) if len(runs) > 1 else []
         write_tables(rows, directory / "metrics", class_names, folds, thresholds=thresholds)
         print(markdown_table([{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]))
         if folds:
@@ -137,29 +137,29 @@ def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> list[
     return rows
 
 
-class Looks:
+class Gallery:
     """Collects what pictures of predictions need, and nothing else of them: volumes are large."""
 
     def __init__(self, class_names: tuple[str, ...] | None = None):
         self._class_names = class_names
-        self._images: list[Shown] = []
+        self._images: list[ShownImage] = []
         self._volumes: list[ShownVolume] = []
 
     def add(self, prediction: Prediction, row: Row | None, directory: Path | None = None) -> None:
         """Keep a case for the overview; draw a volume's own picture if there is a directory for it."""
         case, label = prediction.case, prediction.label
         if case.geometry is not None or prediction.probability is None:
-            truth = case.label if case.label is None or prediction.classes > 1 else case.label > 0
+            truth = case.label if case.label is None or prediction.outputs.predicted > 1 else case.label > 0
             volume = ShownVolume.of(replace(case, label=truth), label, row, self._class_names)
             self._volumes.append(volume)
             if directory:
                 orthogonal_figure(volume, directory / f"{case.name}.png")
-        elif len(self._images) < MOST_SHOWN:
+        elif len(self._images) < MAX_SHOWN:
             shown = (case.image, label, prediction.probability, case.label)
             if label.ndim == 3:  # of a stack of pages the middle one
                 shown = (None if array is None else array[len(label) // 2] for array in shown)
             kind = prediction.outputs.overlapping, prediction.outputs.several
-            self._images.append(Shown(case.name, *shown, *kind))
+            self._images.append(ShownImage(case.name, *shown, *kind))
 
     def overview(self, path: Path, title: str) -> None:
         """A picture of the first images; of volumes the worst and the best."""

@@ -49,7 +49,9 @@ class Watch:
         """Those that were not evaluated yet, oldest first."""
         seen = {row["step"] for row in self.rows}
         return [
-            path for path in checkpoints.listed(self.run.checkpoints) if checkpoints.step_of(path) not in seen
+            path
+            for path in checkpoints.saved_checkpoints(self.run.checkpoints)
+            if checkpoints.step_of(path) not in seen
         ]
 
     def evaluate(self, checkpoint: str) -> Row | None:

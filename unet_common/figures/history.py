@@ -87,7 +87,7 @@ def comparison_figure(histories: Mapping[str, Sequence[HistoryRow]], path: Path,
         title: above the figure.
     """
     # Each curve is thinner than the one below it, so that all are seen where they coincide.
-    looks = [(ORANGE, 5.0, "-"), (BLUE, 2.4, "-"), ("black", 1.0, (0, (3, 3))), (GREEN, 1.0, ":")]
+    styles = [(ORANGE, 5.0, "-"), (BLUE, 2.4, "-"), ("black", 1.0, (0, (3, 3))), (GREEN, 1.0, ":")]
     columns = {name: _column(rows, "loss") for name, rows in histories.items()}
     with rc_context(STYLE):
         figure = Figure(figsize=(10, 3.6), layout="constrained")
@@ -95,7 +95,9 @@ def comparison_figure(histories: Mapping[str, Sequence[HistoryRow]], path: Path,
         if title:
             figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
         smoothed = ", smoothed" if max(len(steps) for steps, _ in columns.values()) > _MANY else ""
-        for (name, (steps, loss)), (colour, width, style) in zip(columns.items(), cycle(looks), strict=False):
+        for (name, (steps, loss)), (colour, width, style) in zip(
+            columns.items(), cycle(styles), strict=False
+        ):
             shown = smooth(loss) if smoothed else loss
             curves.plot(steps, shown, linestyle=style, color=colour, linewidth=width, label=name)
         curves.set(title=f"Training loss{smoothed}", xlabel="step", ylim=(0, None))

@@ -28,7 +28,7 @@ from unet_common.metrics.pixels import pixel_scores
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownImage:
     """A case for `overlay_figure`. Of a volume, show a slice."""
 
     name: str
@@ -40,7 +40,7 @@ class Shown:
     several: bool | None = None  # the data has several foreground classes; None: as these maps have
 
 
-def overlay_figure(cases: Sequence[Shown], path: Path, title: str = "") -> None:
+def overlay_figure(cases: Sequence[ShownImage], path: Path, title: str = "") -> None:
     """A row for each case: image, truth, probability, and contours, with the case's Dice.
 
     The probability is that of the foreground: of the one class, of all but the background, or of the likeliest of
@@ -70,7 +70,7 @@ def overlay_figure(cases: Sequence[Shown], path: Path, title: str = "") -> None:
         save_figure(figure, path, dpi=170)
 
 
-def _draw_case(panels: Mapping[str, Axes], case: Shown) -> None:
+def _draw_case(panels: Mapping[str, Axes], case: ShownImage) -> None:
     foreground = case.probability[..., 0]
     if case.overlapping:
         foreground = case.probability.max(axis=-1)

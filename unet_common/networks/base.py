@@ -1,6 +1,6 @@
 """What every network of the catalogue says of itself, apart from any API."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -21,6 +21,8 @@ class Network(Settings):
 
     paper: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel")
+    # Names that weight files and settings of before still have.
+    renamed: ClassVar[dict[str, str]] = {}
 
     name: str
     rank: Literal[2, 3] = Field(2, description="spatial axes: 2 for images, 3 for volumes")
@@ -36,6 +38,14 @@ class Network(Settings):
     auxiliary: NonNegativeInt = Field(
         0, description="of classes with sigmoids: the last outputs, which are trained and not looked at"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def with_new_names(cls, settings: Any) -> Any:
+        """Settings whose old names are replaced by those of today."""
+        if not isinstance(settings, dict):
+            return settings
+        return {cls.renamed.get(name, name): value for name, value in settings.items()}
 
     @model_validator(mode="after")
     def _auxiliary_outputs_are_sigmoids(self) -> "Network":

@@ -13,7 +13,7 @@ Sides = PositiveInt | tuple[PositiveInt, ...] | tuple[tuple[PositiveInt, ...], .
 
 # Pairs of pixels that a non-local block may compare in one image: 256 MiB in float32, and training holds some four
 # such arrays. And its context, which is the whole image, whatever its size.
-MOST_PAIRS, EVERYWHERE = 2**26, 2**31
+MAX_PAIRS, EVERYWHERE = 2**26, 2**31
 
 
 class UNet(Network):
@@ -34,10 +34,12 @@ class UNet(Network):
         "Ronneberger et al. 2015, arXiv:1505.04597; 3D: Cicek et al. 2016, arXiv:1606.06650"
     )
 
+    renamed: ClassVar[dict[str, str]] = {"most_filters": "max_filters"}
+
     name: Literal["unet"] = "unet"
     depth: Annotated[int, Field(ge=2, le=8)] = Field(5, description="levels of resolution")
     filters: PositiveInt = Field(16, description="channels of the first level; each level doubles them")
-    most_filters: PositiveInt | None = Field(None, description="no level has more channels than this")
+    max_filters: PositiveInt | None = Field(None, description="no level has more channels than this")
     convolutions: PositiveInt = Field(2, description="convolutions per level and direction")
     kernel_size: Sides = Field(
         3,
@@ -109,7 +111,7 @@ class UNet(Network):
     def filters_at(self, level: int) -> int:
         """Channels of the convolutions at `level`; 1 is the full resolution, `depth` the bottom."""
         filters = self.filters * 2 ** (level - 1)
-        return min(filters, self.most_filters or filters)
+        return min(filters, self.max_filters or filters)
 
     def kernel_at(self, level: int) -> tuple[int, ...]:
         """Sides of the kernels at `level`, one for each axis."""
@@ -138,10 +140,10 @@ class UNet(Network):
         for level in self.non_local:
             pixels = prod(size) // prod(self.scale_at(level))  # a few less with valid convolutions
             others = pixels // prod(self.subsampling_at(level))
-            if pixels * others > MOST_PAIRS:
+            if pixels * others > MAX_PAIRS:
                 return (
                     f"the non-local block at level {level} would compare {pixels:,} pixels with {others:,}, "
-                    f"and {MOST_PAIRS:,} pairs are the most (256 MiB). Use smaller crops and tiles, or a deeper "
+                    f"and {MAX_PAIRS:,} pairs are the most (256 MiB). Use smaller crops and tiles, or a deeper "
                     "level"
                 )
         return None

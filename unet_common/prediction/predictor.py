@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.formats.images import image_files
 from data.formats.volumes import is_volume, read_volume, volume_files, volume_name
 from data.labels import class_masks, combine
@@ -26,7 +26,7 @@ from unet_common.weights.interchange import Weights, load_weights
 
 # Volumes with more voxels than this go through the network in tiles, if nothing else is said: a U-Net with 16
 # filters holds some 4 KiB for each voxel.
-MOST_WHOLE = 160**3
+MAX_WHOLE = 160**3
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(
-            f"{path}: these names occur with several endings, so their masks would collide:\n{listed(twice)}"
+            f"{path}: these names occur with several endings, so their masks would collide:\n{bullet_list(twice)}"
         )
     return files, (_unlabelled(file) for file in files)
 
@@ -257,7 +257,7 @@ def _check_fits(case: Case, run: Run) -> None:
 
 def _default_tile(run: Run, size: tuple[int, ...]) -> tuple[int, ...] | None:
     """Large volumes, and what the network does not take in one piece, are cut into tiles of the training's crop."""
-    if (len(size) == 3 and np.prod(size) > MOST_WHOLE) or not run.network.in_one_piece(size):
+    if (len(size) == 3 and np.prod(size) > MAX_WHOLE) or not run.network.in_one_piece(size):
         return run.network.output_size(run.experiment.sampling.crop)
     return None
 

@@ -21,7 +21,7 @@ def step_of(checkpoint: str) -> int:
     return int(re.fullmatch(r".*-(\d+)", checkpoint)[1])
 
 
-def listed(directory: Path) -> list[str]:
+def saved_checkpoints(directory: Path) -> list[str]:
     """The checkpoints in `directory`, oldest first."""
     state = tf.train.get_checkpoint_state(str(directory))
     return list(state.all_model_checkpoint_paths) if state else []
@@ -36,7 +36,7 @@ def latest_intact(directory: Path) -> str | None:
     Raises:
         UserError: there are checkpoints, but none can be read.
     """
-    paths = listed(directory)
+    paths = saved_checkpoints(directory)
     if not paths:
         return None
     intact = list(paths)

@@ -37,8 +37,8 @@ def open_runs(path: Path) -> list[Run]:
     return [Run.open(run) for run in paths if (run / "experiment.yaml").is_file()]
 
 
-def kept_in(runs: Sequence[Run]) -> dict[str, int]:
-    """The fold that kept each case, which is the only one that was not trained on it."""
+def fold_of_cases(runs: Sequence[Run]) -> dict[str, int]:
+    """The fold of each case by its name: the only one that was not trained on it."""
     return {name: run.experiment.sampling.fold for run in runs for name in run.split.validation}
 
 

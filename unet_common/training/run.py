@@ -14,7 +14,7 @@ from data.errors import UserError
 from data.files import write_text
 from data.outputs import Outputs
 from data.pipeline import training_batches, validation_batches
-from data.preprocessing.preprocessor import Preparation
+from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import Statistics, statistics
 from data.sampling.sampler import Sampler, labelled
 from data.source import Source
@@ -62,7 +62,7 @@ class Run:
         source = experiment.data
         source.check()
         parts = divide(source.names(), experiment.sampling, experiment.seed)
-        bare = Preparation(experiment.preprocessing)
+        bare = Preprocessor(experiment.preprocessing)
         images = (bare(labelled(source, name)).image for name in parts.training)
         run = cls(path, experiment, parts, statistics(images, source.channels))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
@@ -189,9 +189,9 @@ class Run:
         save_weights(self.pretrained_weights, weights, network)
 
     @property
-    def prepare(self) -> Preparation:
+    def prepare(self) -> Preprocessor:
         """What happens to every case before the network sees it."""
-        return Preparation(self.experiment.preprocessing, self.statistics)
+        return Preprocessor(self.experiment.preprocessing, self.statistics)
 
     @cached_property
     def sampler(self) -> Sampler:

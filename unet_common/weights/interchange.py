@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from data.errors import UserError, listed
+from data.errors import UserError, bullet_list
 from data.files import replacing
 from unet_common.networks import Network
 
@@ -104,7 +104,7 @@ def _check_header(path: Path, attributes: h5py.AttributeManager, network: Networ
         )
     # Hyperparameters that were added later have a default that means what was before.
     defaults = json.loads(type(network)().model_dump_json())
-    stored = {**defaults, **json.loads(attributes["hyperparameters"])}
+    stored = {**defaults, **type(network).with_new_names(json.loads(attributes["hyperparameters"]))}
     wanted = json.loads(network.model_dump_json())
     differences = [
         f"{key}: {stored.get(key)} in the file, {wanted.get(key)} here"
@@ -112,7 +112,7 @@ def _check_header(path: Path, attributes: h5py.AttributeManager, network: Networ
         if stored.get(key) != wanted.get(key)
     ]
     if differences:
-        raise UserError(f"{path} holds the weights of another network:\n{listed(differences)}")
+        raise UserError(f"{path} holds the weights of another network:\n{bullet_list(differences)}")
 
 
 def check_weights(weights: Weights, expected: dict[str, tuple[int, ...]], origin: str) -> None:
@@ -129,4 +129,4 @@ def check_weights(weights: Weights, expected: dict[str, tuple[int, ...]], origin
         if tuple(weights[name].shape) != tuple(expected[name]):
             problems.append(f"{name} has shape {weights[name].shape}, the network {tuple(expected[name])}")
     if problems:
-        raise UserError(f"The weights from {origin} do not fit the network:\n{listed(problems)}")
+        raise UserError(f"The weights from {origin} do not fit the network:\n{bullet_list(problems)}")

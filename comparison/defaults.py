@@ -31,7 +31,7 @@ class Surprise:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownDefault:
     """A surprise with its results: by implementation the reference of the function that ran, and what it returned."""
 
     surprise: Surprise
@@ -191,7 +191,7 @@ SURPRISES = (
 )
 
 
-def shown() -> list[Shown]:
+def shown() -> list[ShownDefault]:
     """Run every demonstration."""
     rows = []
     for surprise in SURPRISES:
@@ -203,7 +203,7 @@ def shown() -> list[Shown]:
         values = {name: run(function, graph=name != "keras") for name, function in functions.items()}
         references = {name: f"comparison/demonstrations.py:{surprise.key}_{name}" for name in functions}
         rows.append(
-            Shown(surprise, references, values, {name: text(value) for name, value in values.items()})
+            ShownDefault(surprise, references, values, {name: text(value) for name, value in values.items()})
         )
     return rows
 
@@ -225,7 +225,7 @@ def text(value: np.ndarray) -> str:
     return ", ".join(f"{item:.3g}" for item in np.ravel(value).tolist())
 
 
-def differ(one: Shown) -> bool:
+def differ(one: ShownDefault) -> bool:
     """Whether not all implementations returned the same, up to rounding of float32."""
     first, *others = one.values.values()
     return any(

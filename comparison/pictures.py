@@ -20,7 +20,7 @@ from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.run import Run
 
 # Cases that are shown, the longest side of a picture, and what all pictures together may take of the page.
-MOST_CASES, MOST_SIDE, MOST_BYTES = 3, 512, 4 * 2**20
+MAX_CASES, MAX_SIDE, MAX_BYTES = 3, 512, 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownCase:
     """An image, or a slice of a volume, with its layers.
 
     size: width and height in pixels. facts: in words, how the predictions differ from truth and from each other.
@@ -46,7 +46,7 @@ class Shown:
     facts: tuple[str, ...]
 
 
-def seeing(runs: Sequence[Run]) -> list[Shown]:
+def seeing(runs: Sequence[Run]) -> list[ShownCase]:
     """The first validation cases, predicted by each run with its own best weights.
 
     Later cases are left out when the pictures become too large for a page.
@@ -54,14 +54,14 @@ def seeing(runs: Sequence[Run]) -> list[Shown]:
     if not runs[0].split.validation:
         return []
     of_runs = [
-        list(predict_all([run], None, "best", PredictionSettings(), probabilities=True, first=MOST_CASES))
+        list(predict_all([run], None, "best", PredictionSettings(), probabilities=True, first=MAX_CASES))
         for run in runs
     ]
-    shown: list[Shown] = []
+    shown: list[ShownCase] = []
     for of_case in zip(*of_runs, strict=True):
         predictions = dict(zip(IMPLEMENTATIONS, of_case, strict=True))
         views = list(_views(predictions, runs[0].network.rank))
-        if shown and sum(len(layer.uri) for view in [*shown, *views] for layer in view.layers) > MOST_BYTES:
+        if shown and sum(len(layer.uri) for view in [*shown, *views] for layer in view.layers) > MAX_BYTES:
             break
         shown += views
     return shown
@@ -71,7 +71,7 @@ def seeing(runs: Sequence[Run]) -> list[Shown]:
 Cut = Callable[[np.ndarray], np.ndarray]
 
 
-def _views(predictions: Mapping[str, Prediction], rank: int) -> Iterator[Shown]:
+def _views(predictions: Mapping[str, Prediction], rank: int) -> Iterator[ShownCase]:
     """An image is one view, of a stack of pages its middle; a volume is three slices through its foreground."""
     first = predictions[IMPLEMENTATIONS[0]]
     case, facts = first.case, _facts(predictions)
@@ -92,7 +92,7 @@ def _across(axis: int, index: int) -> Cut:
     return lambda array: np.flip(np.swapaxes(np.take(array, index, axis), 0, 1), 0)
 
 
-def _shown(title: str, cut: Cut, predictions: Mapping[str, Prediction], facts: tuple[str, ...]) -> Shown:
+def _shown(title: str, cut: Cut, predictions: Mapping[str, Prediction], facts: tuple[str, ...]) -> ShownCase:
     first = predictions[IMPLEMENTATIONS[0]]
     case, overlapping = first.case, first.outputs.overlapping
     image, truth = cut(case.image), None if case.label is None else cut(_truth(first))
@@ -118,7 +118,7 @@ def _shown(title: str, cut: Cut, predictions: Mapping[str, Prediction], facts: t
         name = f"{pair[0]} − {pair[1]}"
         text = f"the difference of the probabilities of {pair[0]} and {pair[1]}; white is {largest:.2g}"
         layers.append(Layer("-".join(pair), f"difference {name}", text, _uri(difference / (largest or 1))))
-    return Shown(title, (image.shape[1], image.shape[0]), tuple(layers), facts)
+    return ShownCase(title, (image.shape[1], image.shape[0]), tuple(layers), facts)
 
 
 def _truth(prediction: Prediction) -> np.ndarray:
@@ -161,8 +161,8 @@ def _facts(predictions: Mapping[str, Prediction]) -> tuple[str, ...]:
 def _uri(picture: np.ndarray) -> str:
     """A picture [height, width] or [height, width, 3] in 0..1 as a data URI; large ones are reduced."""
     pixels = Image.fromarray(np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8))
-    if max(pixels.size) > MOST_SIDE:
-        pixels.thumbnail((MOST_SIDE, MOST_SIDE))
+    if max(pixels.size) > MAX_SIDE:
+        pixels.thumbnail((MAX_SIDE, MAX_SIDE))
     stream = io.BytesIO()
     pixels.save(stream, "WEBP", lossless=True, quality=100)
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
