@@ -43,7 +43,7 @@ def test_the_page_is_one_file_and_the_runs_lie_beside_it(folder):
     assert_self_contained(folder / "compare.html")
     for name in IMPLEMENTATIONS:
         run = Run.open(folder / "runs" / name)
-        assert (run.state(), run.steps, run.experiment.implementation) == ("finished", 4, name)
+        assert (run.state.name, run.steps, run.experiment.implementation) == ("finished", 4, name)
         exact = Run.open(folder / "float64" / name)
         assert exact.experiment.precision == "float64" and exact.experiment.optimizer.momentum == 0.875
 

@@ -340,7 +340,7 @@ class Commands:
             self.weights[run.network] = load("lowlevel").Model(run.network).weights()
         for path in (run.best_weights, run.final_weights):
             save_weights(path, self.weights[run.network], run.network)
-        run.set_state("finished")
+        run.state.write("finished")
 
     def pip(self, arguments: list[str]) -> None:
         """Nothing is installed; extras and files exist."""

@@ -191,7 +191,7 @@ def test_run_folders_that_do_not_serve(tmp_path):
         newest(tmp_path)
     experiment = experiment_from({"data": {"images": 4, "size": [32, 32]}, "sampling": {"crop": [32, 32]}})
     run = Run.create(tmp_path / "run", experiment)
-    assert Run.open(run.path) == run and run.state() == "not started" and run.process_lives()
+    assert Run.open(run.path) == run and run.state.name == "not started" and run.state.process_lives()
     assert newest(tmp_path) == run.path
     with pytest.raises(UserError, match="exists already: continue it with --resume"):
         Run.create(run.path, experiment)

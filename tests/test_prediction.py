@@ -39,7 +39,7 @@ def run(tmp_path_factory):
 def test_training_leaves_figures_and_weights(run):
     for file in ("figures/history.png", "figures/validation.png", "weights/best.h5", "weights/final.h5"):
         assert (run.path / file).stat().st_size > 1000, file
-    assert run.state() == "finished"
+    assert run.state.name == "finished"
 
 
 def test_validation_images_get_masks_overlays_and_a_table(run, tmp_path, capsys):
@@ -152,10 +152,10 @@ def test_evaluate_writes_the_table_into_the_run(run, capsys):
 
 
 def test_watch_follows_until_the_training_has_ended(run, tmp_path, capsys):
-    run.set_state("running")
+    run.state.write("running")
     watching = threading.Thread(target=lambda: command(evaluate, "--run", run.path, "--watch"))
     watching.start()
-    run.set_state("finished")
+    run.state.write("finished")
     watching.join(timeout=60)
     assert not watching.is_alive()
     output = capsys.readouterr().out

@@ -91,10 +91,10 @@ def assert_same(run, reference):
 def test_killed_at_a_random_moment(implementation, unbroken, tmp_path):
     run = new_run(tmp_path / "run", implementation)
     assert train_until_stopped(run.path, "SIGKILL", random.randint(10, 30)) == -signal.SIGKILL
-    assert run.state() == "killed"
+    assert run.state.name == "killed"
     Run.resume(run.path, {})  # what --resume checks first
     load(implementation).train(run)
-    assert run.state() == "finished"
+    assert run.state.name == "finished"
     assert_same(run, unbroken(implementation))
 
 
@@ -129,7 +129,7 @@ def test_volumes_go_on_bit_for_bit(implementation, tmp_path):
 def test_interrupted_with_ctrl_c(implementation, unbroken, tmp_path):
     run = new_run(tmp_path / "run", implementation)
     assert train_until_stopped(run.path, "SIGINT", 21) == 0  # the loop ends as it always does
-    assert run.state() == "interrupted"
+    assert run.state.name == "interrupted"
     stopped_at = max(row["step"] for row in read_history(run.history))
     assert checkpoints.step_of(checkpoints.latest_intact(run.checkpoints)) == stopped_at
     load(implementation).train(run)
@@ -159,7 +159,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(impl
     poison(run)
     with pytest.raises(UserError, match=r"The loss became nan at step 12; .*--learning-rate \(now 0\.001\)"):
         load(implementation).train(run)
-    assert run.state() == "failed"
+    assert run.state.name == "failed"
     latest = checkpoints.latest_intact(run.checkpoints)
     assert checkpoints.step_of(latest) == 8
     for value in load_weights(run.best_weights, run.network).values():
@@ -187,7 +187,7 @@ def test_early_stopping(implementation, tmp_path):
         training={**SETTINGS["training"], "early_stopping": 2},
     )
     load(implementation).train(run)
-    assert run.state() == "stopped early"
+    assert run.state.name == "stopped early"
     assert read_history(run.history)[-1]["step"] == 24
     assert run.final_weights.is_file()
 
@@ -200,9 +200,9 @@ def test_without_validation(implementation, tmp_path):
         training={"steps": 5, "batch_size": 2},
     )
     load(implementation).train(run)
-    assert run.state() == "finished" and run.final_weights.is_file() and not run.best_weights.exists()
+    assert run.state.name == "finished" and run.final_weights.is_file() and not run.best_weights.exists()
     load(implementation).train(run)  # a finished training has nothing left to do, and does no harm
-    assert run.state() == "finished" and len(read_history(run.history)) == 5
+    assert run.state.name == "finished" and len(read_history(run.history)) == 5
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def train_all(directory, implementations=IMPLEMENTATIONS, **changes):
     for name in implementations:
         run = Run.create(directory / name, experiment_from({**SETTINGS, **changes, "implementation": name}))
         load(name).train(run)
-        assert run.state() == "finished"
+        assert run.state.name == "finished"
         results.append((read_history(run.history), load_weights(run.final_weights, run.network), run))
     return results
 

@@ -182,7 +182,7 @@ def test_five_folds_and_their_ensemble(tmp_path, capsys, monkeypatch):
 
     shutil.rmtree("runs/cv/fold4")  # as if it had been interrupted before the last fold
     command(train, "--resume", "runs/cv")
-    assert Run.open(tmp_path / "runs/cv/fold4").state() == "finished"
+    assert Run.open(tmp_path / "runs/cv/fold4").state.name == "finished"
     with pytest.raises(UserError, match="A cross-validation keeps its settings"):
         command(train, "--resume", "runs/cv", "--steps", 5)
 
@@ -223,15 +223,15 @@ def test_watch_does_not_wait_for_a_training_that_is_gone(two_folds, monkeypatch)
     gone.wait()
     waits = []
     monkeypatch.setattr(watching.time, "sleep", waits.append)
-    assert run.process_lives()
+    assert run.state.process_lives()
     for state in ("finished", "not started"):
         (run.path / "state.txt").write_text(f"{state}\n{gone.pid}\n")
-        assert not run.process_lives()
+        assert not run.state.process_lives()
         command(evaluate, "--run", path, "--watch")
         assert (run.path / "evaluation/best.h5").is_file() and not (path / "fold1").exists()
     assert len(waits) == 2  # once after each, before the look at the process
     (run.path / "state.txt").unlink()  # as if it had been written by hand
-    assert not run.process_lives() and run.state() == "not started"
+    assert not run.state.process_lives() and run.state.name == "not started"
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

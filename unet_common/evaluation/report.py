@@ -37,7 +37,7 @@ def report_training(run: Run) -> None:
     """Draw the curves and pictures of the validation cases; say how it went and what to do next."""
     rows = read_history(run.history)
     history_figure(rows, run.figures / "history.png", title=run.path.name)
-    state = run.state()
+    state = run.state.name
     print(f"{state.capitalize()} after step {rows[-1]['step'] if rows else 0} of {run.steps}.")
     validations = [row for row in rows if row["validation_dice"] is not None]
     if validations:

@@ -15,7 +15,8 @@ from unet_common.prediction.predictor import Predictor, validation_cases
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.training import checkpoints
 from unet_common.training.cross_validation import runs_as_they_begin
-from unet_common.training.run import NOT_STARTED, Run
+from unet_common.training.run import Run
+from unet_common.training.state import NOT_STARTED
 from unet_common.weights.interchange import Weights, save_weights
 
 # Seconds between two looks.
@@ -104,7 +105,7 @@ def follow(run: Run, implementation: str | None, settings: PredictionSettings) -
     lost: set[str] = set()
     while True:
         # Both before the look at the checkpoints: the last one is not missed.
-        lives, state = run.process_lives(), run.state()
+        lives, state = run.state.process_lives(), run.state.name
         found = [path for path in watch.new_checkpoints() if path not in lost]
         for path in found:
             if watch.evaluate(path) is None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from data.errors import UserError
 from unet_common.experiment import Experiment
-from unet_common.training.run import NOT_STARTED, Run
+from unet_common.training.run import Run
+from unet_common.training.state import NOT_STARTED
 
 
 def fold_path(path: Path, fold: int) -> Path:
@@ -62,7 +63,7 @@ def runs_as_they_begin(path: Path, wait: Callable[[], Any]) -> Iterator[Run]:
                 return
             wait()
             lives = (
-                before.process_lives()
+                before.state.process_lives()
             )  # then one more look: the fold may have begun before the process ended
         yield Run.open(of_fold)
 
@@ -74,7 +75,7 @@ def train_folds(path: Path, experiment: Experiment, train: Callable[[Run], Any])
     """
     for run in _runs(path, experiment):
         train(run)
-        if run.state() == "interrupted":
+        if run.state.name == "interrupted":
             print(f"Go on with: python train.py --resume {path}")
             return
 
@@ -93,6 +94,6 @@ def _runs(path: Path, experiment: Experiment) -> Iterator[Run]:
         if not (of_fold / "experiment.yaml").is_file():
             sampling = experiment.sampling.model_copy(update={"fold": fold})
             yield Run.create(of_fold, experiment.model_copy(update={"sampling": sampling}))
-        elif Run.open(of_fold).state() not in ("finished", "stopped early"):
+        elif Run.open(of_fold).state.name not in ("finished", "stopped early"):
             begun = Run.open(of_fold)
-            yield begun if begun.state() == NOT_STARTED else Run.resume(of_fold, {})
+            yield begun if begun.state.name == NOT_STARTED else Run.resume(of_fold, {})

@@ -45,7 +45,7 @@ class Monitor:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._interrupt)
-        self.run.set_state("running")
+        self.run.state.write("running")
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
@@ -55,7 +55,7 @@ class Monitor:
         if kind is not None:
             with contextlib.suppress(OSError):  # the disk may be full
                 self._history.close()
-                self.run.set_state("failed")
+                self.run.state.write("failed")
             if any(reason in str(error) for reason in DISK_PROBLEMS):
                 raise UserError(
                     f"{self.run.path} could not be written at step {self.step}: the disk is full. The previous "
@@ -64,9 +64,9 @@ class Monitor:
             return
         self._history.close()
         if self.step >= self.run.steps:
-            self.run.set_state("finished")
+            self.run.state.write("finished")
         else:
-            self.run.set_state("interrupted" if self.interrupted else "stopped early")
+            self.run.state.write("interrupted" if self.interrupted else "stopped early")
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True

@@ -1,6 +1,5 @@
 """A run: the folder of one training, and what all three implementations read from it."""
 
-import os
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +10,6 @@ from typing import Any
 import tensorflow as tf
 
 from data.errors import UserError
-from data.files import write_text
 from data.outputs import Outputs
 from data.pipeline import training_batches, validation_batches
 from data.preprocessing.preprocessor import Preprocessor
@@ -23,6 +21,7 @@ from unet_common.experiment import Experiment, experiment_from, load_experiment,
 from unet_common.implementation import load
 from unet_common.networks import Network
 from unet_common.training.checkpoints import latest_intact
+from unet_common.training.state import NOT_STARTED, State
 from unet_common.weights.interchange import (
     Weights,
     check_weights,
@@ -31,9 +30,6 @@ from unet_common.weights.interchange import (
     starting_weights,
 )
 from unet_common.weights.pretrained import pretrained_weights
-
-# The state of a run before its first step.
-NOT_STARTED = "not started"
 
 # Without --steps or --epochs; on the embedded data three minutes of two processor cores.
 DEFAULT_STEPS = 400
@@ -68,7 +64,7 @@ class Run:
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         if experiment.pretrained:
             run._convert_pretrained()
-        run.set_state(NOT_STARTED)
+        run.state.write(NOT_STARTED)
         parts.save(path / "split.json")
         run.statistics.save(path / "statistics.json")
         save_experiment(path / "experiment.yaml", experiment)  # last: it makes the folder a run
@@ -136,6 +132,11 @@ class Run:
             network.region_of_interest,
             source.class_names,
         )
+
+    @property
+    def state(self) -> State:
+        """How the training stands."""
+        return State(self.path / "state.txt")
 
     @property
     def checkpoints(self) -> Path:
@@ -249,27 +250,6 @@ class Run:
             tile,
         )
 
-    def set_state(self, state: str) -> None:
-        """Say how the training stands, for programs that follow it: `running`, or how it ended."""
-        write_text(self.path / "state.txt", f"{state}\n{os.getpid()}\n")
-
-    def state(self) -> str:
-        """What `set_state` said last. A process that died while `running` gives `killed`."""
-        state, process = self._said()
-        return "killed" if state == "running" and not _alive(process) else state
-
-    def process_lives(self) -> bool:
-        """Whether the process that said the state is there: it may yet begin, or go on to the next fold."""
-        return _alive(self._said()[1])
-
-    def _said(self) -> tuple[str, int]:
-        """State and process."""
-        try:
-            state, process = (self.path / "state.txt").read_text().split("\n")[:2]
-            return state, int(process)
-        except (OSError, ValueError):
-            return NOT_STARTED, 0
-
 
 def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
     """A folder name that sorts by time and says what is in it."""
@@ -279,15 +259,3 @@ def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
     while path.exists():
         path, number = root / f"{name}_{number}", number + 1
     return path
-
-
-def _alive(process: int) -> bool:
-    if process <= 0:  # nobody's; and `kill` would address a group of processes
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
