@@ -24,6 +24,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @property
+    def left_open(self) -> frozenset[str]:
+        """Settings that the data decides, as far as they are None or not given."""
+        return frozenset()
+
 
 class Preprocessing(Settings):
     """What is done to every image before training and prediction alike."""

@@ -60,7 +60,9 @@ def _explain(mistake: dict, kind: type[Settings], prefix: str) -> tuple[str, str
     if mistake["type"] == "extra_forbidden":
         for part in place[:-1]:  # the group the unknown key stands in
             kind = kind.model_fields[part].annotation
-        return key, f"unknown; allowed here: {', '.join(sorted(kind.model_fields))}"
+        # What the program alone writes is not shown.
+        allowed = sorted(name for name, field in kind.model_fields.items() if field.repr)
+        return key, f"unknown; allowed here: {', '.join(allowed)}"
     reason = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
     reason = reason[0].lower() + reason[1:]
     if mistake["type"] == "value_error" or not isinstance(mistake["input"], (str, int, float, list, tuple)):

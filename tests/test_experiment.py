@@ -248,3 +248,26 @@ def test_the_configurations_that_come_along_are_valid(path):
     experiment = load_experiment(path)
     crop = experiment.sampling.crop
     assert experiment.network.output_size(crop) == crop
+
+
+def test_what_the_data_decided_is_open_for_another_data_set(tmp_path):
+    """A run's experiment.yaml pins what the user has set, and nothing else, when it configures another training."""
+    settings = {"data": {"name": "membranes", "size": [128, 128], "images": 4}, "network": {"depth": 2}}
+    run = Run.create(tmp_path / "run", experiment_from(settings))
+    assert (run.network.classes, run.network.rank, run.experiment.sampling.crop) == (1, 2, (128, 128))
+    written = yaml.safe_load((run.path / "experiment.yaml").read_text())
+    assert written["network"]["classes"] is None and written["sampling"]["crop"] is None
+    assert written["network"]["depth"] == 2 and written["preprocessing"]["normalisation"] is None
+    assert written["decided_by_data"]["network"]["channels"] == 1
+    assert Run.open(run.path) == run
+
+    parser = argparse.ArgumentParser()
+    add_experiment_flags(parser)
+    flags = ["--config", str(run.path / "experiment.yaml"), "--data", "blobs3d", "--set", "data.size=[20, 24, 16]"]
+    other = resolve(experiment_of(parser.parse_args(flags)))
+    assert (other.network.classes, other.network.rank, other.network.depth) == (3, 3, 2)
+    assert other.sampling.crop == (48, 48, 48) and other.preprocessing.normalisation == "case"
+
+    pinned = experiment_from({**settings, "network": {"depth": 2, "classes": 2}})
+    assert "network" in resolve(pinned).decided_by_data
+    assert "classes" not in resolve(pinned).decided_by_data["network"]

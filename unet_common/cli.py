@@ -84,6 +84,7 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def experiment_of(arguments: argparse.Namespace) -> Experiment:
     """The settings of --config, overridden by the other flags."""
     settings = read_settings(arguments.config) if arguments.config else {}
+    settings.pop("decided_by_data", None)  # of a run; this may be another data set
     for key, value in given_settings(arguments).items():
         override(settings, key, value)
     return experiment_from(settings)

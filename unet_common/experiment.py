@@ -104,10 +104,13 @@ class Experiment(Settings):
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     precision: Literal["float32", "float64"] = "float32"
+    decided_by_data: dict[str, dict[str, Any]] = Field(
+        {}, repr=False, description="of a run: what the data made of settings that were left open"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Experiment":
-        if "classes" in self.network.model_fields_set:
+        if "classes" not in self.network.left_open:
             losses.check(self.loss, self.network.classes, self.network.multilabel)
         else:  # classes that are left open are those of the data, which `resolve` looks up
             losses.parse(self.loss)
@@ -122,7 +125,7 @@ class Experiment(Settings):
                 )
         crop = self.sampling.crop
         # A rank that is left open is that of the data, which `resolve` looks up.
-        if crop and ("rank" in self.network.model_fields_set or len(crop) == self.network.rank):
+        if crop and ("rank" not in self.network.left_open or len(crop) == self.network.rank):
             try:
                 self.network.output_size(crop)
             except UserError as error:
@@ -155,8 +158,11 @@ def experiment_from(settings: dict[str, Any]) -> Experiment:
 
 
 def load_experiment(path: Path | str) -> Experiment:
-    """Read an experiment from YAML. Raises UserError with the file's name."""
-    return experiment_from(read_settings(path))
+    """Read an experiment from YAML, with what the data decided. Raises UserError with the file's name."""
+    settings = read_settings(path)
+    for group, values in settings.get("decided_by_data", {}).items():
+        settings[group] = {**settings[group], **values}
+    return experiment_from(settings)
 
 
 def read_settings(path: Path | str) -> dict[str, Any]:
@@ -172,8 +178,15 @@ def read_settings(path: Path | str) -> dict[str, Any]:
 
 
 def save_experiment(path: Path, experiment: Experiment) -> None:
-    """Write all settings, defaults included, as YAML."""
+    """Write all settings, defaults included, as YAML.
+
+    What the data decided stands apart, and null in its place: given to another data set, the file leaves it open again.
+    """
     settings = {"format_version": FORMAT_VERSION, **experiment.model_dump(mode="json")}
+    for group, values in experiment.decided_by_data.items():
+        fields = type(getattr(experiment, group)).model_fields
+        for name in values:
+            settings[group][name] = None if group == "network" else fields[name].default
     write_text(path, yaml.safe_dump(settings, sort_keys=False))
 
 
@@ -244,4 +257,14 @@ def resolve(experiment: Experiment) -> Experiment:
         sampling = sampling.model_copy(update={"crop": crop})
     settings = {key: getattr(experiment, key) for key in Experiment.model_fields}
     filled = {"network": network, "sampling": sampling, "preprocessing": preprocessing}
-    return Experiment(**{**settings, **filled})
+    return Experiment(**{**settings, **filled, "decided_by_data": _decided(experiment, filled)})
+
+
+def _decided(experiment: Experiment, filled: dict[str, Settings]) -> dict[str, dict[str, Any]]:
+    """By group, the settings that the data decided: those left open in `experiment`, or replaced in `filled`."""
+    decided = {}
+    for group, settings in filled.items():
+        before, after = getattr(experiment, group), settings.model_dump(mode="json")
+        changed = {name for name, value in before.model_dump(mode="json").items() if after[name] != value}
+        decided[group] = {name: after[name] for name in after if name in changed | before.left_open}
+    return {group: values for group, values in decided.items() if values}

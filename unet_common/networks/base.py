@@ -21,6 +21,8 @@ class Network(Settings):
 
     paper: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel")
+    # The data decides on these where they are left open: None, or not given.
+    decided_by_data: ClassVar[tuple[str, ...]] = ("rank", "channels", "classes", "multilabel", "auxiliary")
     # Names that weight files and settings of before still have.
     renamed: ClassVar[dict[str, str]] = {}
 
@@ -42,10 +44,18 @@ class Network(Settings):
     @model_validator(mode="before")
     @classmethod
     def with_new_names(cls, settings: Any) -> Any:
-        """Settings whose old names are replaced by those of today."""
+        """Settings whose old names are replaced by those of today, and without those that are left open."""
         if not isinstance(settings, dict):
             return settings
-        return {cls.renamed.get(name, name): value for name, value in settings.items()}
+        named = {cls.renamed.get(name, name): value for name, value in settings.items()}
+        return {
+            name: value for name, value in named.items() if value is not None or name not in cls.decided_by_data
+        }
+
+    @property
+    def left_open(self) -> frozenset[str]:
+        """As of all settings. Until the data has decided, these have the values of the defaults."""
+        return frozenset(self.decided_by_data) - self.model_fields_set
 
     @model_validator(mode="after")
     def _auxiliary_outputs_are_sigmoids(self) -> "Network":

@@ -43,7 +43,7 @@ class UNetBranch2(UNetBackboned):
 
     @model_validator(mode="after")
     def _branch_fits(self) -> "UNetBranch2":
-        if "classes" in self.model_fields_set:  # else the data decides how many there are
+        if "classes" not in self.left_open:  # else the data decides how many there are
             self.corrected_class  # noqa: B018  (refuses one that is not there)
         return self
 

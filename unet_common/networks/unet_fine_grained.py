@@ -45,7 +45,7 @@ class UNetFineGrained(UNetBackboned):
             raise ValueError(
                 "auxiliary: this network has no other outputs than those of the image and of the region"
             )
-        if "classes" in self.model_fields_set and self.regions.classes > self.foreground_classes:
+        if "classes" not in self.left_open and self.regions.classes > self.foreground_classes:
             raise ValueError(
                 f"regions.classes is {self.regions.classes}, but the data has {self.foreground_classes} classes "
                 "without the background"

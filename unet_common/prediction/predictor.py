@@ -187,8 +187,7 @@ def _pruned(network: Network, level: int | None) -> Network:
         raise UserError(
             f"--level is for unet_plus_plus, whose columns can be pruned; this is {network.name}."
         )
-    given = {key: getattr(network, key) for key in network.model_fields_set}
-    return validated(type(network), {**given, "level": level})
+    return validated(type(network), {**network.model_dump(), "level": level})
 
 
 def find_weights(run: Run, choice: str) -> Path:
