@@ -97,8 +97,8 @@ def concepts(experiment: Experiment) -> list[Concept]:
             {
                 "lowlevel": "The *graph* keeps things for you: the seed, the step, and a collection of all variables. "
                 "A variable's name is the path of the *variable scopes* that are open around it.",
-                "highlevel": "The same graph and scopes. `tf.layers` calls `get_variable` for you. It tells an "
-                "initialiser only the shape, so the name is looked up here, before the layer is made.",
+                "highlevel": "The same graph and scopes. `tf.layers` calls `get_variable` for you, in a scope called "
+                "`name`. A layer that is given no initialiser takes that of the scope in which the network is built.",
                 "keras": "No graph and no scopes: a *layer object* owns its weights, and their path is that of the "
                 "nested layers. The seed has no home, so an object `Randomness` carries it.",
             },
@@ -106,7 +106,10 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 row(
                     "Where it is made",
                     Cell((f"{LAYERS['lowlevel']}:convolution~kernel",), "`get_variable` makes it."),
-                    Cell(note="Within `tf.layers`, which is told `kernel_initializer` and `name`."),
+                    Cell(
+                        ("unet_highlevel/model.py:build",),
+                        "Within `tf.layers`, which asks the scope around it.",
+                    ),
                     Cell(
                         (f"{LAYERS['keras']}:convolution~drawn",),
                         "Within the layer, when it is first called and knows its input's shape.",
@@ -114,11 +117,19 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 ),
                 row(
                     "How a weight gets its name",
-                    f"{LAYERS['lowlevel']}:canonical_name",
-                    f"{LAYERS['highlevel']}:canonical_name",
+                    "unet_common/randomness.py:canonical_name",
+                    "unet_common/randomness.py:canonical_name",
                     Cell(note="Nothing to write: `variable.path` is the path of the nested layers."),
                 ),
-                same("drawn", "Its first value", "Drawn"),
+                row(
+                    "Its first value",
+                    "unet_common/randomness.py:drawn",
+                    (
+                        f"{LAYERS['highlevel']}:initialise_kernel",
+                        f"{LAYERS['highlevel']}:transposed_initialiser",
+                    ),
+                    f"{LAYERS['keras']}:Drawn",
+                ),
                 row(
                     "What the draws are keyed by",
                     Cell(note="`tf.set_random_seed`: the graph holds the seed."),
@@ -146,7 +157,17 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "keras": "Shape inference waits until the layer is first called. The rank must be known when the layer "
                 "is made, since there is a class for each.",
             },
-            (same("convolution"),),
+            (
+                row(
+                    "convolution",
+                    f"{LAYERS['lowlevel']}:convolution",
+                    Cell(
+                        ("unet_highlevel/networks/unet.py:convolution_block~conv",),
+                        "Nothing to write: the networks call `tf.layers`.",
+                    ),
+                    f"{LAYERS['keras']}:convolution",
+                ),
+            ),
         ),
         Concept(
             "transposed",
@@ -159,7 +180,17 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "highlevel": "The output's shape is inferred.",
                 "keras": "The output's shape is inferred.",
             },
-            (same("transposed_convolution"),),
+            (
+                row(
+                    "transposed_convolution",
+                    f"{LAYERS['lowlevel']}:transposed_convolution",
+                    Cell(
+                        ("unet_highlevel/networks/unet.py:decoder_block~conv_transpose",),
+                        "Nothing to write: the networks call `tf.layers`.",
+                    ),
+                    f"{LAYERS['keras']}:transposed_convolution",
+                ),
+            ),
         ),
         Concept(
             "normalisation",

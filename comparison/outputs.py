@@ -1,7 +1,8 @@
 """What every layer gives for one batch, by canonical name, in each API: nobody wrote the networks to tell it.
 
-In graphs a layer is a function with an argument `name`: it is watched while it adds its operations, and what it
-returns is fetched. In Keras a layer is an object with a path: its calls are watched.
+In graphs a layer is a function with an argument `name`, or an object that a function of `tf.layers` makes and calls:
+both are watched while they add operations, and what they return is fetched. In Keras a layer is an object with a path:
+its calls are watched.
 """
 
 import sys
@@ -17,10 +18,14 @@ import numpy as np
 import tensorflow as tf
 
 from unet_common.graph_model import assign
+from unet_common.randomness import canonical_name
 
 v1 = tf.compat.v1
 
 Outputs = dict[str, np.ndarray]
+
+# Every call of a layer of `tf.layers`, whatever its class, runs this code.
+_CALL = v1.layers.Layer.__call__.__code__
 
 
 def layer_outputs(package: ModuleType, model: Any, images: np.ndarray) -> Outputs:
@@ -36,32 +41,31 @@ def layer_outputs(package: ModuleType, model: Any, images: np.ndarray) -> Output
 
 def _of_graph(package: ModuleType, model: Any, images: np.ndarray) -> Outputs:
     """The network is built once more, on the same variables."""
-    with model.graph.as_default(), v1.variable_scope("", reuse=True), _watched_functions(package) as tensors:
+    with model.graph.as_default(), v1.variable_scope("", reuse=True), _watched_layers(package) as tensors:
         model.logits(model.images, training=True)
     assign(model.session, [(model.step, 0)])
     return model.session.run(tensors, {model.images: images})
 
 
 @contextmanager
-def _watched_functions(package: ModuleType) -> Iterator[dict[str, tf.Tensor]]:
-    """Tensors that functions of `package` with an argument `name` return in this block.
+def _watched_layers(package: ModuleType) -> Iterator[dict[str, tf.Tensor]]:
+    """Tensors that layers return in this block: functions of `package` with an argument `name`, and `tf.layers`.
 
-    Of functions that call each other with one name, such as a block and the convolution it begins with, the outer one
-    has the output.
+    Of layers that call each other with one name, such as a block and the convolution it begins with, the outer one has
+    the output. A convolution's is the sum with its bias, before any activation: the networks apply that to what the
+    layer gives, in all three packages, so that one name means one thing.
     """
     folder, tensors = str(Path(package.__file__).parent), {}
     starts: dict[FrameType, int] = {}
     returned: list[tuple[str, int, tf.Tensor]] = []  # path, when the function was called, what it returned
 
     def watch(frame: FrameType, event: str, value: Any) -> None:
-        if not frame.f_code.co_filename.startswith(folder):
+        if frame.f_code is not _CALL and not frame.f_code.co_filename.startswith(folder):
             return
         if event == "call":
             starts[frame] = len(starts)
-        elif (
-            event == "return" and isinstance(value, tf.Tensor) and isinstance(frame.f_locals.get("name"), str)
-        ):
-            path, start = _canonical(frame.f_locals["name"]), starts[frame]
+        elif event == "return" and isinstance(value, tf.Tensor) and (path := _path(frame)):
+            start = starts[frame]
             returned[:] = [one for one in returned if one[0] != path or one[1] < start]
             returned.append((path, start, value))
 
@@ -75,10 +79,13 @@ def _watched_functions(package: ModuleType) -> Iterator[dict[str, tf.Tensor]]:
             _add(tensors, path, value)
 
 
-def _canonical(name: str) -> str:
-    """The path of the variable scopes around us, and `name`."""
-    scope = v1.get_variable_scope().name
-    return f"{scope}/{name}" if scope else name
+def _path(frame: FrameType) -> str | None:
+    """Canonical name of the layer that is returning; None if it has none, as a pooling, which has no weights."""
+    if frame.f_code is _CALL:
+        layer = frame.f_locals["self"]
+        return layer.scope_name if layer.weights else None
+    name = frame.f_locals.get("name")
+    return canonical_name(name) if isinstance(name, str) else None
 
 
 def _of_keras(model: Any, images: np.ndarray) -> Outputs:

@@ -51,8 +51,7 @@ def one_batch(run: Run) -> Batch:
 
 
 def _lowlevel(run: Run, batch: Batch) -> Step:
-    from unet_lowlevel import optimizers
-    from unet_lowlevel.networks import NETWORKS
+    from unet_lowlevel import model, optimizers
     from unet_lowlevel.training import optimize
 
     experiment = run.experiment
@@ -62,7 +61,7 @@ def _lowlevel(run: Run, batch: Batch) -> Step:
         choose_initialisation(experiment.initialisation)
         v1.train.get_or_create_global_step()
         images, targets = placeholders(batch)
-        logits = NETWORKS[run.network.name](images, run.network, training=True)
+        logits = model.build(images, run.network, training=True)
         loss = losses.loss(experiment.loss, run.network.multilabel)(targets, logits)
         if experiment.optimizer.l2:
             loss += optimizers.penalty(v1.trainable_variables(), experiment.optimizer.l2)

@@ -38,7 +38,7 @@ def graph_counts(package, network):
     with tf.Graph().as_default() as graph:
         v1.set_random_seed(0)
         images = v1.placeholder(tf.float32, [None, *[None] * network.rank, network.channels])
-        import_module(f"{package.__name__}.networks").NETWORKS[network.name](images, network, True)
+        import_module(f"{package.__name__}.model").build(images, network, True)
         trainable = v1.trainable_variables()
     variables = canonical_variables(graph).values()
     return sum(prod(v.shape) for v in variables), sum(prod(v.shape) for v in trainable)

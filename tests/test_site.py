@@ -19,7 +19,7 @@ from unet_common.experiment import experiment_from, resolve
 from unet_common.graph_model import canonical_variables
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.networks import CATALOGUE
-from unet_lowlevel.networks import NETWORKS
+from unet_lowlevel.model import build
 
 ROOT = Path(__file__).resolve().parent.parent
 v1 = tf.compat.v1
@@ -150,7 +150,7 @@ def test_the_boxes_of_a_figure_are_the_weights_of_the_network(name, hyperparamet
     with tf.Graph().as_default() as graph:
         v1.set_random_seed(0)
         images = v1.placeholder(tf.float32, [None, *[None] * network.rank, network.channels])
-        NETWORKS[name](images, network, False)
+        build(images, network, False)
         shapes = {key: variable.shape for key, variable in canonical_variables(graph).items()}
     scopes = {scope: box for box in drawn.boxes for scope in box.scopes}
     for scope, box in scopes.items():

@@ -1,7 +1,6 @@
-"""Layers from `tf.layers`: it makes the variables; what its defaults hide is written out here.
+"""What `tf.layers` lacks, or has with another default; everything else the networks call by its own name there.
 
-Shapes are `[batch, *size, channels]`. `tf.layers` has one function for each rank; these look at the rank of
-their input. Its scopes make the canonical names: `encoder1/conv1/kernel`.
+Shapes are `[batch, *size, channels]`. The scopes of `tf.layers` make the canonical names: `encoder1/conv1/kernel`.
 
 As in every TensorFlow 1 graph, the seed, the rule for initial weights and the training step belong to the graph.
 """
@@ -14,89 +13,53 @@ import tensorflow as tf
 from unet_common.weights.initial import canonical_name, drawn, stateless_seed
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 Initialiser = Callable[..., tf.Tensor]
 
 
-def convolution(
-    x: tf.Tensor,
-    filters: int,
-    kernel_size: Sequence[int],
-    name: str,
-    padding: str = "same",
-    bias: bool = True,
-    stride: int | Sequence[int] = 1,
-    initialiser: Initialiser | None = None,
-) -> tf.Tensor:
-    """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`; the stride is one number, or one an axis.
+def initialise_kernel(shape: Sequence[int], dtype: tf.DType) -> tf.Tensor:
+    """Draw a convolution's kernel `[*sides, channels, filters]`: the default initialiser of the networks' scope.
 
-    With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
-    `pad` first and use `valid`.
-    The kernel is drawn at random, unless there is an `initialiser`.
+    A layer that is given no initialiser asks the variable scope it is in, and calls what it gets in a scope of its
+    own: there the kernel's canonical name is known. Without a scope's default, `get_variable` would take Glorot's,
+    drawn in the order of the graph.
     """
-    layer = {4: v1.layers.conv2d, 5: v1.layers.conv3d}[x.shape.rank]
-    area = math.prod(kernel_size)
-    initialiser = initialiser or drawn(f"{name}/kernel", area * x.shape[-1], area * filters)
-    return layer(
-        x,
-        filters,
-        kernel_size,
-        strides=stride,
-        padding=padding,
-        use_bias=bias,
-        kernel_initializer=initialiser,  # the default is Glorot's, drawn in the order of the graph
-        name=name,
-    )
+    *sides, channels, filters = shape
+    area = math.prod(sides)
+    return drawn("kernel", area * channels, area * filters)(shape, dtype, None)
 
 
-def transposed_convolution(
-    x: tf.Tensor,
-    filters: int,
-    factor: Sequence[int],
-    name: str,
-    kernel_size: Sequence[int] | None = None,
-    bias: bool = True,
-    initialiser: Initialiser | None = None,
-) -> tf.Tensor:
-    """Enlarge each axis by its `factor`. The kernel is as large unless `kernel_size` says otherwise, so that the
-    patches do not overlap.
+def transposed_initialiser(strides: int | Sequence[int]) -> Initialiser:
+    """Initialiser of a transposed convolution, to be given to it: its kernel is `[*sides, filters, channels]`.
 
-    The output's shape is inferred, unlike in `tf.nn.conv_transpose`.
+    An output pixel sees the input through a part of the kernel only, as large as the kernel divided by the strides.
     """
-    layer = {4: v1.layers.conv2d_transpose, 5: v1.layers.conv3d_transpose}[x.shape.rank]
-    kernel_size = kernel_size or factor
-    area = math.prod(kernel_size)
-    fan_in = x.shape[-1] * area // math.prod(factor)  # of one output pixel
-    initialiser = initialiser or drawn(f"{name}/kernel", fan_in, area * filters)
-    return layer(
-        x,
-        filters,
-        kernel_size=kernel_size,
-        strides=factor,
-        padding="same",
-        use_bias=bias,
-        kernel_initializer=initialiser,
-        name=name,
-    )
+
+    def initialise(shape: Sequence[int], dtype: tf.DType) -> tf.Tensor:
+        *sides, filters, channels = shape
+        area = math.prod(sides)
+        fan_in = channels * area // math.prod(_on_each_axis(strides, len(sides)))
+        return drawn("kernel", fan_in, area * filters)(shape, dtype, None)
+
+    return initialise
 
 
-def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | None = None) -> tf.Tensor:
-    """Largest value of every `window` of pixels, one in each step of `factor`; blocks that touch, if not given.
+def max_pooling3d(x: tf.Tensor, pool_size: int | Sequence[int], strides: int | Sequence[int]) -> tf.Tensor:
+    """Largest value of every window of voxels, as `tf.layers.max_pooling3d` has it.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
     """
-    window = window or factor
-    if x.shape.rank == 4:
-        return v1.layers.max_pooling2d(x, pool_size=window, strides=factor)
+    window, steps = _on_each_axis(pool_size, 3), _on_each_axis(strides, 3)
     channels, (batch, *size) = x.shape[-1], tf.unstack(tf.shape(x)[:-1])
     depth, height, width = (
-        (side - wide) // step + 1 for side, wide, step in zip(size, window, factor, strict=True)
+        (side - wide) // step + 1 for side, wide, step in zip(size, window, steps, strict=True)
     )
     slices = tf.reshape(x, [batch * size[0], *size[1:], channels])
-    slices = v1.layers.max_pooling2d(slices, pool_size=window[1:], strides=factor[1:])
+    slices = layers.max_pooling2d(slices, pool_size=window[1:], strides=steps[1:])
     columns = tf.reshape(slices, [batch, size[0], height * width, channels])
-    columns = v1.layers.max_pooling2d(columns, pool_size=[window[0], 1], strides=[factor[0], 1])
+    columns = layers.max_pooling2d(columns, pool_size=[window[0], 1], strides=[steps[0], 1])
     return tf.reshape(columns, [batch, depth, height, width, channels])
 
 
@@ -109,12 +72,12 @@ def batch_normalisation(
     the collection UPDATE_OPS: `model_fn` has to run them. `fused=False` because the fused kernel stores the
     moving variance times N / (N - 1), which Keras 3 does not.
     """
-    return v1.layers.batch_normalization(
+    return layers.batch_normalization(
         x, axis=-1, momentum=momentum, epsilon=epsilon, training=training, fused=False, name=name
     )
 
 
-class GroupNormalisation(v1.layers.Layer):
+class GroupNormalisation(layers.Layer):
     """`tf.layers` has none (it was in `tf.contrib`), so this is how one makes a layer of its own kind."""
 
     def __init__(self, groups: int, epsilon: float, name: str):
@@ -156,7 +119,7 @@ def normalise(x: tf.Tensor, kind: str, groups: int, training: bool, name: str) -
 def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     """Srivastava et al. 2014: zero a share `rate` of the values, scale the others by 1 / (1 - rate).
 
-    `v1.layers.dropout` draws from a generator with hidden state, which a resumed training cannot restore; the
+    `tf.layers.dropout` draws from a generator with hidden state, which a resumed training cannot restore; the
     stateless variant is keyed by the graph's seed, the layer's canonical name and the step.
     """
     if not training or rate == 0:
@@ -166,14 +129,14 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     return tf.nn.experimental.stateless_dropout(x, rate, seed=[seed, step])
 
 
-def activate(x: tf.Tensor, name: str, slope: float = 0.01) -> tf.Tensor:
-    """The non-linearity called `name`. TensorFlow's default `slope` of a leaky ReLU is 0.2, Keras's 0.3."""
+def activate(x: tf.Tensor, name: str) -> tf.Tensor:
+    """The non-linearity called `name` in the settings. The slope of a leaky ReLU would be 0.2 by default."""
     if name == "leaky_relu":
-        return tf.nn.leaky_relu(x, alpha=slope)
-    return {"elu": tf.nn.elu, "relu": tf.nn.relu, "sigmoid": tf.sigmoid}[name](x)
+        return tf.nn.leaky_relu(x, alpha=0.01)
+    return {"elu": tf.nn.elu, "relu": tf.nn.relu}[name](x)
 
 
-class PReLU(v1.layers.Layer):
+class PReLU(layers.Layer):
     """`tf.layers` has none; `name` keeps its weight at `NAME/alpha`."""
 
     def __init__(self, per_pixel: bool, name: str):
@@ -195,3 +158,8 @@ def prelu(x: tf.Tensor, name: str, per_pixel: bool = False) -> tf.Tensor:
     One slope a channel as in the paper, or one for each value of an image, whose size must be known then.
     """
     return PReLU(per_pixel, name)(x)
+
+
+def _on_each_axis(value: int | Sequence[int], rank: int) -> Sequence[int]:
+    """A single number stands for as many equal ones, as everywhere in `tf.layers`."""
+    return [value] * rank if isinstance(value, int) else value

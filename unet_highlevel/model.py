@@ -1,17 +1,31 @@
-"""The model function, which the Estimator calls once for each mode, and a `Model` that calls it without one."""
+"""The network in its scope; the model function, which the Estimator calls once for each mode; and a `Model` that calls
+it without one.
+"""
 
 import tensorflow as tf
 
 from unet_common import losses
 from unet_common.experiment import Optimizer
 from unet_common.graph_model import GraphModel
+from unet_common.networks import Network
 from unet_common.training.preview import preview
 from unet_common.weights.initial import choose_initialisation
 from unet_highlevel import optimizers
 from unet_highlevel.estimator_compat import estimator
+from unet_highlevel.layers import initialise_kernel
 from unet_highlevel.networks import NETWORKS
 
 v1 = tf.compat.v1
+
+
+def build(images: tf.Tensor, network: Network, training: bool) -> tf.Tensor | list[tf.Tensor]:
+    """Add the network to the current graph: images `[batch, *size, channels]` -> logits `[batch, *size, classes]`.
+
+    A list of logits if its training has deep supervision. The scope says how kernels are initialised whose layers do
+    not say it themselves.
+    """
+    with v1.variable_scope(v1.get_variable_scope(), initializer=initialise_kernel):
+        return NETWORKS[network.name](images, network, training)
 
 
 def model_fn(
@@ -36,7 +50,7 @@ def model_fn(
     if mode == estimator.ModeKeys.TRAIN:
         choose_initialisation(params["initialisation"])
     training = mode == estimator.ModeKeys.TRAIN
-    logits = NETWORKS[network.name](features, network, training)
+    logits = build(features, network, training)
 
     # 2. Predictions.
     if mode == estimator.ModeKeys.PREDICT:
@@ -117,6 +131,6 @@ class Model(GraphModel):
 
     def logits(self, images, training):
         if training:
-            return NETWORKS[self.network.name](images, self.network, training)
+            return build(images, self.network, training)
         spec = model_fn(images, None, estimator.ModeKeys.PREDICT, {"network": self.network})
         return spec.predictions

@@ -1,11 +1,22 @@
-"""A network of this package with its weights: predict, loss, gradients, interchange."""
+"""A network of this package in a graph, and with its weights: predict, loss, gradients, interchange."""
+
+import tensorflow as tf
 
 from unet_common.graph_model import GraphModel
+from unet_common.networks import Network
 from unet_lowlevel.networks import NETWORKS
+
+
+def build(images: tf.Tensor, network: Network, training: bool) -> tf.Tensor | list[tf.Tensor]:
+    """Add the network to the current graph: images `[batch, *size, channels]` -> logits `[batch, *size, classes]`.
+
+    A list of logits if its training has deep supervision.
+    """
+    return NETWORKS[network.name](images, network, training)
 
 
 class Model(GraphModel):
     """A graph built by hand, and a session that runs it."""
 
     def logits(self, images, training):
-        return NETWORKS[self.network.name](images, self.network, training)
+        return build(images, self.network, training)

@@ -12,7 +12,7 @@ from unet_common.training.run import Run
 from unet_common.weights.initial import choose_initialisation
 from unet_common.weights.interchange import save_weights
 from unet_lowlevel import optimizers
-from unet_lowlevel.networks import NETWORKS
+from unet_lowlevel.model import build
 
 v1 = tf.compat.v1
 
@@ -40,7 +40,6 @@ def train(run: Run) -> None:
         images, targets = batches.get_next()
 
         # 2. Network and loss.
-        build = NETWORKS[run.network.name]
         loss_function = losses.loss(experiment.loss, run.network.multilabel)
         logits = build(images, run.network, training=True)
         loss = loss_function(targets, logits)
@@ -55,7 +54,7 @@ def train(run: Run) -> None:
         )
 
         # 4. The same variables in inference mode, on the validation cases.
-        validate = Validation(run, build, loss_function) if run.split.validation else None
+        validate = Validation(run, loss_function) if run.split.validation else None
 
         # 5. The loop.
         variables = canonical_variables(graph)
@@ -111,7 +110,7 @@ def optimize(loss: tf.Tensor, rate: tf.Tensor, settings: Optimizer) -> tf.Operat
 class Validation:
     """The network in inference mode on the validation cases; shares the variables of the training network."""
 
-    def __init__(self, run, build, loss_function):
+    def __init__(self, run, loss_function):
         self.cases = len(run.split.validation)
         self.iterator = v1.data.make_initializable_iterator(run.validation_batches())
         images, targets = self.iterator.get_next()

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from unet_common.resizing import upsample
-from unet_highlevel.layers import activate, convolution, max_pooling
+from unet_highlevel.layers import max_pooling3d
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def attention_gate(x: tf.Tensor, gate: tf.Tensor, factor: Sequence[int], name: str) -> tf.Tensor:
@@ -18,11 +19,12 @@ def attention_gate(x: tf.Tensor, gate: tf.Tensor, factor: Sequence[int], name: s
     [0, 1]; a convolution after the sigmoid would not. Kernels are as large as the factor where x is brought to the
     gate's size, and half the channels are between, as in the authors' program; the mask starts at a half.
     """
-    channels, one = max(x.shape[-1] // 2, 1), [1] * len(factor)
+    conv = {2: layers.conv2d, 3: layers.conv3d}[len(factor)]
+    channels = max(x.shape[-1] // 2, 1)
     with v1.variable_scope(name):
-        of_x = convolution(x, channels, factor, "w_x", "valid", bias=False, stride=factor)
-        of_gate = convolution(gate, channels, one, "w_g")
-        mask = activate(convolution(activate(of_x + of_gate, "relu"), 1, one, "psi"), "sigmoid")
+        of_x = conv(x, channels, kernel_size=factor, strides=factor, use_bias=False, name="w_x")
+        of_gate = conv(gate, channels, kernel_size=1, name="w_g")
+        mask = tf.sigmoid(conv(tf.nn.relu(of_x + of_gate), 1, kernel_size=1, name="psi"))
     return x * upsample(mask, factor, "linear")
 
 
@@ -34,15 +36,18 @@ def non_local_block(x: tf.Tensor, factor: Sequence[int], name: str) -> tf.Tensor
     many channels would be a maximum. All kernels start at random; the paper starts the last at zero where it adds
     blocks to a trained network.
     """
-    channels, inner, one = x.shape[-1], max(x.shape[-1] // 2, 1), [1] * len(factor)
+    conv = {2: layers.conv2d, 3: layers.conv3d}[len(factor)]
+    max_pooling = {2: layers.max_pooling2d, 3: max_pooling3d}[len(factor)]
+    channels, inner = x.shape[-1], max(x.shape[-1] // 2, 1)
     with v1.variable_scope(name):
-        others = max_pooling(x, factor)
-        theta = convolution(x, inner, one, "theta", bias=False)
-        phi = convolution(others, inner, one, "phi", bias=False)
-        g = convolution(others, inner, one, "g", bias=False)
+        others = max_pooling(x, pool_size=factor, strides=factor)
+        theta = conv(x, inner, kernel_size=1, use_bias=False, name="theta")
+        phi = conv(others, inner, kernel_size=1, use_bias=False, name="phi")
+        g = conv(others, inner, kernel_size=1, use_bias=False, name="g")
         affinities = tf.matmul(in_a_row(theta), in_a_row(phi), transpose_b=True) / math.sqrt(inner)
         seen = tf.reshape(tf.matmul(tf.nn.softmax(affinities), in_a_row(g)), tf.shape(theta))
-        return x + convolution(tf.ensure_shape(seen, theta.shape), channels, one, "w_z", bias=False)
+        seen = tf.ensure_shape(seen, theta.shape)
+        return x + conv(seen, channels, kernel_size=1, use_bias=False, name="w_z")
 
 
 def in_a_row(x: tf.Tensor) -> tf.Tensor:

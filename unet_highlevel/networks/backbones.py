@@ -12,17 +12,18 @@ import tensorflow as tf
 
 from unet_common.networks.backbones import DARKNET52, RESNET50, Backbone
 from unet_common.resizing import pad
-from unet_highlevel.layers import activate, batch_normalisation, convolution, max_pooling
+from unet_highlevel.layers import batch_normalisation
 from unet_highlevel.networks.encoders import encoder
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def unit(x: tf.Tensor, filters: int, side: int, training: bool, name: str) -> tf.Tensor:
     """Convolution, batch normalisation, ReLU: what the U-Net's own encoder and all decoders are made of."""
     with v1.variable_scope(name):
-        x = convolution(x, filters, [side, side], "conv")
-        return activate(batch_normalisation(x, training, "norm"), "relu")
+        x = layers.conv2d(x, filters, kernel_size=side, padding="same", name="conv")
+        return tf.nn.relu(batch_normalisation(x, training, "norm"))
 
 
 def two_units(x: tf.Tensor, filters: int, training: bool, name: str) -> tf.Tensor:
@@ -40,7 +41,7 @@ def contracting_path(x: tf.Tensor, filters: int, training: bool, name: str) -> d
         for level in range(1, 6):
             width = filters * 2 ** (level - 1)
             x = features[f"level{level}"] = two_units(x, width, training, f"level{level}")
-            x = features[f"pool{level}"] = max_pooling(x, [2, 2])
+            x = features[f"pool{level}"] = layers.max_pooling2d(x, pool_size=2, strides=2)
     return features
 
 
@@ -52,8 +53,8 @@ def resnet_norm(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
 def resnet_stem(x: tf.Tensor, filters: int, training: bool, name: str) -> tf.Tensor:
     """A 7 x 7 convolution that halves the size."""
     with v1.variable_scope(name):
-        x = convolution(pad(x, 3, 3), filters, [7, 7], "conv", "valid", stride=2)
-        return activate(resnet_norm(x, training, "norm"), "relu")
+        x = layers.conv2d(pad(x, 3, 3), filters, kernel_size=7, strides=2, name="conv")
+        return tf.nn.relu(resnet_norm(x, training, "norm"))
 
 
 def resnet_block(
@@ -63,14 +64,15 @@ def resnet_block(
     with v1.variable_scope(name):
         shortcut = x
         if projected:
-            shortcut = convolution(x, 4 * filters, [1, 1], "conv0", stride=stride)
+            shortcut = layers.conv2d(x, 4 * filters, kernel_size=1, strides=stride, name="conv0")
             shortcut = resnet_norm(shortcut, training, "norm0")
-        x = convolution(x, filters, [1, 1], "conv1", stride=stride)
-        x = activate(resnet_norm(x, training, "norm1"), "relu")
-        x = convolution(x, filters, [3, 3], "conv2")
-        x = activate(resnet_norm(x, training, "norm2"), "relu")
-        x = convolution(x, 4 * filters, [1, 1], "conv3")
-        return activate(resnet_norm(x, training, "norm3") + shortcut, "relu")
+        x = layers.conv2d(x, filters, kernel_size=1, strides=stride, name="conv1")
+        x = tf.nn.relu(resnet_norm(x, training, "norm1"))
+        x = layers.conv2d(x, filters, kernel_size=3, padding="same", name="conv2")
+        x = tf.nn.relu(resnet_norm(x, training, "norm2"))
+        x = layers.conv2d(x, 4 * filters, kernel_size=1, name="conv3")
+        x = resnet_norm(x, training, "norm3")
+        return tf.nn.relu(x + shortcut)
 
 
 def resnet_stage(
@@ -90,7 +92,7 @@ def resnet50(x: tf.Tensor, filters: int, training: bool, name: str) -> dict[str,
     with v1.variable_scope(name):
         x = features["conv1"] = resnet_stem(x, filters, training, "conv1")
         # Zeros do not win against what a ReLU gives, so they may stand beyond the image's borders.
-        x = max_pooling(pad(x, 1, 1), [2, 2], [3, 3])
+        x = layers.max_pooling2d(pad(x, 1, 1), pool_size=3, strides=2)
         for i, blocks in enumerate(RESNET50, 2):
             width, stride = filters * 2 ** (i - 2), 1 if i == 2 else 2
             x = features[f"conv{i}"] = resnet_stage(x, width, blocks, stride, training, f"conv{i}")
@@ -102,8 +104,10 @@ def darknet_unit(
 ) -> tf.Tensor:
     """Convolution, batch normalisation, leaky ReLU."""
     with v1.variable_scope(name):
-        x = convolution(x, filters, [side, side], "conv", padding, False, stride)
-        return activate(batch_normalisation(x, training, "norm"), "leaky_relu", slope=0.1)
+        x = layers.conv2d(
+            x, filters, kernel_size=side, strides=stride, padding=padding, use_bias=False, name="conv"
+        )
+        return tf.nn.leaky_relu(batch_normalisation(x, training, "norm"), alpha=0.1)
 
 
 def darknet_block(x: tf.Tensor, filters: int, training: bool, name: str) -> tf.Tensor:

@@ -11,9 +11,14 @@ import tensorflow as tf
 
 from unet_common.networks.encoders import BOTTLENECKS, RESNETS, VGGS, EncoderName
 from unet_common.resizing import pad
-from unet_highlevel.layers import activate, batch_normalisation, convolution, max_pooling
+from unet_highlevel.layers import batch_normalisation, max_pooling3d
 
 v1 = tf.compat.v1
+layers = v1.layers
+
+# By the rank of a tensor, which has axes for the batch and the channels, too.
+CONV = {4: layers.conv2d, 5: layers.conv3d}
+MAX_POOLING = {4: layers.max_pooling2d, 5: max_pooling3d}
 
 
 def batch_norm(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
@@ -22,7 +27,7 @@ def batch_norm(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
 
 
 def sides(x: tf.Tensor, length: int) -> list[int]:
-    """Of a kernel or window that is as long along every axis of the image."""
+    """Of a window that is as long along every axis of the image. `tf.layers` takes the number alone, too."""
     return [length] * (x.shape.rank - 2)
 
 
@@ -30,9 +35,10 @@ def normalised_convolution(
     x: tf.Tensor, filters: int, side: int, stride: int, training: bool, name: str
 ) -> tf.Tensor:
     """Convolution and batch normalisation, with as many zeros before the image as after it."""
+    conv = CONV[x.shape.rank]
     with v1.variable_scope(name):
         x = pad(x, side // 2, side // 2)
-        x = convolution(x, filters, sides(x, side), "conv", "valid", bias=False, stride=stride)
+        x = conv(x, filters, kernel_size=side, strides=stride, use_bias=False, name="conv")
         return batch_norm(x, training, "norm")
 
 
@@ -43,33 +49,36 @@ def basic_block(
 
     The shortcut is `projected` by a 1 x 1 convolution where the block changes the size or the channels.
     """
-    kernel_size = sides(x, 3)
+    conv = CONV[x.shape.rank]
     with v1.variable_scope(name):
         shortcut = x
         if projected:
             shortcut = normalised_convolution(x, filters, 1, stride, training, "shortcut")
-        x = convolution(pad(x, 1, 1), filters, kernel_size, "conv1", "valid", bias=False, stride=stride)
-        x = activate(batch_norm(x, training, "norm1"), "relu")
-        x = convolution(x, filters, kernel_size, "conv2", bias=False)
+        x = pad(x, 1, 1)
+        x = conv(x, filters, kernel_size=3, strides=stride, use_bias=False, name="conv1")
+        x = tf.nn.relu(batch_norm(x, training, "norm1"))
+        x = conv(x, filters, kernel_size=3, padding="same", use_bias=False, name="conv2")
         x = batch_norm(x, training, "norm2")
-        return activate(x + shortcut, "relu")
+        return tf.nn.relu(x + shortcut)
 
 
 def bottleneck(
     x: tf.Tensor, filters: int, stride: int, projected: bool, training: bool, name: str
 ) -> tf.Tensor:
     """A 3 x 3 convolution of few channels between two of 1 x 1 (He et al., figure 5, right); gives 4 * `filters`."""
+    conv = CONV[x.shape.rank]
     with v1.variable_scope(name):
         shortcut = x
         if projected:
             shortcut = normalised_convolution(x, 4 * filters, 1, stride, training, "shortcut")
-        x = convolution(x, filters, sides(x, 1), "conv1", bias=False)
-        x = activate(batch_norm(x, training, "norm1"), "relu")
-        x = convolution(pad(x, 1, 1), filters, sides(x, 3), "conv2", "valid", bias=False, stride=stride)
-        x = activate(batch_norm(x, training, "norm2"), "relu")
-        x = convolution(x, 4 * filters, sides(x, 1), "conv3", bias=False)
+        x = conv(x, filters, kernel_size=1, use_bias=False, name="conv1")
+        x = tf.nn.relu(batch_norm(x, training, "norm1"))
+        x = pad(x, 1, 1)
+        x = conv(x, filters, kernel_size=3, strides=stride, use_bias=False, name="conv2")
+        x = tf.nn.relu(batch_norm(x, training, "norm2"))
+        x = conv(x, 4 * filters, kernel_size=1, use_bias=False, name="conv3")
         x = batch_norm(x, training, "norm3")
-        return activate(x + shortcut, "relu")
+        return tf.nn.relu(x + shortcut)
 
 
 def residual_stage(
@@ -87,12 +96,12 @@ def resnet_encoder(
     x: tf.Tensor, block: Callable, filters: int, blocks: Sequence[int], training: bool, name: str
 ) -> dict[str, tf.Tensor]:
     """Features `stem`, after its normalisation and ReLU, and `layer1` to `layer4`."""
-    features = {}
+    conv, max_pooling, features = CONV[x.shape.rank], MAX_POOLING[x.shape.rank], {}
     with v1.variable_scope(name):
-        x = convolution(pad(x, 3, 3), filters, sides(x, 7), "conv1", "valid", bias=False, stride=2)
-        x = features["stem"] = activate(batch_norm(x, training, "norm1"), "relu")
+        x = conv(pad(x, 3, 3), filters, kernel_size=7, strides=2, use_bias=False, name="conv1")
+        x = features["stem"] = tf.nn.relu(batch_norm(x, training, "norm1"))
         # Zeros do not win against what a ReLU gives, so they may stand beyond the image's borders.
-        x = max_pooling(pad(x, 1, 1), sides(x, 2), sides(x, 3))
+        x = max_pooling(pad(x, 1, 1), pool_size=3, strides=2)
         for i, count in enumerate(blocks, 1):
             stage, stride = f"layer{i}", 1 if i == 1 else 2
             x = residual_stage(x, block, filters * 2 ** (i - 1), count, stride, training, stage)
@@ -102,19 +111,21 @@ def resnet_encoder(
 
 def vgg_group(x: tf.Tensor, filters: int, convolutions: int, name: str) -> tf.Tensor:
     """3 x 3 convolutions with a bias, each with its ReLU: VGG is older than batch normalisation."""
+    conv = CONV[x.shape.rank]
     with v1.variable_scope(name):
         for i in range(1, convolutions + 1):
-            x = activate(convolution(x, filters, sides(x, 3), f"conv{i}"), "relu")
+            x = conv(x, filters, kernel_size=3, padding="same", name=f"conv{i}")
+            x = tf.nn.relu(x)
     return x
 
 
 def vgg_encoder(x: tf.Tensor, filters: int, convolutions: Sequence[int], name: str) -> dict[str, tf.Tensor]:
     """Features `group1` and, pooled, `pool1`, to `group5` and `pool5`."""
-    features = {}
+    max_pooling, features = MAX_POOLING[x.shape.rank], {}
     with v1.variable_scope(name):
         for i, count in enumerate(convolutions, 1):
             x = features[f"group{i}"] = vgg_group(x, filters * min(2 ** (i - 1), 8), count, f"group{i}")
-            x = features[f"pool{i}"] = max_pooling(x, sides(x, 2))
+            x = features[f"pool{i}"] = max_pooling(x, pool_size=2, strides=2)
     return features
 
 

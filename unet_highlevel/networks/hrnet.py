@@ -7,22 +7,22 @@ import tensorflow as tf
 
 from unet_common.networks import HRNet
 from unet_common.resizing import crop_end, upsample_like
-from unet_highlevel.layers import activate, convolution, transposed_convolution
+from unet_highlevel.layers import transposed_initialiser
 from unet_highlevel.networks.encoders import (
     basic_block,
     batch_norm,
     bottleneck,
     normalised_convolution,
     residual_stage,
-    sides,
 )
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def unit(x: tf.Tensor, filters: int, stride: int, training: bool, name: str) -> tf.Tensor:
     """A 3 x 3 convolution, normalised, and its ReLU."""
-    return activate(normalised_convolution(x, filters, 3, stride, training, name), "relu")
+    return tf.nn.relu(normalised_convolution(x, filters, 3, stride, training, name))
 
 
 def stem(x: tf.Tensor, network: HRNet, training: bool, name: str) -> tf.Tensor:
@@ -69,7 +69,7 @@ def exchange(branches: list[tf.Tensor], training: bool, name: str) -> list[tf.Te
                 if j < i:
                     x = to_coarser(x, target.shape[-1], i - j, training, f"from{j}to{i}")
                 terms.append(x)
-            sums.append(activate(sum(terms[1:], terms[0]), "relu"))
+            sums.append(tf.nn.relu(sum(terms[1:], terms[0])))
     return sums
 
 
@@ -93,19 +93,27 @@ def interpolation_head(
     x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bool, name: str
 ) -> tf.Tensor:
     """1 x 1 convolutions, first of all channels among themselves; the logits enlarged to the image's size."""
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
     with v1.variable_scope(name):
-        x = convolution(x, x.shape[-1], sides(x, 1), "conv")  # its bias is one of the published weights
-        x = activate(batch_norm(x, training, "norm"), "relu")
-        x = convolution(x, network.classes, sides(x, 1), "logits")
+        x = conv(x, x.shape[-1], kernel_size=1, name="conv")  # its bias is one of the published weights
+        x = tf.nn.relu(batch_norm(x, training, "norm"))
+        x = conv(x, network.classes, kernel_size=1, name="logits")
     return upsample_like(x, images, "linear")
 
 
 def transpose_head(x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bool, name: str) -> tf.Tensor:
     """The stem the other way round: two transposed convolutions, and off with what lies beyond the image."""
+    conv_transpose = {2: layers.conv2d_transpose, 3: layers.conv3d_transpose}[network.rank]
+    doubled = {
+        "kernel_size": 4,
+        "strides": 2,
+        "padding": "same",
+        "kernel_initializer": transposed_initialiser(strides=2),
+    }
     with v1.variable_scope(name):
-        x = transposed_convolution(x, network.stem_filters, sides(x, 2), "up1", sides(x, 4))
-        x = activate(batch_norm(x, training, "norm"), "relu")
-        x = transposed_convolution(x, network.classes, sides(x, 2), "up2", sides(x, 4))
+        x = conv_transpose(x, network.stem_filters, **doubled, name="up1")
+        x = tf.nn.relu(batch_norm(x, training, "norm"))
+        x = conv_transpose(x, network.classes, **doubled, name="up2")
     return crop_end(x, images)
 
 

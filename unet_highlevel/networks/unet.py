@@ -4,26 +4,21 @@ import tensorflow as tf
 
 from unet_common.networks import UNet
 from unet_common.resizing import crop
-from unet_highlevel.layers import (
-    activate,
-    convolution,
-    dropout,
-    max_pooling,
-    normalise,
-    transposed_convolution,
-)
+from unet_highlevel.layers import activate, dropout, max_pooling3d, normalise, transposed_initialiser
 from unet_highlevel.networks.attention import attention_gate, non_local_block
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
     """The blue arrows of the figure: convolution, normalisation, activation, dropout, twice."""
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
     filters, kernel_size = network.filters_at(level), network.kernel_at(level)
-    bias = network.normalisation == "none"  # the normalisation's mean would take it off again
+    use_bias = network.normalisation == "none"  # the normalisation's mean would take it off again
     with v1.variable_scope(name):
         for i in range(1, network.convolutions + 1):
-            x = convolution(x, filters, kernel_size, f"conv{i}", network.padding, bias)
+            x = conv(x, filters, kernel_size, padding=network.padding, use_bias=use_bias, name=f"conv{i}")
             x = normalise(x, network.normalisation, network.groups, training, f"norm{i}")
             x = activate(x, network.activation)
             x = dropout(x, network.dropout, training, f"dropout{i}")
@@ -37,19 +32,29 @@ def decoder_block(
 
     With attention the features are weighted first, by what is known a level below.
     """
+    conv_transpose = {2: layers.conv2d_transpose, 3: layers.conv3d_transpose}[network.rank]
+    factor = network.pooling_at(level)  # kernel and strides are equal, so that the patches do not overlap
     with v1.variable_scope(name):
-        up = transposed_convolution(x, network.filters_at(level), network.pooling_at(level), "up")
+        up = conv_transpose(
+            x,
+            network.filters_at(level),
+            kernel_size=factor,
+            strides=factor,
+            kernel_initializer=transposed_initialiser(factor),
+            name="up",
+        )
         if network.padding == "valid":
             skip = crop(skip, up)
         if level in network.attention_gates:
-            skip = attention_gate(skip, x, network.pooling_at(level), "attention")
+            skip = attention_gate(skip, x, factor, "attention")
     x = tf.concat([skip, up], -1)
     return convolution_block(x, level, network, training, name)
 
 
 def head(x: tf.Tensor, network: UNet, name: str) -> tf.Tensor:
     """The 1 x 1 convolution: a logit for each class."""
-    return convolution(x, network.classes, [1] * network.rank, name)
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
+    return conv(x, network.classes, kernel_size=1, name=name)
 
 
 def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[tf.Tensor]:
@@ -57,6 +62,7 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
 
     With deep supervision, training gets a list: these logits, and those of ever coarser decoder levels.
     """
+    max_pooling = {2: layers.max_pooling2d, 3: max_pooling3d}[network.rank]
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
         x = convolution_block(x, level, network, training, f"encoder{level}")
@@ -64,7 +70,8 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
             factor = network.subsampling_at(level)
             x = non_local_block(x, factor, f"non_local{level}")
         skips.append(x)
-        x = max_pooling(x, network.pooling_at(level))
+        factor = network.pooling_at(level)
+        x = max_pooling(x, pool_size=factor, strides=factor)
     x = convolution_block(x, network.depth, network, training, "bottleneck")
     if network.depth in network.non_local:
         factor = network.subsampling_at(network.depth)

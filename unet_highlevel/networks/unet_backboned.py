@@ -9,10 +9,11 @@ import tensorflow as tf
 from unet_common.networks import UNetBackboned
 from unet_common.networks.backbones import DEEPEST, POOLED, SKIPS
 from unet_common.resizing import upsample
-from unet_highlevel.layers import convolution, transposed_convolution
+from unet_highlevel.layers import transposed_initialiser
 from unet_highlevel.networks.backbones import backbone, two_units, unit
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def encode(
@@ -45,7 +46,15 @@ def enlarge(
     inside, filters = x.shape[-1], network.last_filters if skip is None else skip.shape[-1]
     with v1.variable_scope(name):
         if network.decoder == "transpose":
-            x = transposed_convolution(x, inside, [2, 2], "up", [4, 4])
+            x = layers.conv2d_transpose(
+                x,
+                inside,
+                kernel_size=4,
+                strides=2,
+                padding="same",
+                kernel_initializer=transposed_initialiser(strides=2),
+                name="up",
+            )
         else:
             x = unit(upsample(x, [2, 2], "nearest"), inside, 3, training, "up")
         return join(unit(x, filters, 1, training, "expand"), skip, network)
@@ -62,7 +71,7 @@ def trunk(images: tf.Tensor, network: UNetBackboned, training: bool) -> tf.Tenso
 
 def head(x: tf.Tensor, classes: int, name: str) -> tf.Tensor:
     """A 3 x 3 convolution: a logit for each class."""
-    return convolution(x, classes, [3, 3], name)
+    return layers.conv2d(x, classes, kernel_size=3, padding="same", name=name)
 
 
 def unet_backboned(images: tf.Tensor, network: UNetBackboned, training: bool) -> tf.Tensor:

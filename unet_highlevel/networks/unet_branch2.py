@@ -8,10 +8,10 @@ import tensorflow as tf
 from unet_common.networks import UNetBranch2
 from unet_common.networks.backbones import BLOCKS
 from unet_common.resizing import bilinear
-from unet_highlevel.layers import convolution, transposed_convolution
 from unet_highlevel.networks.unet_backboned import encode, enlarge, head, reduce
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 @contextmanager
@@ -35,9 +35,17 @@ def branch(x: tf.Tensor, network: UNetBranch2, name: str) -> tf.Tensor:
     """
     factor = network.branch_factor
     with v1.variable_scope(name):
-        x = convolution(x, 1, [1, 1], "conv", initialiser=v1.zeros_initializer())
-        sides = [2 * factor, 2 * factor]
-        x = transposed_convolution(x, 1, [factor, factor], "up", sides, initialiser=bilinear)
+        zeros = v1.zeros_initializer()
+        x = layers.conv2d(x, 1, kernel_size=1, kernel_initializer=zeros, name="conv")
+        x = layers.conv2d_transpose(
+            x,
+            1,
+            kernel_size=2 * factor,
+            strides=factor,
+            padding="same",
+            kernel_initializer=bilinear,
+            name="up",
+        )
     return x * tf.one_hot(network.corrected_class, network.classes, dtype=x.dtype)
 
 

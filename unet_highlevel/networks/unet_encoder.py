@@ -5,10 +5,11 @@ import tensorflow as tf
 from unet_common.networks import UNetEncoder
 from unet_common.networks.encoders import HALVINGS, stages
 from unet_common.resizing import upsample, upsample_like
-from unet_highlevel.layers import activate, convolution, transposed_convolution
+from unet_highlevel.layers import transposed_initialiser
 from unet_highlevel.networks.encoders import batch_norm, encoder, sides
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def decoder_norm(x: tf.Tensor, network: UNetEncoder, training: bool, name: str) -> tf.Tensor:
@@ -20,14 +21,15 @@ def upsampling_block(
     x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
 ) -> tf.Tensor:
     """Twice the size by interpolation, the encoder's features beside it, two convolutions."""
-    bias = not network.decoder_batch_norm
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
+    use_bias = not network.decoder_batch_norm
     x = upsample(x, sides(x, 2), "corners")
     if skip is not None:
         x = tf.concat([x, skip], -1)
     with v1.variable_scope(name):
         for i in (1, 2):
-            x = convolution(x, filters, sides(x, 3), f"conv{i}", bias=bias)
-            x = activate(decoder_norm(x, network, training, f"norm{i}"), "relu")
+            x = conv(x, filters, kernel_size=3, padding="same", use_bias=use_bias, name=f"conv{i}")
+            x = tf.nn.relu(decoder_norm(x, network, training, f"norm{i}"))
     return x
 
 
@@ -35,19 +37,31 @@ def transpose_block(
     x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
 ) -> tf.Tensor:
     """Twice the size by a transposed convolution, the encoder's features beside it, one convolution."""
-    bias = not network.decoder_batch_norm
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
+    conv_transpose = {2: layers.conv2d_transpose, 3: layers.conv3d_transpose}[network.rank]
+    use_bias = not network.decoder_batch_norm
     with v1.variable_scope(name):
-        x = transposed_convolution(x, filters, sides(x, 2), "up", sides(x, 4), bias)
-        x = activate(decoder_norm(x, network, training, "up_norm"), "relu")
+        x = conv_transpose(
+            x,
+            filters,
+            kernel_size=4,
+            strides=2,
+            padding="same",
+            use_bias=use_bias,
+            kernel_initializer=transposed_initialiser(strides=2),
+            name="up",
+        )
+        x = tf.nn.relu(decoder_norm(x, network, training, "up_norm"))
         if skip is not None:
             x = tf.concat([x, skip], -1)
-        x = convolution(x, filters, sides(x, 3), "conv", bias=bias)
-        return activate(decoder_norm(x, network, training, "norm"), "relu")
+        x = conv(x, filters, kernel_size=3, padding="same", use_bias=use_bias, name="conv")
+        return tf.nn.relu(decoder_norm(x, network, training, "norm"))
 
 
 def head(x: tf.Tensor, network: UNetEncoder, name: str) -> tf.Tensor:
     """A 3 x 3 convolution: a logit for each class."""
-    return convolution(x, network.classes, sides(x, 3), name)
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
+    return conv(x, network.classes, kernel_size=3, padding="same", name=name)
 
 
 def unet_encoder(images: tf.Tensor, network: UNetEncoder, training: bool) -> tf.Tensor:

@@ -4,30 +4,34 @@ import tensorflow as tf
 
 from unet_common.networks import UNetOriginal
 from unet_common.resizing import crop, upsample
-from unet_highlevel.layers import activate, convolution, dropout, max_pooling
+from unet_highlevel.layers import dropout
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def convolution_block(x: tf.Tensor, filters: int, name: str) -> tf.Tensor:
     """The blue arrows of the figure: two 3 x 3 convolutions without padding, each with a ReLU."""
     with v1.variable_scope(name):
         for i in (1, 2):
-            x = activate(convolution(x, filters, [3, 3], f"conv{i}", "valid"), "relu")
+            x = layers.conv2d(x, filters, kernel_size=3, padding="valid", name=f"conv{i}")
+            x = tf.nn.relu(x)
     return x
 
 
 def decoder_block(x: tf.Tensor, skip: tf.Tensor, filters: int, name: str) -> tf.Tensor:
     """Green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
     with v1.variable_scope(name):
-        x = activate(convolution(upsample(x, [2, 2], "nearest"), filters, [2, 2], "up"), "relu")
+        x = upsample(x, [2, 2], "nearest")
+        x = layers.conv2d(x, filters, kernel_size=2, padding="same", name="up")
+        x = tf.nn.relu(x)
     x = tf.concat([crop(skip, x), x], -1)
     return convolution_block(x, filters, name)
 
 
 def head(x: tf.Tensor, network: UNetOriginal, name: str) -> tf.Tensor:
     """The 1 x 1 convolution: a logit for each class."""
-    return convolution(x, network.classes, [1, 1], name)
+    return layers.conv2d(x, network.classes, kernel_size=1, name=name)
 
 
 def unet_original(images: tf.Tensor, network: UNetOriginal, training: bool) -> tf.Tensor:
@@ -35,7 +39,7 @@ def unet_original(images: tf.Tensor, network: UNetOriginal, training: bool) -> t
     x, skips = images, []
     for level in range(1, network.depth):
         skips.append(convolution_block(x, network.filters_at(level), f"encoder{level}"))
-        x = max_pooling(skips[-1], [2, 2])
+        x = layers.max_pooling2d(skips[-1], pool_size=2, strides=2)
     x = convolution_block(x, network.filters_at(network.depth), "bottleneck")
     # "At the end of the contracting path", section 3.1.
     x = dropout(x, network.dropout, training, "dropout")

@@ -4,9 +4,10 @@ import tensorflow as tf
 
 from unet_common.networks import UNetPadding
 from unet_common.resizing import upsample
-from unet_highlevel.layers import activate, batch_normalisation, convolution, max_pooling
+from unet_highlevel.layers import batch_normalisation
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def convolution_block(
@@ -16,10 +17,11 @@ def convolution_block(
     with v1.variable_scope(name):
         shortcut = x
         for i in (1, 2):
-            x = batch_normalisation(convolution(x, filters, [3, 3], f"conv{i}"), training, f"norm{i}")
-            x = activate(x, "relu")
+            x = layers.conv2d(x, filters, kernel_size=3, padding="same", name=f"conv{i}")
+            x = batch_normalisation(x, training, f"norm{i}")
+            x = tf.nn.relu(x)
         if network.residual:
-            x += convolution(shortcut, filters, [1, 1], "shortcut")
+            x += layers.conv2d(shortcut, filters, kernel_size=1, name="shortcut")
     return x
 
 
@@ -28,14 +30,16 @@ def decoder_block(
 ) -> tf.Tensor:
     """Up-convolution, the encoder's features of the same resolution beside it, convolutions."""
     with v1.variable_scope(name):
-        x = activate(convolution(upsample(x, [2, 2], "nearest"), filters, [2, 2], "up"), "relu")
+        x = upsample(x, [2, 2], "nearest")
+        x = layers.conv2d(x, filters, kernel_size=2, padding="same", name="up")
+        x = tf.nn.relu(x)
     x = tf.concat([x, skip], -1)
     return convolution_block(x, filters, network, training, name)
 
 
 def head(x: tf.Tensor, network: UNetPadding, name: str) -> tf.Tensor:
     """The 1 x 1 convolution: a logit for each class."""
-    return convolution(x, network.classes, [1, 1], name)
+    return layers.conv2d(x, network.classes, kernel_size=1, name=name)
 
 
 def unet_padding(images: tf.Tensor, network: UNetPadding, training: bool) -> tf.Tensor:
@@ -43,7 +47,7 @@ def unet_padding(images: tf.Tensor, network: UNetPadding, training: bool) -> tf.
     x, skips = images, []
     for level in range(1, network.depth):
         skips.append(convolution_block(x, network.filters_at(level), network, training, f"encoder{level}"))
-        x = max_pooling(skips[-1], [2, 2])
+        x = layers.max_pooling2d(skips[-1], pool_size=2, strides=2)
     x = convolution_block(x, network.filters_at(network.depth), network, training, "bottleneck")
     for level in reversed(range(1, network.depth)):
         x = decoder_block(x, skips.pop(), network.filters_at(level), network, training, f"decoder{level}")

@@ -6,18 +6,28 @@ The node `x{i}_{j}` is the paper's X^{i,j}: row i, from fine to coarse, and colu
 import tensorflow as tf
 
 from unet_common.networks import UNetPlusPlus
-from unet_highlevel.layers import max_pooling, transposed_convolution
+from unet_highlevel.layers import max_pooling3d, transposed_initialiser
 from unet_highlevel.networks.unet import convolution_block, head
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def nested_node(
     row: list[tf.Tensor], below: tf.Tensor, level: int, network: UNetPlusPlus, training: bool, name: str
 ) -> tf.Tensor:
     """Equation 1: all nodes before it in its row, and the enlarged one from the row below, through convolutions."""
+    conv_transpose = {2: layers.conv2d_transpose, 3: layers.conv3d_transpose}[network.rank]
+    factor = network.pooling_at(level)
     with v1.variable_scope(name):
-        up = transposed_convolution(below, network.filters_at(level), network.pooling_at(level), "up")
+        up = conv_transpose(
+            below,
+            network.filters_at(level),
+            kernel_size=factor,
+            strides=factor,
+            kernel_initializer=transposed_initialiser(factor),
+            name="up",
+        )
     return convolution_block(tf.concat([*row, up], -1), level, network, training, name)
 
 
@@ -35,10 +45,12 @@ def unet_plus_plus(images: tf.Tensor, network: UNetPlusPlus, training: bool) -> 
 
     With deep supervision, training gets a list: the logits of every column, the last column first.
     """
+    max_pooling = {2: layers.max_pooling2d, 3: max_pooling3d}[network.rank]
     x, rows = images, []
     for i in range(network.columns + 1):
         if i > 0:
-            x = max_pooling(rows[-1][0], network.pooling_at(i))
+            factor = network.pooling_at(i)
+            x = max_pooling(rows[-1][0], pool_size=factor, strides=factor)
         rows.append([convolution_block(x, i + 1, network, training, f"x{i}_0")])
         for j in range(1, i + 1):  # the diagonal above: each row can be one node longer now
             above, below = rows[i - j], rows[i - j + 1]

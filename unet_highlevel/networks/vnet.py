@@ -4,26 +4,31 @@ import tensorflow as tf
 
 from unet_common.networks import VNet
 from unet_common.resizing import pad_channels
-from unet_highlevel.layers import activate, batch_normalisation, convolution, prelu, transposed_convolution
+from unet_highlevel.layers import batch_normalisation, prelu, transposed_initialiser
 
 v1 = tf.compat.v1
+layers = v1.layers
 
 
 def convolution_unit(
     x: tf.Tensor, direction: str, filters: int, network: VNet, training: bool, name: str
 ) -> tf.Tensor:
     """A convolution of the figure, which keeps the size or moves down or up a level, with its PReLU."""
-    kernel_size, two = [network.kernel_size] * network.rank, [2] * network.rank
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
+    conv_transpose = {2: layers.conv2d_transpose, 3: layers.conv3d_transpose}[network.rank]
     with v1.variable_scope(name):
         if direction == "keep":
-            x = convolution(x, filters, kernel_size, "conv")
+            x = conv(x, filters, network.kernel_size, padding="same", name="conv")
         elif direction == "down":
-            x = convolution(x, filters, two, "conv", stride=2)
+            x = conv(x, filters, kernel_size=2, strides=2, name="conv")
         else:
-            x = transposed_convolution(x, filters, two, "conv")
+            initialiser = transposed_initialiser(strides=2)
+            x = conv_transpose(
+                x, filters, kernel_size=2, strides=2, kernel_initializer=initialiser, name="conv"
+            )
         x = batch_normalisation(x, training, "norm")
         if network.prelu == "none":
-            return activate(x, "relu")
+            return tf.nn.relu(x)
         return prelu(x, "prelu", per_pixel=network.prelu == "element")
 
 
@@ -45,6 +50,7 @@ def add(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 def vnet(images: tf.Tensor, network: VNet, training: bool) -> tf.Tensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
     x, skips = images, []
     if network.fixed_size:  # the slopes of elements have to know it
         x = tf.ensure_shape(x, [None, *network.fixed_size, network.channels])
@@ -59,4 +65,4 @@ def vnet(images: tf.Tensor, network: VNet, training: bool) -> tf.Tensor:
         up = convolution_unit(x, "up", filters, network, training, f"up{level}")
         x = tf.concat([skips.pop(), up], -1)
         x = residual_stage(x, up, level, 2 * filters, network, training, f"decoder{level}")
-    return convolution(x, network.classes, [1] * network.rank, "head")
+    return conv(x, network.classes, kernel_size=1, name="head")
