@@ -40,6 +40,7 @@ def decoder_block(
             network.filters_at(level),
             kernel_size=factor,
             strides=factor,
+            padding="same",
             kernel_initializer=transposed_initialiser(factor),
             name="up",
         )

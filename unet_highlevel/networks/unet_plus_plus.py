@@ -25,6 +25,7 @@ def nested_node(
             network.filters_at(level),
             kernel_size=factor,
             strides=factor,
+            padding="same",
             kernel_initializer=transposed_initialiser(factor),
             name="up",
         )

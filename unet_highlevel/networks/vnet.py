@@ -20,11 +20,16 @@ def convolution_unit(
         if direction == "keep":
             x = conv(x, filters, network.kernel_size, padding="same", name="conv")
         elif direction == "down":
-            x = conv(x, filters, kernel_size=2, strides=2, name="conv")
+            x = conv(x, filters, kernel_size=2, strides=2, padding="same", name="conv")
         else:
-            initialiser = transposed_initialiser(strides=2)
             x = conv_transpose(
-                x, filters, kernel_size=2, strides=2, kernel_initializer=initialiser, name="conv"
+                x,
+                filters,
+                kernel_size=2,
+                strides=2,
+                padding="same",
+                kernel_initializer=transposed_initialiser(strides=2),
+                name="conv",
             )
         x = batch_normalisation(x, training, "norm")
         if network.prelu == "none":
