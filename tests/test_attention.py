@@ -11,7 +11,7 @@ from unet_common.experiment import experiment_from
 from unet_common.graph_model import assign
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import UNet
-from unet_lowlevel import ops
+from unet_common.resizing import upsample
 from unet_lowlevel.networks.attention import attention_gate, non_local_block
 
 FACTORS = {2: (2, 2), 3: (1, 2, 2)}
@@ -57,7 +57,7 @@ def test_an_attention_gate_multiplies_with_a_mask_made_a_level_below(rank):
     of_gate = gate_of(rank).numpy() @ weights["w_g/kernel"].reshape(4, 2) + weights["w_g/bias"]
     logits = np.maximum(of_x + of_gate, 0) @ weights["psi/kernel"].reshape(2, 1) + weights["psi/bias"]
     mask = 1 / (1 + np.exp(-logits))
-    enlarged = Operation(lambda mask: ops.upsample(mask, FACTORS[rank], "linear"), mask)(mask)
+    enlarged = Operation(lambda mask: upsample(mask, FACTORS[rank], "linear"), mask)(mask)
     np.testing.assert_allclose(operation(x), x * enlarged, rtol=0, atol=1e-12)
 
 
