@@ -1,7 +1,7 @@
 """One step of training in each API, apart from its loop: what is timed, and weighed.
 
-The functions are those of the three `training.py`; only what stands around them is built here again, without files,
-hooks and callbacks, so that the three can take turns.
+Each package has a function `training_step`, which its training loop uses, too; only what stands around it is another
+here, without files, hooks and callbacks, so that the three can take turns.
 """
 
 import time
@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from unet_common import losses
+from unet_common.graph_model import TrainingStep
 from unet_common.training.run import Run
-from unet_common.weights.initial import choose_initialisation
 
 v1 = tf.compat.v1
 
@@ -51,78 +51,41 @@ def one_batch(run: Run) -> Batch:
 
 
 def _lowlevel(run: Run, batch: Batch) -> Step:
-    from unet_lowlevel import model, optimizers
-    from unet_lowlevel.training import optimize
+    from unet_lowlevel.training import training_step
 
-    experiment = run.experiment
-    start = time.perf_counter()
-    with tf.Graph().as_default() as graph:
-        v1.set_random_seed(experiment.seed)
-        choose_initialisation(experiment.initialisation)
-        v1.train.get_or_create_global_step()
-        images, targets = placeholders(batch)
-        logits = model.build(images, run.network, training=True)
-        loss = losses.loss(experiment.loss, run.network.multilabel)(targets, logits)
-        if experiment.optimizer.l2:
-            loss += optimizers.penalty(v1.trainable_variables(), experiment.optimizer.l2)
-        rate = v1.placeholder(tf.float64, [], "rate")
-        step = optimize(loss, rate, experiment.optimizer)
-        return _in_session(graph, loss, step, rate, (images, targets), run, batch, start)
+    return _in_session(lambda images, targets: training_step(images, targets, run.experiment), run, batch)
 
 
 def _highlevel(run: Run, batch: Batch) -> Step:
-    from unet_highlevel.estimator_compat import estimator
-    from unet_highlevel.model import model_fn
+    from unet_highlevel.model import training_step
 
-    experiment = run.experiment
-    params = {
-        "network": run.network,
-        "loss": experiment.loss,
-        "optimizer": experiment.optimizer,
-        "initialisation": experiment.initialisation,
-    }
-    start = time.perf_counter()
-    with tf.Graph().as_default() as graph:
-        v1.set_random_seed(experiment.seed)
-        v1.train.get_or_create_global_step()
-        images, targets = placeholders(batch)
-        spec = model_fn(images, targets, estimator.ModeKeys.TRAIN, params)
-        rate = graph.get_tensor_by_name("rate:0")
-        return _in_session(graph, spec.loss, spec.train_op, rate, (images, targets), run, batch, start)
-
-
-def placeholders(batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of the batch's shapes: the training loops have fixed ones, too."""
-    images, targets = batch
-    return v1.placeholder(images.dtype, images.shape, "images"), v1.placeholder(
-        targets.dtype, targets.shape, "targets"
-    )
+    return _in_session(lambda images, targets: training_step(images, targets, run), run, batch)
 
 
 def _in_session(
-    graph: tf.Graph,
-    loss: tf.Tensor,
-    step: tf.Operation,
-    rate: tf.Tensor,
-    inputs: tuple[tf.Tensor, tf.Tensor],
-    run: Run,
-    batch: Batch,
-    start: float,
+    training_step: Callable[[tf.Tensor, tf.Tensor], TrainingStep], run: Run, batch: Batch
 ) -> Step:
-    """What both graph packages have in common."""
-    initialise = v1.global_variables_initializer()
+    """The step of a graph package: in a graph of its own, fed with one batch again and again."""
+    start = time.perf_counter()
+    with tf.Graph().as_default() as graph:
+        v1.set_random_seed(run.experiment.seed)
+        v1.train.get_or_create_global_step()
+        # Of fixed shapes, as in the training loops.
+        inputs = [v1.placeholder(array.dtype, array.shape) for array in batch]
+        step = training_step(*inputs)
+        initialise = v1.global_variables_initializer()
     built = time.perf_counter() - start
     session = v1.Session(graph=graph)
     session.run(initialise)
-    feed = {rate: run.experiment.optimizer.learning_rate, **dict(zip(inputs, batch, strict=True))}
+    feed = {step.rate: run.experiment.optimizer.learning_rate, **dict(zip(inputs, batch, strict=True))}
 
     def once() -> float:
-        return float(session.run([loss, step], feed)[0])
+        return float(session.run([step.loss, step.update], feed)[0])
 
     start = time.perf_counter()
     once()
     first = time.perf_counter() - start
-    return Step(once, built, first, len(graph.get_operations()), _ancestors([loss.op, step]))
+    return Step(once, built, first, len(graph.get_operations()), _ancestors([step.loss.op, step.update]))
 
 
 def _ancestors(operations: list[tf.Operation]) -> int:

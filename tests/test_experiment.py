@@ -263,7 +263,14 @@ def test_what_the_data_decided_is_open_for_another_data_set(tmp_path):
 
     parser = argparse.ArgumentParser()
     add_experiment_flags(parser)
-    flags = ["--config", str(run.path / "experiment.yaml"), "--data", "blobs3d", "--set", "data.size=[20, 24, 16]"]
+    flags = [
+        "--config",
+        str(run.path / "experiment.yaml"),
+        "--data",
+        "blobs3d",
+        "--set",
+        "data.size=[20, 24, 16]",
+    ]
     other = resolve(experiment_of(parser.parse_args(flags)))
     assert (other.network.classes, other.network.rank, other.network.depth) == (3, 3, 2)
     assert other.sampling.crop == (48, 48, 48) and other.preprocessing.normalisation == "case"

@@ -1,6 +1,7 @@
 """A network in a TensorFlow 1 graph with a session: what the `Model` of both graph packages does alike."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,18 @@ def assign(session: v1.Session, values: list[tuple[tf.Variable, np.ndarray]]) ->
     """Set variables without adding an operation to the graph: their initialisers run on fed values."""
     feed = {variable.initializer.inputs[1]: value for variable, value in values}
     session.run([variable.initializer for variable, _value in values], feed)
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """What a session runs for one step.
+
+    loss: of the batch, before the step. update: changes the weights. rate: takes the learning rate, float64.
+    """
+
+    loss: tf.Tensor
+    update: tf.Operation
+    rate: tf.Tensor
 
 
 class GraphModel(Model):

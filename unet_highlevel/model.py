@@ -2,13 +2,16 @@
 it without one.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from unet_common import losses
 from unet_common.experiment import Optimizer
-from unet_common.graph_model import GraphModel
+from unet_common.graph_model import GraphModel, TrainingStep
 from unet_common.networks import Network
 from unet_common.training.preview import preview
+from unet_common.training.run import Run
 from unet_common.weights.initial import choose_initialisation
 from unet_highlevel import optimizers
 from unet_highlevel.estimator_compat import estimator
@@ -88,6 +91,24 @@ def model_fn(
         step = v1.train.get_global_step()
         train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)
     return estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+
+def params_of(run: Run) -> dict[str, Any]:
+    """What the model function is told of a training."""
+    experiment = run.experiment
+    return {
+        "network": run.network,
+        "outputs": run.outputs,
+        "loss": experiment.loss,
+        "optimizer": experiment.optimizer,
+        "initialisation": experiment.initialisation,
+    }
+
+
+def training_step(images: tf.Tensor, targets: tf.Tensor, run: Run) -> TrainingStep:
+    """Add one step of a training to the current graph: what the Estimator's loop runs of the model function."""
+    spec = model_fn(images, targets, estimator.ModeKeys.TRAIN, params_of(run))
+    return TrainingStep(spec.loss, spec.train_op, v1.get_default_graph().get_tensor_by_name("rate:0"))
 
 
 def make_optimizer(rate: tf.Tensor, settings: Optimizer) -> v1.train.Optimizer:

@@ -5,16 +5,13 @@ import tensorflow as tf
 from data.errors import UserError
 from unet_common.graph_model import assign, canonical_variables
 from unet_common.training import checkpoints
-from unet_common.training.monitor import Monitor
+from unet_common.training.monitor import SUMMARY_EVERY, Monitor
 from unet_common.training.run import Run
 from unet_common.weights.interchange import save_weights
 from unet_highlevel.estimator_compat import estimator
-from unet_highlevel.model import model_fn
+from unet_highlevel.model import model_fn, params_of
 
 v1 = tf.compat.v1
-
-# TensorBoard gets the training loss of every so many steps.
-SUMMARY_EVERY = 10
 
 
 def train(run: Run) -> None:
@@ -42,14 +39,7 @@ def train(run: Run) -> None:
             "TF_CONFIG in the environment describes a cluster, but a run folder belongs to one process. Unset it to "
             "train here. For an Estimator on several machines see docs/migrating.md."
         )
-    params = {
-        "network": run.network,
-        "outputs": run.outputs,
-        "loss": experiment.loss,
-        "optimizer": experiment.optimizer,
-        "initialisation": experiment.initialisation,
-    }
-    unet = estimator.Estimator(model_fn, config=config, params=params)
+    unet = estimator.Estimator(model_fn, config=config, params=params_of(run))
 
     with Monitor(run, first_step) as monitor:
         # 2. Data, and what happens at every step: the hooks run in this order.

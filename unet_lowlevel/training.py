@@ -3,10 +3,10 @@
 import tensorflow as tf
 
 from unet_common import losses
-from unet_common.experiment import Optimizer
-from unet_common.graph_model import assign, canonical_variables
+from unet_common.experiment import Experiment, Optimizer
+from unet_common.graph_model import TrainingStep, assign, canonical_variables
 from unet_common.training import checkpoints
-from unet_common.training.monitor import Monitor
+from unet_common.training.monitor import SUMMARY_EVERY, Monitor
 from unet_common.training.preview import preview
 from unet_common.training.run import Run
 from unet_common.weights.initial import choose_initialisation
@@ -15,9 +15,6 @@ from unet_lowlevel import optimizers
 from unet_lowlevel.model import build
 
 v1 = tf.compat.v1
-
-# TensorBoard gets the training loss of every so many steps.
-SUMMARY_EVERY = 10
 
 
 def train(run: Run) -> None:
@@ -32,31 +29,22 @@ def train(run: Run) -> None:
 
     with tf.Graph().as_default() as graph:
         v1.set_random_seed(experiment.seed)
-        choose_initialisation(experiment.initialisation)
         v1.train.get_or_create_global_step()
 
         # 1. Data: a tensor that is another batch every time it is evaluated.
         batches = v1.data.make_initializable_iterator(run.training_batches(first_step))
         images, targets = batches.get_next()
 
-        # 2. Network and loss.
-        loss_function = losses.loss(experiment.loss, run.network.multilabel)
-        logits = build(images, run.network, training=True)
-        loss = loss_function(targets, logits)
-        if experiment.optimizer.l2:
-            loss += optimizers.penalty(v1.trainable_variables(), experiment.optimizer.l2)
-
-        # 3. One step.
-        rate = v1.placeholder(tf.float64, [], "rate")
-        step = optimize(loss, rate, experiment.optimizer)
+        # 2. One step: network, loss, and what changes the weights.
+        step = training_step(images, targets, experiment)
         summary = v1.summary.merge(
-            [v1.summary.scalar("loss", loss), v1.summary.scalar("learning_rate", rate)]
+            [v1.summary.scalar("loss", step.loss), v1.summary.scalar("learning_rate", step.rate)]
         )
 
-        # 4. The same variables in inference mode, on the validation cases.
-        validate = Validation(run, loss_function) if run.split.validation else None
+        # 3. The same variables in inference mode, on the validation cases.
+        validate = Validation(run) if run.split.validation else None
 
-        # 5. The loop.
+        # 4. The loop.
         variables = canonical_variables(graph)
         saver = v1.train.Saver(max_to_keep=experiment.training.keep)
         initialise = v1.global_variables_initializer()
@@ -71,10 +59,10 @@ def train(run: Run) -> None:
             session.run(batches.initializer)
 
             while not monitor.should_stop:
-                fetches = [loss, step]
+                fetches = [step.loss, step.update]
                 if (monitor.step + 1) % SUMMARY_EVERY == 0:
                     fetches.append(summary)
-                value, _, *summaries = session.run(fetches, {rate: monitor.learning_rate()})
+                value, _, *summaries = session.run(fetches, {step.rate: monitor.learning_rate()})
                 monitor.stepped(value)
                 for text in summaries:
                     writer.add_summary(text, monitor.step)
@@ -85,6 +73,23 @@ def train(run: Run) -> None:
                     saver.save(session, str(run.checkpoints / "model"), monitor.step, write_meta_graph=False)
             writer.close()
             save_weights(run.final_weights, session.run(variables), run.network)
+
+
+def training_step(images: tf.Tensor, targets: tf.Tensor, experiment: Experiment) -> TrainingStep:
+    """Add one step of a training to the current graph, which has a seed and a global step.
+
+    Args:
+        images: a batch `[batch, *size, channels]`. targets: `[batch, *size, classes]`.
+        experiment: its network, loss, optimizer and rule for initial weights.
+    """
+    network, settings = experiment.network, experiment.optimizer
+    choose_initialisation(experiment.initialisation)
+    logits = build(images, network, training=True)
+    loss = losses.loss(experiment.loss, network.multilabel)(targets, logits)
+    if settings.l2:
+        loss += optimizers.penalty(v1.trainable_variables(), settings.l2)
+    rate = v1.placeholder(tf.float64, [], "rate")
+    return TrainingStep(loss, optimize(loss, rate, settings), rate)
 
 
 def optimize(loss: tf.Tensor, rate: tf.Tensor, settings: Optimizer) -> tf.Operation:
@@ -110,13 +115,13 @@ def optimize(loss: tf.Tensor, rate: tf.Tensor, settings: Optimizer) -> tf.Operat
 class Validation:
     """The network in inference mode on the validation cases; shares the variables of the training network."""
 
-    def __init__(self, run, loss_function):
+    def __init__(self, run):
         self.cases = len(run.split.validation)
         self.iterator = v1.data.make_initializable_iterator(run.validation_batches())
         images, targets = self.iterator.get_next()
         with v1.variable_scope("", reuse=True):
             logits = build(images, run.network, training=False)
-        self.loss = loss_function(targets, logits)
+        self.loss = losses.loss(run.experiment.loss, run.network.multilabel)(targets, logits)
         self.counts = losses.confusion(targets, logits, run.outputs)
         self.picture = v1.summary.image(
             "validation", preview(images, targets, logits, run.outputs.multilabel)

@@ -49,7 +49,9 @@ class Network(Settings):
             return settings
         named = {cls.renamed.get(name, name): value for name, value in settings.items()}
         return {
-            name: value for name, value in named.items() if value is not None or name not in cls.decided_by_data
+            name: value
+            for name, value in named.items()
+            if value is not None or name not in cls.decided_by_data
         }
 
     @property

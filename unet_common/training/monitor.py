@@ -16,6 +16,9 @@ from data.errors import UserError
 from unet_common.training.history import History
 from unet_common.training.run import Run
 
+# TensorBoard gets the training loss of every so many steps.
+SUMMARY_EVERY = 10
+
 # How the operating system says it, through whichever library was writing.
 DISK_PROBLEMS = ("No space left on device", "File too large", "Disk quota exceeded")
 
