@@ -117,13 +117,13 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 ),
                 row(
                     "How a weight gets its name",
-                    "unet_common/randomness.py:canonical_name",
-                    "unet_common/randomness.py:canonical_name",
+                    "unet_common/weights/initial.py:canonical_name",
+                    "unet_common/weights/initial.py:canonical_name",
                     Cell(note="Nothing to write: `variable.path` is the path of the nested layers."),
                 ),
                 row(
                     "Its first value",
-                    "unet_common/randomness.py:drawn",
+                    "unet_common/weights/initial.py:drawn",
                     (
                         f"{LAYERS['highlevel']}:initialise_kernel",
                         f"{LAYERS['highlevel']}:transposed_initialiser",
@@ -415,7 +415,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "keras": "`predict_on_batch`; and `stateless_call` where training mode must leave no trace.",
             },
             (
-                row("predict", *both_graphs("predict"), "unet_keras/model.py:Model.predict"),
+                row("predict", *both_graphs("_predict"), "unet_keras/model.py:Model.predict"),
                 row(
                     "What it asks: the network, in both modes",
                     (f"{GRAPH_MODEL}:GraphModel.__init__", "unet_lowlevel/model.py:Model"),

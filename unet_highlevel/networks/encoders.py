@@ -26,11 +26,6 @@ def batch_norm(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
     return batch_normalisation(x, training, name, momentum=0.9, epsilon=1e-5)
 
 
-def sides(x: tf.Tensor, length: int) -> list[int]:
-    """Of a window that is as long along every axis of the image. `tf.layers` takes the number alone, too."""
-    return [length] * (x.shape.rank - 2)
-
-
 def normalised_convolution(
     x: tf.Tensor, filters: int, side: int, stride: int, training: bool, name: str
 ) -> tf.Tensor:

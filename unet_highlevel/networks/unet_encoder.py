@@ -6,7 +6,7 @@ from unet_common.networks import UNetEncoder
 from unet_common.networks.encoders import HALVINGS, stages
 from unet_common.resizing import upsample, upsample_like
 from unet_highlevel.layers import transposed_initialiser
-from unet_highlevel.networks.encoders import batch_norm, encoder, sides
+from unet_highlevel.networks.encoders import batch_norm, encoder
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -23,7 +23,7 @@ def upsampling_block(
     """Twice the size by interpolation, the encoder's features beside it, two convolutions."""
     conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
     use_bias = not network.decoder_batch_norm
-    x = upsample(x, sides(x, 2), "corners")
+    x = upsample(x, [2] * network.rank, "corners")
     if skip is not None:
         x = tf.concat([x, skip], -1)
     with v1.variable_scope(name):
