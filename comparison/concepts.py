@@ -117,13 +117,13 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 ),
                 row(
                     "How a weight gets its name",
-                    "unet_common/randomness.py:canonical_name",
-                    "unet_common/randomness.py:canonical_name",
+                    "unet_common/weights/initial.py:canonical_name",
+                    "unet_common/weights/initial.py:canonical_name",
                     Cell(note="Nothing to write: `variable.path` is the path of the nested layers."),
                 ),
                 row(
                     "Its first value",
-                    "unet_common/randomness.py:drawn",
+                    "unet_common/weights/initial.py:drawn",
                     (
                         f"{LAYERS['highlevel']}:initialise_kernel",
                         f"{LAYERS['highlevel']}:transposed_initialiser",

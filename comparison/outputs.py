@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from unet_common.graph_model import assign
-from unet_common.randomness import canonical_name
+from unet_common.weights.initial import canonical_name
 
 v1 = tf.compat.v1
 
