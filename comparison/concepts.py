@@ -415,7 +415,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "keras": "`predict_on_batch`; and `stateless_call` where training mode must leave no trace.",
             },
             (
-                row("predict", *both_graphs("predict"), "unet_keras/model.py:Model.predict"),
+                row("predict", *both_graphs("_predict"), "unet_keras/model.py:Model.predict"),
                 row(
                     "What it asks: the network, in both modes",
                     (f"{GRAPH_MODEL}:GraphModel.__init__", "unet_lowlevel/model.py:Model"),
