@@ -81,9 +81,14 @@ def cut(reference: str) -> Snippet:
         numbers = _mentions(node, match["words"].split("+"), reference)
     else:
         numbers = list(range(_first_line(node), node.end_lineno + 1))
-    no_code = {number for number, line in enumerate(lines, 1) if not line.strip() or line.strip()[0] == "#"}
-    no_code.update(_docstring_lines(tree))
-    return Snippet(match["file"], match["name"], _runs(lines, numbers), len(set(numbers) - no_code))
+    return Snippet(match["file"], match["name"], _runs(lines, numbers), len(code_lines(text) & {*numbers}))
+
+
+def code_lines(text: str) -> set[int]:
+    """Numbers of the lines of a file that are neither blank, nor comment, nor docstring."""
+    lines = enumerate(text.splitlines(), 1)
+    written = {number for number, line in lines if line.strip() and line.strip()[0] != "#"}
+    return written - {*_docstring_lines(ast.parse(text))}
 
 
 def public_names(file: str) -> list[str]:

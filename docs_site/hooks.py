@@ -1,7 +1,7 @@
 """What MkDocs asks for while it builds the site: pages that are written from the code, never pasted.
 
-One page per network of the catalogue, one for the concepts of the three APIs, and one for each source file that some
-page links to, so that no link leaves the site.
+The front page is README. There is one page per network of the catalogue, one for the concepts of the three APIs, and
+one for each source file that some page links to, so that no link leaves the site.
 """
 
 import json
@@ -39,6 +39,7 @@ LANGUAGES = {".py": "python", ".yaml": "yaml", ".md": "markdown", ".toml": "toml
 # Rows of a table of counts before the rest is folded away.
 SHOWN = 8
 
+_LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 _OUTSIDE = re.compile(r"\]\(\.\./([^)#\s]+)(?:#[^)]*)?\)")
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
@@ -57,7 +58,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are written from the code, and those of the files that pages link to."""
-    pages = {"concepts.md": concepts_page()}
+    pages = {"index.md": front_page(), "concepts.md": concepts_page()}
     pages |= {f"networks/{name}.md": network_page(name) for name in CATALOGUE}
     written = [path.read_text(encoding="utf-8") for path in Path(config.docs_dir).glob("*.md")]
     linked = {match for text in written for match in _OUTSIDE.findall(text)}
@@ -82,6 +83,16 @@ def on_post_build(config: MkDocsConfig) -> None:
     styles = {"[data-bs-theme=light] .highlight": "default", "[data-bs-theme=dark] .highlight": "github-dark"}
     rules = [HtmlFormatter(style=style).get_style_defs(place) for place, style in styles.items()]
     (Path(config.site_dir) / "assets" / "code.css").write_text("\n".join(rules), encoding="utf-8")
+
+
+def front_page() -> str:
+    """README, whose links lead to pages of docs/ or to those of other files."""
+
+    def moved(match: re.Match) -> str:
+        path = match[1]
+        return "](" + (path.removeprefix("docs/") if path.startswith("docs/") else f"files/{path}.md")
+
+    return _LINK.sub(moved, (ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 def network_page(name: str) -> str:
@@ -274,13 +285,14 @@ def _cell(text: str) -> str:
 
 
 def _results(name: str) -> Iterator[str]:
-    """A network's rows of the tables of networks.md, and links to the sections of results.md that speak of it."""
+    """A network's rows of what networks.md measured, and links to the sections of results.md that speak of it."""
     yield "## Results"
     text = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
-    for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+    measured = text[text.index("\n## ") :]  # the table before lists what there is
+    for table in re.findall(r"(?:^\|.*\n)+", measured, flags=re.MULTILINE):
         if rows := _rows_of(name, table.splitlines()):
             yield "\n".join(rows)
-    yield "How these were measured: [All of them](../networks.md)."
+    yield "How these were measured: [All of them](../networks.md#what-they-cost)."
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     titles = [section.partition("\n")[0].strip() for section in sections if f"`{name}`" in section]

@@ -65,6 +65,15 @@ def pages(site) -> dict[Path, Page]:
 
 
 @needs_mkdocs
+def test_the_front_page_is_the_readme(site, pages):
+    title, *rest = re.findall(r"^#+ (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    page = pages[site / "index.html"]
+    assert f">{title}<" in page.text
+    assert {re.sub(r"\W+", "-", heading.lower()) for heading in rest} <= page.places
+    assert {"files/unet_keras/networks/unet.py.html", "training.html"} <= {*page.links}
+
+
+@needs_mkdocs
 def test_every_network_has_a_page(site, pages):
     for name, network in CATALOGUE.items():
         text = pages[site / "networks" / f"{name}.html"].text
