@@ -304,7 +304,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
             (
                 row(
                     "How it is connected",
-                    f"{LOW}:train~loss_function",
+                    f"{LOW}:training_step~loss",
                     ("unet_highlevel/model.py:model_fn#3", "unet_highlevel/model.py:model_fn~EstimatorSpec"),
                     (f"{KERAS}:_train~compile", "unet_keras/model.py:SegmentationModel"),
                 ),
@@ -341,7 +341,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
             },
             (
                 row(
-                    "The loop", f"{LOW}:train#5", (f"{HIGH}:train#2", f"{HIGH}:train#3"), f"{KERAS}:_train#3"
+                    "The loop", f"{LOW}:train#4", (f"{HIGH}:train#2", f"{HIGH}:train#3"), f"{KERAS}:_train#3"
                 ),
                 row(
                     "What happens at each step",
