@@ -13,6 +13,8 @@ PACKAGES = ("unet_lowlevel", "unet_highlevel", "unet_keras")
 # Files that belong to one API, and the pair that its idiom names differently.
 OWN = {"unet_highlevel": {"estimator_compat.py"}}
 SAME = {"ops.py": "layers.py"}
+# `tf.nn` wants a list of the sides of a kernel; where an API takes a number for all of them, nothing has to make it.
+BY_HAND = {"sides"}
 
 
 def tree(path):
@@ -68,7 +70,7 @@ def test_so_do_the_files_of_blocks_that_are_shared_by_networks():
     assert "encoders.py" in blocks
     for file in blocks:
         paths = [ROOT / package / "networks" / file for package in PACKAGES]
-        first, *others = (public_names(path) for path in paths)
+        first, *others = ([name for name in public_names(path) if name not in BY_HAND] for path in paths)
         assert first and others == [first, first], file
         assert max(len(path.read_text().splitlines()) for path in paths) <= 200, file
 
@@ -77,7 +79,7 @@ def test_layers_and_optimizers_have_the_same_names_in_the_same_order():
     for files in (("ops.py", "layers.py", "layers.py"), ("optimizers.py",) * 3):
         lists = [public_names(ROOT / package / file) for package, file in zip(PACKAGES, files, strict=True)]
         shared = [name for name in lists[0] if all(name in names for names in lists)]
-        assert {"adam", "sgd", "rmsprop"} <= set(shared) or {"convolution", "dropout"} <= set(shared)
+        assert {"adam", "sgd", "rmsprop"} <= set(shared) or {"normalise", "dropout"} <= set(shared)
         for names in lists:
             assert [name for name in names if name in shared] == shared
 

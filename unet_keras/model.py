@@ -1,5 +1,6 @@
 """A network of this package with its weights: predict, loss, gradients, interchange."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,13 +8,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
 from unet_common import weights as interchange
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
-from unet_common.randomness import Initialisation
-from unet_keras.layers import Randomness
+from unet_common.randomness import Initialisation, initial_kernel, stateless_seed
+from unet_keras.layers import Dropout, Randomness, canonical_name, registered
 from unet_keras.networks import NETWORKS
 
 
@@ -30,6 +32,7 @@ def precise(precision: str) -> Iterator[None]:
         keras.config.set_floatx(before[1])
 
 
+@registered
 class SegmentationModel(keras.Model):
     """A functional model whose loss gets all outputs in training, and else the finest, as the metrics do.
 
@@ -43,6 +46,45 @@ class SegmentationModel(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, finest(y_pred), sample_weight)
+
+
+def build(network: Network, randomness: Randomness) -> SegmentationModel:
+    """`network` as a functional model with its initial weights: images `[batch, *size, channels]` -> logits."""
+    images = keras.Input([*[None] * network.rank, network.channels], name="images")
+    model = SegmentationModel(images, NETWORKS[network.name](images, network), name=network.name)
+    initialise(model, randomness)
+    return model
+
+
+# What a layer has that was told no initialiser: Glorot's, whose draws know shape and seed, and not the weight's name.
+UNTOLD = type(layers.Conv2D(1, 1).kernel_initializer)
+
+
+def initialise(model: keras.Model, randomness: Randomness) -> None:
+    """Draw each kernel by its canonical name, and let each `Dropout` draw from `randomness`.
+
+    Keras tells an initialiser the shape of a weight and never its name, so this is done when the names are there. A
+    network that wants another kernel says so where it makes the layer (`kernel_initializer`), and keeps it.
+    """
+    for layer in model.layers:
+        if isinstance(layer, Dropout):
+            layer.randomness = randomness
+        if isinstance(getattr(layer, "kernel_initializer", None), UNTOLD):
+            kernel = layer.kernel
+            seed = stateless_seed(randomness.seed, canonical_name(kernel.path))
+            drawn = initial_kernel(kernel.shape, *fans(layer), randomness.initialisation, seed, kernel.dtype)
+            kernel.assign(drawn)
+
+
+def fans(layer: layers.Layer) -> tuple[int, int]:
+    """Values that an output value of a convolution is a sum of, and values that an input value is added to."""
+    *sides, last, first = layer.kernel.shape
+    area = math.prod(sides)
+    if isinstance(layer, layers.Conv2DTranspose | layers.Conv3DTranspose):  # `[*sides, filters, channels]`
+        return first * area // math.prod(
+            layer.strides
+        ), last * area  # an output pixel sees a part of the kernel
+    return last * area, first * area  # `[*sides, channels, filters]`
 
 
 class Model:
@@ -59,10 +101,8 @@ class Model:
         self.network = network
         self.randomness = Randomness(seed, initialisation)
         with precise(precision):
-            images = keras.Input([*[None] * network.rank, network.channels], name="images")
-            logits = NETWORKS[network.name](images, network, self.randomness)
-        self.keras_model = SegmentationModel(images, logits, name=network.name)
-        self.variables = {variable.path: variable for variable in self.keras_model.weights}
+            self.keras_model = build(network, self.randomness)
+        self.variables = {canonical_name(variable.path): variable for variable in self.keras_model.weights}
         self.precision = precision
 
     def weights(self) -> interchange.Weights:
@@ -104,7 +144,7 @@ class Model:
         """The loss of a batch in training mode, and its gradient with respect to every trainable weight."""
         self.network.output_size(images.shape[1:-1])
         self.randomness.step.assign(step)
-        trainable = {variable.path: variable.value for variable in self.keras_model.trainable_variables}
+        trainable = {canonical_name(v.path): v.value for v in self.keras_model.trainable_variables}
         with tf.GradientTape() as tape:
             logits = self._training_logits(list(trainable.values()), images)
             value = parse_loss(loss, self.network.multilabel)(tf.cast(targets, self.precision), logits)

@@ -45,11 +45,11 @@ def _train(run):
         optimizers.penalty(unet.trainable_variables, experiment.optimizer.l2)
     if experiment.optimizer.weight_decay:
         optimizers.decay(unet.optimizer, unet.trainable_variables, experiment.optimizer.weight_decay)
-    unet.optimizer.build(unet.trainable_variables)
+    unet.optimizer.build(as_counted(latest, model.variables) if latest else unet.trainable_variables)
     model.randomness.step = unet.optimizer.iterations
 
-    # 2. Checkpoints of TensorFlow: Keras's own are not written atomically. They are told every weight by name: of
-    # layers that a layer keeps in a list TensorFlow finds only what the optimizer trains, and no moving statistics.
+    # 2. Checkpoints of TensorFlow: Keras's own are not written atomically. They are told every weight by name, since a
+    # functional model would call them by the numbers of its layers.
     checkpoint = tf.train.Checkpoint(weights=model.variables, optimizer=unet.optimizer)
     if latest:
         checkpoint.restore(latest).assert_consumed()
@@ -70,6 +70,19 @@ def make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
     if settings.name == "sgd":
         return optimizers.sgd(settings.clip_norm, settings.momentum, settings.nesterov)
     return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](settings.clip_norm)
+
+
+def as_counted(checkpoint: str, variables: dict[str, keras.Variable]) -> list[keras.Variable]:
+    """Weights in the order in which the optimizer of a checkpoint counts them.
+
+    Its slots have numbers there and no names. So a run keeps the order it began with, whatever that of the layers is by
+    now: slots would be mixed up, and those of equal shape without a word.
+    """
+    view = tf.train.CheckpointView(checkpoint)
+    root = view.children(0)
+    names = {node: name for name, node in view.children(root["weights"]).items()}
+    trained = view.children(view.children(root["optimizer"])["_trainable_variables"])
+    return [variables[names[trained[str(number)]]] for number in range(len(trained))]
 
 
 class PooledDice(keras.metrics.Metric):
@@ -98,7 +111,7 @@ class Report(keras.callbacks.Callback):
         self.writer = tf.summary.create_file_writer(str(run.logs))
 
     def on_train_begin(self, logs=None):
-        # `keras.callbacks.TensorBoard` has other names for the values, and wants a model that JSON can hold.
+        # `keras.callbacks.TensorBoard` has other names for the values.
         images = tf.TensorSpec(self.model.input.shape, self.model.input.dtype)
         call = tf.function(self.model).get_concrete_function(images, training=False)
         with self.writer.as_default():
