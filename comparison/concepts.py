@@ -99,26 +99,29 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "A variable's name is the path of the *variable scopes* that are open around it.",
                 "highlevel": "The same graph and scopes. `tf.layers` calls `get_variable` for you. It tells an "
                 "initialiser only the shape, so the name is looked up here, before the layer is made.",
-                "keras": "No graph and no scopes: a *layer object* owns its weights, and their path is that of the "
-                "nested layers. The seed has no home, so an object `Randomness` carries it.",
+                "keras": "No graph and no scopes: a *layer object* owns its weights, and they have its name, with dots "
+                "for slashes. The seed has no home, so an object `Randomness` carries it, and one walk over the built "
+                "model draws all kernels.",
             },
             (
                 row(
                     "Where it is made",
                     Cell((f"{LAYERS['lowlevel']}:convolution~kernel",), "`get_variable` makes it."),
                     Cell(note="Within `tf.layers`, which is told `kernel_initializer` and `name`."),
-                    Cell(
-                        (f"{LAYERS['keras']}:convolution~drawn",),
-                        "Within the layer, when it is first called and knows its input's shape.",
-                    ),
+                    Cell(note="Within the layer, when it is first called and knows its input's shape."),
                 ),
                 row(
                     "How a weight gets its name",
-                    f"{LAYERS['lowlevel']}:canonical_name",
-                    f"{LAYERS['highlevel']}:canonical_name",
-                    Cell(note="Nothing to write: `variable.path` is the path of the nested layers."),
+                    "unet_common/randomness.py:canonical_name",
+                    "unet_common/randomness.py:canonical_name",
+                    f"{LAYERS['keras']}:canonical_name",
                 ),
-                same("drawn", "Its first value", "Drawn"),
+                row(
+                    "Its first value",
+                    "unet_common/randomness.py:drawn",
+                    "unet_common/randomness.py:drawn",
+                    ("unet_keras/model.py:initialise", "unet_keras/model.py:fans"),
+                ),
                 row(
                     "What the draws are keyed by",
                     Cell(note="`tf.set_random_seed`: the graph holds the seed."),
@@ -143,7 +146,17 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "keras": "Shape inference waits until the layer is first called. The rank must be known when the layer "
                 "is made, since there is a class for each.",
             },
-            (same("convolution"),),
+            (
+                row(
+                    "convolution",
+                    f"{LAYERS['lowlevel']}:convolution",
+                    f"{LAYERS['highlevel']}:convolution",
+                    Cell(
+                        ("unet_keras/networks/unet.py:convolution_block~Conv",),
+                        "Nothing to write: the networks call Keras's layers.",
+                    ),
+                ),
+            ),
         ),
         Concept(
             "transposed",
@@ -156,7 +169,17 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "highlevel": "The output's shape is inferred.",
                 "keras": "The output's shape is inferred.",
             },
-            (same("transposed_convolution"),),
+            (
+                row(
+                    "transposed_convolution",
+                    f"{LAYERS['lowlevel']}:transposed_convolution",
+                    f"{LAYERS['highlevel']}:transposed_convolution",
+                    Cell(
+                        ("unet_keras/networks/unet.py:decoder_block~ConvTranspose",),
+                        "Nothing to write: the networks call Keras's layers.",
+                    ),
+                ),
+            ),
         ),
         Concept(
             "normalisation",
@@ -173,7 +196,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "keras": "Everything: `fit` says `training=True`, and the layer assigns its moving statistics itself.",
             },
             (
-                same("batch_normalisation"),
+                same("batch_normalisation", keras="normalise"),
                 row(
                     "Who runs the updates",
                     f"{LOW}:optimize",
@@ -198,15 +221,14 @@ def concepts(experiment: Experiment) -> list[Concept]:
         Concept(
             "block",
             "The blocks of the network",
-            "One function or class for each box of the paper's figure, in the same order in all three. In "
-            "graphs a block is a function, and each call adds its operations again, for another mode for "
-            "example; in Keras it is written twice: `__init__` makes the layers, and `call` uses them.",
+            "One function for each box of the paper's figure, in the same order in all three. In graphs each call adds "
+            "its operations again, for another mode for example; in Keras it makes layers and connects them, once.",
             {
                 "lowlevel": "`variable_scope(name)` opens the path `encoder1/...` for the weights made inside. "
                 "`training` is handed down by us.",
                 "highlevel": "The same scopes: `tf.layers` joins in.",
-                "keras": "A `Layer` that has layers as attributes finds them by itself, with their weights and names. "
-                "`training` comes by itself, too; we pass it on to be seen.",
+                "keras": "No scopes: the name of a block is handed down and stands before those of its layers. "
+                "`training` is not: the model tells its layers.",
             },
             tuple(_rows_of_blocks(network)),
         ),
@@ -337,7 +359,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "highlevel": "A hook that the Estimator would have added by itself. Here it is replaced, to save "
                 "when the other two do.",
                 "keras": "Keras's own `save_weights` writes in place, so TensorFlow's `Checkpoint` is used. It "
-                "misses, without a word, Keras layers that are kept in a list, so it is told every weight by name.",
+                "is told every weight by name. Slots of the optimizer have only numbers: their order is read from it.",
             },
             (
                 row(
@@ -364,7 +386,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                     "Going on",
                     f"{LOW}:train~latest+first_step",
                     f"{HIGH}:train~latest+first_step+model_dir",
-                    f"{KERAS}:_train~latest+first_step",
+                    (f"{KERAS}:_train~latest+first_step", f"{KERAS}:as_counted"),
                 ),
             ),
             ("unet_common/checkpoints.py:latest_intact",),

@@ -13,8 +13,6 @@ PACKAGES = ("unet_lowlevel", "unet_highlevel", "unet_keras")
 # Files that belong to one API, and the pair that its idiom names differently.
 OWN = {"unet_highlevel": {"estimator_compat.py"}}
 SAME = {"ops.py": "layers.py"}
-# `tf.nn` wants a list of the sides of a kernel; where an API takes a number for all of them, nothing has to make it.
-BY_HAND = {"sides"}
 
 
 def tree(path):
@@ -70,7 +68,7 @@ def test_so_do_the_files_of_blocks_that_are_shared_by_networks():
     assert "encoders.py" in blocks
     for file in blocks:
         paths = [ROOT / package / "networks" / file for package in PACKAGES]
-        first, *others = ([name for name in public_names(path) if name not in BY_HAND] for path in paths)
+        first, *others = (public_names(path) for path in paths)
         assert first and others == [first, first], file
         assert max(len(path.read_text().splitlines()) for path in paths) <= 200, file
 

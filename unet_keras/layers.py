@@ -53,7 +53,9 @@ class MaxPooling3D(layers.MaxPooling3D):
     def call(self, x):
         window, steps = self.pool_size, self.strides
         batch, *size, channels = keras.ops.shape(x)
-        depth, height, width = self.compute_output_shape((batch, *size, channels))[1:-1]
+        depth, height, width = (
+            (side - wide) // step + 1 for side, wide, step in zip(size, window, steps, strict=True)
+        )
         slices = keras.ops.reshape(x, [batch * size[0], *size[1:], channels])
         slices = keras.ops.max_pool(slices, window[1:], strides=steps[1:])
         columns = keras.ops.reshape(slices, [batch, size[0], height * width, channels])

@@ -47,6 +47,9 @@ class SegmentationModel(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, finest(y_pred), sample_weight)
 
+    def get_compile_config(self):
+        """Leave loss and optimizer out of the model's JSON: they are the experiment's, which has a file of its own."""
+
 
 def build(network: Network, randomness: Randomness) -> SegmentationModel:
     """`network` as a functional model with its initial weights: images `[batch, *size, channels]` -> logits."""

@@ -8,9 +8,6 @@ from keras import layers, ops
 
 from unet_keras.layers import MaxPooling3D, ReshapeLike, Upsample
 
-Conv = {2: layers.Conv2D, 3: layers.Conv3D}
-MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}
-
 
 def attention_gate(
     x: keras.KerasTensor, gate: keras.KerasTensor, factor: Sequence[int], name: str
@@ -21,13 +18,13 @@ def attention_gate(
     [0, 1]; a convolution after the sigmoid would not. Kernels are as large as the factor where x is brought to the
     gate's size, and half the channels are between, as in the authors' program; the mask starts at a half.
     """
-    rank, channels = len(factor), max(x.shape[-1] // 2, 1)
-    of_x = Conv[rank](channels, factor, strides=factor, padding="valid", use_bias=False, name=f"{name}.w_x")(
-        x
-    )
-    of_gate = Conv[rank](channels, 1, name=f"{name}.w_g")(gate)
+    Conv, channels = {2: layers.Conv2D, 3: layers.Conv3D}[len(factor)], max(x.shape[-1] // 2, 1)
+    of_x = Conv(
+        channels, kernel_size=factor, strides=factor, padding="valid", use_bias=False, name=f"{name}.w_x"
+    )(x)
+    of_gate = Conv(channels, kernel_size=1, name=f"{name}.w_g")(gate)
     both = layers.ReLU()(layers.Add()([of_x, of_gate]))
-    mask = layers.Activation("sigmoid")(Conv[rank](1, 1, name=f"{name}.psi")(both))
+    mask = layers.Activation("sigmoid")(Conv(1, kernel_size=1, name=f"{name}.psi")(both))
     return layers.Multiply()([x, Upsample(factor, "linear")(mask)])
 
 
@@ -39,14 +36,16 @@ def non_local_block(x: keras.KerasTensor, factor: Sequence[int], name: str) -> k
     many channels would be a maximum. All kernels start at random; the paper starts the last at zero where it adds
     blocks to a trained network.
     """
-    rank, channels, inner = len(factor), x.shape[-1], max(x.shape[-1] // 2, 1)
-    others = MaxPooling[rank](factor)(x)
-    theta = Conv[rank](inner, 1, use_bias=False, name=f"{name}.theta")(x)
-    phi = Conv[rank](inner, 1, use_bias=False, name=f"{name}.phi")(others)
-    g = Conv[rank](inner, 1, use_bias=False, name=f"{name}.g")(others)
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[len(factor)]
+    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[len(factor)]
+    channels, inner = x.shape[-1], max(x.shape[-1] // 2, 1)
+    others = MaxPooling(factor)(x)
+    theta = Conv(inner, kernel_size=1, use_bias=False, name=f"{name}.theta")(x)
+    phi = Conv(inner, kernel_size=1, use_bias=False, name=f"{name}.phi")(others)
+    g = Conv(inner, kernel_size=1, use_bias=False, name=f"{name}.g")(others)
     affinities = ops.matmul(in_a_row(theta), ops.swapaxes(in_a_row(phi), 1, 2)) / math.sqrt(inner)
     seen = ReshapeLike()(ops.matmul(ops.softmax(affinities), in_a_row(g)), theta)
-    return layers.Add()([x, Conv[rank](channels, 1, use_bias=False, name=f"{name}.w_z")(seen)])
+    return layers.Add()([x, Conv(channels, kernel_size=1, use_bias=False, name=f"{name}.w_z")(seen)])
 
 
 def in_a_row(x: keras.KerasTensor) -> keras.KerasTensor:

@@ -17,7 +17,7 @@ from unet_keras.networks.encoders import encoder
 
 def unit(x: keras.KerasTensor, filters: int, side: int, name: str) -> keras.KerasTensor:
     """Convolution, batch normalisation, ReLU: what the U-Net's own encoder and all decoders are made of."""
-    x = layers.Conv2D(filters, side, padding="same", name=f"{name}.conv")(x)
+    x = layers.Conv2D(filters, kernel_size=side, padding="same", name=f"{name}.conv")(x)
     x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
     return layers.ReLU()(x)
 
@@ -46,7 +46,7 @@ def resnet_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 def resnet_stem(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     """A 7 x 7 convolution that halves the size."""
     x = layers.ZeroPadding2D(3)(x)
-    x = layers.Conv2D(filters, 7, strides=2, padding="valid", name=f"{name}.conv")(x)
+    x = layers.Conv2D(filters, kernel_size=7, strides=2, padding="valid", name=f"{name}.conv")(x)
     return layers.ReLU()(resnet_norm(x, f"{name}.norm"))
 
 
@@ -56,13 +56,13 @@ def resnet_block(
     """A bottleneck as it was published: the first 1 x 1 convolution has the stride; gives 4 * `filters` channels."""
     shortcut = x
     if projected:
-        shortcut = layers.Conv2D(4 * filters, 1, strides=stride, name=f"{name}.conv0")(x)
+        shortcut = layers.Conv2D(4 * filters, kernel_size=1, strides=stride, name=f"{name}.conv0")(x)
         shortcut = resnet_norm(shortcut, f"{name}.norm0")
-    x = layers.Conv2D(filters, 1, strides=stride, name=f"{name}.conv1")(x)
+    x = layers.Conv2D(filters, kernel_size=1, strides=stride, name=f"{name}.conv1")(x)
     x = layers.ReLU()(resnet_norm(x, f"{name}.norm1"))
-    x = layers.Conv2D(filters, 3, padding="same", name=f"{name}.conv2")(x)
+    x = layers.Conv2D(filters, kernel_size=3, padding="same", name=f"{name}.conv2")(x)
     x = layers.ReLU()(resnet_norm(x, f"{name}.norm2"))
-    x = layers.Conv2D(4 * filters, 1, name=f"{name}.conv3")(x)
+    x = layers.Conv2D(4 * filters, kernel_size=1, name=f"{name}.conv3")(x)
     return layers.ReLU()(layers.Add()([resnet_norm(x, f"{name}.norm3"), shortcut]))
 
 
@@ -92,7 +92,9 @@ def darknet_unit(
     x: keras.KerasTensor, filters: int, side: int, name: str, padding: str = "same", stride: int = 1
 ) -> keras.KerasTensor:
     """Convolution, batch normalisation, leaky ReLU."""
-    x = layers.Conv2D(filters, side, strides=stride, padding=padding, use_bias=False, name=f"{name}.conv")(x)
+    x = layers.Conv2D(
+        filters, kernel_size=side, strides=stride, padding=padding, use_bias=False, name=f"{name}.conv"
+    )(x)
     x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
     return layers.LeakyReLU(negative_slope=0.1)(x)
 

@@ -16,9 +16,10 @@ from keras import layers
 from unet_common.networks.encoders import BOTTLENECKS, RESNETS, VGGS, EncoderName
 from unet_keras.layers import MaxPooling3D
 
-Conv = {2: layers.Conv2D, 3: layers.Conv3D}
-ZeroPadding = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
-MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}
+# By the rank of a tensor, which has axes for the batch and the channels, too.
+Conv = {4: layers.Conv2D, 5: layers.Conv3D}
+ZeroPadding = {4: layers.ZeroPadding2D, 5: layers.ZeroPadding3D}
+MaxPooling = {4: layers.MaxPooling2D, 5: MaxPooling3D}
 
 
 def batch_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -26,13 +27,19 @@ def batch_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
+def sides(x: keras.KerasTensor, length: int) -> list[int]:
+    """Of a factor that is the same along every axis of the image. Keras's own layers take the number alone, too."""
+    return [length] * (x.ndim - 2)
+
+
 def normalised_convolution(
     x: keras.KerasTensor, filters: int, side: int, stride: int, name: str
 ) -> keras.KerasTensor:
     """Convolution and batch normalisation, with as many zeros before the image as after it."""
-    rank = x.ndim - 2
-    x = ZeroPadding[rank](side // 2)(x)
-    x = Conv[rank](filters, side, strides=stride, padding="valid", use_bias=False, name=f"{name}.conv")(x)
+    x = ZeroPadding[x.ndim](side // 2)(x)
+    x = Conv[x.ndim](
+        filters, kernel_size=side, strides=stride, padding="valid", use_bias=False, name=f"{name}.conv"
+    )(x)
     return batch_norm(x, f"{name}.norm")
 
 
@@ -43,13 +50,15 @@ def basic_block(
 
     The shortcut is `projected` by a 1 x 1 convolution where the block changes the size or the channels.
     """
-    rank, shortcut = x.ndim - 2, x
+    shortcut = x
     if projected:
         shortcut = normalised_convolution(x, filters, 1, stride, f"{name}.shortcut")
-    x = ZeroPadding[rank](1)(x)
-    x = Conv[rank](filters, 3, strides=stride, padding="valid", use_bias=False, name=f"{name}.conv1")(x)
+    x = ZeroPadding[x.ndim](1)(x)
+    x = Conv[x.ndim](
+        filters, kernel_size=3, strides=stride, padding="valid", use_bias=False, name=f"{name}.conv1"
+    )(x)
     x = layers.ReLU()(batch_norm(x, f"{name}.norm1"))
-    x = Conv[rank](filters, 3, padding="same", use_bias=False, name=f"{name}.conv2")(x)
+    x = Conv[x.ndim](filters, kernel_size=3, padding="same", use_bias=False, name=f"{name}.conv2")(x)
     x = batch_norm(x, f"{name}.norm2")
     return layers.ReLU()(layers.Add()([x, shortcut]))
 
@@ -58,15 +67,17 @@ def bottleneck(
     x: keras.KerasTensor, filters: int, stride: int, projected: bool, name: str
 ) -> keras.KerasTensor:
     """A 3 x 3 convolution of few channels between two of 1 x 1 (He et al., figure 5, right); gives 4 * `filters`."""
-    rank, shortcut = x.ndim - 2, x
+    shortcut = x
     if projected:
         shortcut = normalised_convolution(x, 4 * filters, 1, stride, f"{name}.shortcut")
-    x = Conv[rank](filters, 1, use_bias=False, name=f"{name}.conv1")(x)
+    x = Conv[x.ndim](filters, kernel_size=1, use_bias=False, name=f"{name}.conv1")(x)
     x = layers.ReLU()(batch_norm(x, f"{name}.norm1"))
-    x = ZeroPadding[rank](1)(x)
-    x = Conv[rank](filters, 3, strides=stride, padding="valid", use_bias=False, name=f"{name}.conv2")(x)
+    x = ZeroPadding[x.ndim](1)(x)
+    x = Conv[x.ndim](
+        filters, kernel_size=3, strides=stride, padding="valid", use_bias=False, name=f"{name}.conv2"
+    )(x)
     x = layers.ReLU()(batch_norm(x, f"{name}.norm2"))
-    x = Conv[rank](4 * filters, 1, use_bias=False, name=f"{name}.conv3")(x)
+    x = Conv[x.ndim](4 * filters, kernel_size=1, use_bias=False, name=f"{name}.conv3")(x)
     x = batch_norm(x, f"{name}.norm3")
     return layers.ReLU()(layers.Add()([x, shortcut]))
 
@@ -85,12 +96,14 @@ def resnet_encoder(
     x: keras.KerasTensor, block: Callable, filters: int, blocks: Sequence[int], name: str
 ) -> dict[str, keras.KerasTensor]:
     """Features `stem`, after its normalisation and ReLU, and `layer1` to `layer4`."""
-    rank, features = x.ndim - 2, {}
-    x = ZeroPadding[rank](3)(x)
-    x = Conv[rank](filters, 7, strides=2, padding="valid", use_bias=False, name=f"{name}.conv1")(x)
+    features = {}
+    x = ZeroPadding[x.ndim](3)(x)
+    x = Conv[x.ndim](
+        filters, kernel_size=7, strides=2, padding="valid", use_bias=False, name=f"{name}.conv1"
+    )(x)
     x = features["stem"] = layers.ReLU()(batch_norm(x, f"{name}.norm1"))
     # Zeros do not win against what a ReLU gives, so they may stand beyond the image's borders.
-    x = MaxPooling[rank](3, strides=2)(ZeroPadding[rank](1)(x))
+    x = MaxPooling[x.ndim](3, strides=2)(ZeroPadding[x.ndim](1)(x))
     for i, count in enumerate(blocks, 1):
         stride = 1 if i == 1 else 2
         x = residual_stage(x, block, filters * 2 ** (i - 1), count, stride, f"{name}.layer{i}")
@@ -101,7 +114,7 @@ def resnet_encoder(
 def vgg_group(x: keras.KerasTensor, filters: int, convolutions: int, name: str) -> keras.KerasTensor:
     """3 x 3 convolutions with a bias, each with its ReLU: VGG is older than batch normalisation."""
     for i in range(1, convolutions + 1):
-        x = Conv[x.ndim - 2](filters, 3, padding="same", name=f"{name}.conv{i}")(x)
+        x = Conv[x.ndim](filters, kernel_size=3, padding="same", name=f"{name}.conv{i}")(x)
         x = layers.ReLU()(x)
     return x
 
@@ -113,7 +126,7 @@ def vgg_encoder(
     features = {}
     for i, count in enumerate(convolutions, 1):
         x = features[f"group{i}"] = vgg_group(x, filters * min(2 ** (i - 1), 8), count, f"{name}.group{i}")
-        x = features[f"pool{i}"] = MaxPooling[x.ndim - 2](2)(x)
+        x = features[f"pool{i}"] = MaxPooling[x.ndim](2)(x)
     return features
 
 

@@ -16,9 +16,6 @@ from unet_keras.networks.encoders import (
     residual_stage,
 )
 
-Conv = {2: layers.Conv2D, 3: layers.Conv3D}
-ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-
 
 def unit(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
     """A 3 x 3 convolution, normalised, and its ReLU."""
@@ -88,10 +85,10 @@ def interpolation_head(
     x: keras.KerasTensor, images: keras.KerasTensor, network: HRNet, name: str
 ) -> keras.KerasTensor:
     """1 x 1 convolutions, first of all channels among themselves; the logits enlarged to the image's size."""
-    # The bias is one of the published weights.
-    x = Conv[network.rank](x.shape[-1], 1, use_bias=True, name=f"{name}.conv")(x)
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    x = Conv(x.shape[-1], kernel_size=1, name=f"{name}.conv")(x)  # its bias is one of the published weights
     x = layers.ReLU()(batch_norm(x, f"{name}.norm"))
-    x = Conv[network.rank](network.classes, 1, name=f"{name}.logits")(x)
+    x = Conv(network.classes, kernel_size=1, name=f"{name}.logits")(x)
     return UpsampleLike("linear")(x, images)
 
 
@@ -99,10 +96,10 @@ def transpose_head(
     x: keras.KerasTensor, images: keras.KerasTensor, network: HRNet, name: str
 ) -> keras.KerasTensor:
     """The stem the other way round: two transposed convolutions, and off with what lies beyond the image."""
-    rank = network.rank
-    x = ConvTranspose[rank](network.stem_filters, 4, strides=2, padding="same", name=f"{name}.up1")(x)
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
+    x = ConvTranspose(network.stem_filters, kernel_size=4, strides=2, padding="same", name=f"{name}.up1")(x)
     x = layers.ReLU()(batch_norm(x, f"{name}.norm"))
-    x = ConvTranspose[rank](network.classes, 4, strides=2, padding="same", name=f"{name}.up2")(x)
+    x = ConvTranspose(network.classes, kernel_size=4, strides=2, padding="same", name=f"{name}.up2")(x)
     return CropEnd()(x, images)
 
 

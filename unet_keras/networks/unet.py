@@ -10,19 +10,14 @@ from unet_common.networks import UNet
 from unet_keras.layers import Crop, Dropout, MaxPooling3D, activate, normalise
 from unet_keras.networks.attention import attention_gate, non_local_block
 
-Conv = {2: layers.Conv2D, 3: layers.Conv3D}
-ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}
-
 
 def convolution_block(x: keras.KerasTensor, level: int, network: UNet, name: str) -> keras.KerasTensor:
     """The blue arrows of the figure: convolution, normalisation, activation, dropout, twice."""
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     filters, kernel_size = network.filters_at(level), network.kernel_at(level)
     use_bias = network.normalisation == "none"  # the normalisation's mean would take it off again
     for i in range(1, network.convolutions + 1):
-        x = Conv[network.rank](
-            filters, kernel_size, padding=network.padding, use_bias=use_bias, name=f"{name}.conv{i}"
-        )(x)
+        x = Conv(filters, kernel_size, padding=network.padding, use_bias=use_bias, name=f"{name}.conv{i}")(x)
         x = normalise(x, network.normalisation, network.groups, name=f"{name}.norm{i}")
         x = activate(x, network.activation)
         x = Dropout(network.dropout, name=f"{name}.dropout{i}")(x)
@@ -36,10 +31,10 @@ def decoder_block(
 
     With attention the features are weighted first, by what is known a level below.
     """
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
     filters, factor = network.filters_at(level), network.pooling_at(level)
-    up = ConvTranspose[network.rank](
-        filters, kernel_size=factor, strides=factor, padding="same", name=f"{name}.up"
-    )(x)
+    # Kernel and strides are equal, so that the patches do not overlap.
+    up = ConvTranspose(filters, kernel_size=factor, strides=factor, padding="same", name=f"{name}.up")(x)
     if network.padding == "valid":
         skip = Crop()(skip, up)
     if level in network.attention_gates:
@@ -50,7 +45,8 @@ def decoder_block(
 
 def head(x: keras.KerasTensor, network: UNet, name: str) -> keras.KerasTensor:
     """The 1 x 1 convolution: a logit for each class."""
-    return Conv[network.rank](network.classes, 1, name=name)(x)
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    return Conv(network.classes, kernel_size=1, name=name)(x)
 
 
 def unet(images: keras.KerasTensor, network: UNet) -> keras.KerasTensor | list[keras.KerasTensor]:
@@ -59,13 +55,14 @@ def unet(images: keras.KerasTensor, network: UNet) -> keras.KerasTensor | list[k
     With deep supervision a list: these logits, and those of ever coarser decoder levels. A functional model has
     the same outputs in training and inference.
     """
+    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[network.rank]
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
         x = convolution_block(x, level, network, f"encoder{level}")
         if level in network.non_local:
             x = non_local_block(x, network.subsampling_at(level), f"non_local{level}")
         skips.append(x)
-        x = MaxPooling[network.rank](network.pooling_at(level))(x)
+        x = MaxPooling(network.pooling_at(level))(x)
     x = convolution_block(x, network.depth, network, "bottleneck")
     if network.depth in network.non_local:
         x = non_local_block(x, network.subsampling_at(network.depth), f"non_local{network.depth}")

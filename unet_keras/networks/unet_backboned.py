@@ -41,7 +41,7 @@ def enlarge(
     """The second half: twice the size, and the channels of the features that join."""
     inside, filters = x.shape[-1], network.last_filters if skip is None else skip.shape[-1]
     if network.decoder == "transpose":
-        x = layers.Conv2DTranspose(inside, 4, strides=2, padding="same", name=f"{name}.up")(x)
+        x = layers.Conv2DTranspose(inside, kernel_size=4, strides=2, padding="same", name=f"{name}.up")(x)
     else:
         x = unit(layers.UpSampling2D(2, interpolation="nearest")(x), inside, 3, f"{name}.up")
     return join(unit(x, filters, 1, f"{name}.expand"), skip, network)
@@ -58,7 +58,7 @@ def trunk(images: keras.KerasTensor, network: UNetBackboned) -> keras.KerasTenso
 
 def head(x: keras.KerasTensor, classes: int, name: str) -> keras.KerasTensor:
     """A 3 x 3 convolution: a logit for each class."""
-    return layers.Conv2D(classes, 3, padding="same", name=name)(x)
+    return layers.Conv2D(classes, kernel_size=3, padding="same", name=name)(x)
 
 
 def unet_backboned(images: keras.KerasTensor, network: UNetBackboned) -> keras.KerasTensor:

@@ -22,9 +22,14 @@ def branch(x: keras.KerasTensor, network: UNetBranch2, name: str) -> keras.Keras
     At first it adds nothing, and what it learns is interpolated.
     """
     factor = network.branch_factor
-    x = layers.Conv2D(1, 1, kernel_initializer="zeros", name=f"{name}.conv")(x)
+    x = layers.Conv2D(1, kernel_size=1, kernel_initializer="zeros", name=f"{name}.conv")(x)
     x = layers.Conv2DTranspose(
-        1, 2 * factor, strides=factor, padding="same", kernel_initializer=Bilinear(), name=f"{name}.up"
+        1,
+        kernel_size=2 * factor,
+        strides=factor,
+        padding="same",
+        kernel_initializer=Bilinear(),
+        name=f"{name}.up",
     )(x)
     return x * keras.ops.one_hot(network.corrected_class, network.classes, dtype=x.dtype)
 

@@ -6,10 +6,7 @@ from keras import layers
 from unet_common.networks import UNetEncoder
 from unet_common.networks.encoders import HALVINGS, stages
 from unet_keras.layers import Upsample, UpsampleLike
-from unet_keras.networks.encoders import batch_norm, encoder
-
-Conv = {2: layers.Conv2D, 3: layers.Conv3D}
-ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
+from unet_keras.networks.encoders import batch_norm, encoder, sides
 
 
 def decoder_norm(x: keras.KerasTensor, network: UNetEncoder, name: str) -> keras.KerasTensor:
@@ -21,12 +18,12 @@ def upsampling_block(
     x: keras.KerasTensor, skip: keras.KerasTensor | None, filters: int, network: UNetEncoder, name: str
 ) -> keras.KerasTensor:
     """Twice the size by interpolation, the encoder's features beside it, two convolutions."""
-    use_bias = not network.decoder_batch_norm
-    x = Upsample([2] * network.rank, "corners")(x)
+    Conv, use_bias = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank], not network.decoder_batch_norm
+    x = Upsample(sides(x, 2), "corners")(x)
     if skip is not None:
         x = layers.Concatenate()([x, skip])
     for i in (1, 2):
-        x = Conv[network.rank](filters, 3, padding="same", use_bias=use_bias, name=f"{name}.conv{i}")(x)
+        x = Conv(filters, kernel_size=3, padding="same", use_bias=use_bias, name=f"{name}.conv{i}")(x)
         x = layers.ReLU()(decoder_norm(x, network, f"{name}.norm{i}"))
     return x
 
@@ -35,18 +32,22 @@ def transpose_block(
     x: keras.KerasTensor, skip: keras.KerasTensor | None, filters: int, network: UNetEncoder, name: str
 ) -> keras.KerasTensor:
     """Twice the size by a transposed convolution, the encoder's features beside it, one convolution."""
-    rank, use_bias = network.rank, not network.decoder_batch_norm
-    x = ConvTranspose[rank](filters, 4, strides=2, padding="same", use_bias=use_bias, name=f"{name}.up")(x)
+    Conv, use_bias = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank], not network.decoder_batch_norm
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
+    x = ConvTranspose(
+        filters, kernel_size=4, strides=2, padding="same", use_bias=use_bias, name=f"{name}.up"
+    )(x)
     x = layers.ReLU()(decoder_norm(x, network, f"{name}.up_norm"))
     if skip is not None:
         x = layers.Concatenate()([x, skip])
-    x = Conv[rank](filters, 3, padding="same", use_bias=use_bias, name=f"{name}.conv")(x)
+    x = Conv(filters, kernel_size=3, padding="same", use_bias=use_bias, name=f"{name}.conv")(x)
     return layers.ReLU()(decoder_norm(x, network, f"{name}.norm"))
 
 
 def head(x: keras.KerasTensor, network: UNetEncoder, name: str) -> keras.KerasTensor:
     """A 3 x 3 convolution: a logit for each class."""
-    return Conv[network.rank](network.classes, 3, padding="same", name=name)(x)
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    return Conv(network.classes, kernel_size=3, padding="same", name=name)(x)
 
 
 def unet_encoder(images: keras.KerasTensor, network: UNetEncoder) -> keras.KerasTensor:

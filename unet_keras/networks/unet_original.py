@@ -10,7 +10,7 @@ from unet_keras.layers import Crop, Dropout
 def convolution_block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     """The blue arrows of the figure: two 3 x 3 convolutions without padding, each with a ReLU."""
     for i in (1, 2):
-        x = layers.Conv2D(filters, 3, padding="valid", name=f"{name}.conv{i}")(x)
+        x = layers.Conv2D(filters, kernel_size=3, padding="valid", name=f"{name}.conv{i}")(x)
         x = layers.ReLU()(x)
     return x
 
@@ -20,7 +20,7 @@ def decoder_block(
 ) -> keras.KerasTensor:
     """Green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
     x = layers.UpSampling2D(2, interpolation="nearest")(x)
-    x = layers.Conv2D(filters, 2, padding="same", name=f"{name}.up")(x)
+    x = layers.Conv2D(filters, kernel_size=2, padding="same", name=f"{name}.up")(x)
     x = layers.ReLU()(x)
     x = layers.Concatenate()([Crop()(skip, x), x])
     return convolution_block(x, filters, name)
@@ -28,7 +28,7 @@ def decoder_block(
 
 def head(x: keras.KerasTensor, network: UNetOriginal, name: str) -> keras.KerasTensor:
     """The 1 x 1 convolution: a logit for each class."""
-    return layers.Conv2D(network.classes, 1, name=name)(x)
+    return layers.Conv2D(network.classes, kernel_size=1, name=name)(x)
 
 
 def unet_original(images: keras.KerasTensor, network: UNetOriginal) -> keras.KerasTensor:

@@ -12,11 +12,11 @@ def convolution_block(
     """Two 3 x 3 convolutions, each normalised and with a ReLU; maybe a shortcut around them."""
     shortcut = x
     for i in (1, 2):
-        x = layers.Conv2D(filters, 3, padding="same", name=f"{name}.conv{i}")(x)
+        x = layers.Conv2D(filters, kernel_size=3, padding="same", name=f"{name}.conv{i}")(x)
         x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm{i}")(x)
         x = layers.ReLU()(x)
     if network.residual:
-        x = layers.Add()([x, layers.Conv2D(filters, 1, name=f"{name}.shortcut")(shortcut)])
+        x = layers.Add()([x, layers.Conv2D(filters, kernel_size=1, name=f"{name}.shortcut")(shortcut)])
     return x
 
 
@@ -25,7 +25,7 @@ def decoder_block(
 ) -> keras.KerasTensor:
     """Up-convolution, the encoder's features of the same resolution beside it, convolutions."""
     x = layers.UpSampling2D(2, interpolation="nearest")(x)
-    x = layers.Conv2D(filters, 2, padding="same", name=f"{name}.up")(x)
+    x = layers.Conv2D(filters, kernel_size=2, padding="same", name=f"{name}.up")(x)
     x = layers.ReLU()(x)
     x = layers.Concatenate()([x, skip])
     return convolution_block(x, filters, network, name)
@@ -33,7 +33,7 @@ def decoder_block(
 
 def head(x: keras.KerasTensor, network: UNetPadding, name: str) -> keras.KerasTensor:
     """The 1 x 1 convolution: a logit for each class."""
-    return layers.Conv2D(network.classes, 1, name=name)(x)
+    return layers.Conv2D(network.classes, kernel_size=1, name=name)(x)
 
 
 def unet_padding(images: keras.KerasTensor, network: UNetPadding) -> keras.KerasTensor:

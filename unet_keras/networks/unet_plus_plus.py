@@ -10,18 +10,14 @@ from unet_common.networks import UNetPlusPlus
 from unet_keras.layers import MaxPooling3D, registered
 from unet_keras.networks.unet import convolution_block, head
 
-ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}
-
 
 def nested_node(
     row: list[keras.KerasTensor], below: keras.KerasTensor, level: int, network: UNetPlusPlus, name: str
 ) -> keras.KerasTensor:
     """Equation 1: all nodes before it in its row, and the enlarged one from the row below, through convolutions."""
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
     filters, factor = network.filters_at(level), network.pooling_at(level)
-    up = ConvTranspose[network.rank](
-        filters, kernel_size=factor, strides=factor, padding="same", name=f"{name}.up"
-    )(below)
+    up = ConvTranspose(filters, kernel_size=factor, strides=factor, padding="same", name=f"{name}.up")(below)
     return convolution_block(layers.Concatenate()([*row, up]), level, network, name)
 
 
@@ -60,10 +56,11 @@ def unet_plus_plus(
 
     With deep supervision a list: the logits of every column, the last column first.
     """
+    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[network.rank]
     x, rows = images, []
     for i in range(network.columns + 1):
         if i > 0:
-            x = MaxPooling[network.rank](network.pooling_at(i))(rows[-1][0])
+            x = MaxPooling(network.pooling_at(i))(rows[-1][0])
         rows.append([convolution_block(x, i + 1, network, f"x{i}_0")])
         for j in range(1, i + 1):  # the diagonal above: each row can be one node longer now
             above, below = rows[i - j], rows[i - j + 1]

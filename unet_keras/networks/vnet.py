@@ -6,21 +6,19 @@ from keras import layers, ops
 from unet_common.networks import VNet
 from unet_keras.layers import PReLU
 
-Conv = {2: layers.Conv2D, 3: layers.Conv3D}
-ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-
 
 def convolution_unit(
     x: keras.KerasTensor, direction: str, filters: int, network: VNet, name: str
 ) -> keras.KerasTensor:
     """A convolution of the figure, which keeps the size or moves down or up a level, with its PReLU."""
-    rank, conv = network.rank, f"{name}.conv"
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
     if direction == "keep":
-        x = Conv[rank](filters, network.kernel_size, padding="same", name=conv)(x)
+        x = Conv(filters, network.kernel_size, padding="same", name=f"{name}.conv")(x)
     elif direction == "down":
-        x = Conv[rank](filters, 2, strides=2, padding="same", name=conv)(x)
+        x = Conv(filters, kernel_size=2, strides=2, padding="same", name=f"{name}.conv")(x)
     else:
-        x = ConvTranspose[rank](filters, 2, strides=2, padding="same", name=conv)(x)
+        x = ConvTranspose(filters, kernel_size=2, strides=2, padding="same", name=f"{name}.conv")(x)
     x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
     if network.prelu == "none":
         return layers.ReLU()(x)
@@ -44,6 +42,7 @@ def add(x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:
 
 def vnet(images: keras.KerasTensor, network: VNet) -> keras.KerasTensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     x, skips = images, []
     if network.fixed_size:  # the slopes of elements have to know it
         x = layers.Reshape([*network.fixed_size, network.channels])(x)
@@ -58,4 +57,4 @@ def vnet(images: keras.KerasTensor, network: VNet) -> keras.KerasTensor:
         up = convolution_unit(x, "up", filters, network, f"up{level}")
         x = layers.Concatenate()([skips.pop(), up])
         x = residual_stage(x, up, level, 2 * filters, network, f"decoder{level}")
-    return Conv[network.rank](network.classes, 1, name="head")(x)
+    return Conv(network.classes, kernel_size=1, name="head")(x)
