@@ -99,8 +99,9 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "A variable's name is the path of the *variable scopes* that are open around it.",
                 "highlevel": "The same graph and scopes. `tf.layers` calls `get_variable` for you, in a scope called "
                 "`name`. A layer that is given no initialiser takes that of the scope in which the network is built.",
-                "keras": "No graph and no scopes: a *layer object* owns its weights, and their path is that of the "
-                "nested layers. The seed has no home, so an object `Randomness` carries it.",
+                "keras": "No graph and no scopes: a *layer object* owns its weights, and they have its name, with dots "
+                "for slashes. The seed has no home, so an object `Randomness` carries it, and one walk over the built "
+                "model draws all kernels.",
             },
             (
                 row(
@@ -110,16 +111,13 @@ def concepts(experiment: Experiment) -> list[Concept]:
                         ("unet_highlevel/model.py:build",),
                         "Within `tf.layers`, which asks the scope around it.",
                     ),
-                    Cell(
-                        (f"{LAYERS['keras']}:convolution~drawn",),
-                        "Within the layer, when it is first called and knows its input's shape.",
-                    ),
+                    Cell(note="Within the layer, when it is first called and knows its input's shape."),
                 ),
                 row(
                     "How a weight gets its name",
                     "unet_common/weights/initial.py:canonical_name",
                     "unet_common/weights/initial.py:canonical_name",
-                    Cell(note="Nothing to write: `variable.path` is the path of the nested layers."),
+                    f"{LAYERS['keras']}:canonical_name",
                 ),
                 row(
                     "Its first value",
@@ -128,7 +126,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                         f"{LAYERS['highlevel']}:initialise_kernel",
                         f"{LAYERS['highlevel']}:transposed_initialiser",
                     ),
-                    f"{LAYERS['keras']}:Drawn",
+                    ("unet_keras/model.py:initialise", "unet_keras/model.py:fans"),
                 ),
                 row(
                     "What the draws are keyed by",
@@ -165,7 +163,10 @@ def concepts(experiment: Experiment) -> list[Concept]:
                         ("unet_highlevel/networks/unet.py:convolution_block~conv",),
                         "Nothing to write: the networks call `tf.layers`.",
                     ),
-                    f"{LAYERS['keras']}:convolution",
+                    Cell(
+                        ("unet_keras/networks/unet.py:convolution_block~Conv",),
+                        "Nothing to write: the networks call Keras's layers.",
+                    ),
                 ),
             ),
         ),
@@ -188,7 +189,10 @@ def concepts(experiment: Experiment) -> list[Concept]:
                         ("unet_highlevel/networks/unet.py:decoder_block~conv_transpose",),
                         "Nothing to write: the networks call `tf.layers`.",
                     ),
-                    f"{LAYERS['keras']}:transposed_convolution",
+                    Cell(
+                        ("unet_keras/networks/unet.py:decoder_block~ConvTranspose",),
+                        "Nothing to write: the networks call Keras's layers.",
+                    ),
                 ),
             ),
         ),
@@ -207,7 +211,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "keras": "Everything: `fit` says `training=True`, and the layer assigns its moving statistics itself.",
             },
             (
-                same("batch_normalisation"),
+                same("batch_normalisation", keras="normalise"),
                 row(
                     "Who runs the updates",
                     f"{LOW}:optimize",
@@ -232,15 +236,14 @@ def concepts(experiment: Experiment) -> list[Concept]:
         Concept(
             "block",
             "The blocks of the network",
-            "One function or class for each box of the paper's figure, in the same order in all three. In "
-            "graphs a block is a function, and each call adds its operations again, for another mode for "
-            "example; in Keras it is written twice: `__init__` makes the layers, and `call` uses them.",
+            "One function for each box of the paper's figure, in the same order in all three. In graphs each call adds "
+            "its operations again, for another mode for example; in Keras it makes layers and connects them, once.",
             {
                 "lowlevel": "`variable_scope(name)` opens the path `encoder1/...` for the weights made inside. "
                 "`training` is handed down by us.",
                 "highlevel": "The same scopes: `tf.layers` joins in.",
-                "keras": "A `Layer` that has layers as attributes finds them by itself, with their weights and names. "
-                "`training` comes by itself, too; we pass it on to be seen.",
+                "keras": "No scopes: the name of a block is handed down and stands before those of its layers. "
+                "`training` is not: the model tells its layers.",
             },
             tuple(_rows_of_blocks(network)),
         ),
@@ -371,7 +374,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 "highlevel": "A hook that the Estimator would have added by itself. Here it is replaced, to save "
                 "when the other two do.",
                 "keras": "Keras's own `save_weights` writes in place, so TensorFlow's `Checkpoint` is used. It "
-                "misses, without a word, Keras layers that are kept in a list, so it is told every weight by name.",
+                "is told every weight by name. Slots of the optimizer have only numbers: their order is read from it.",
             },
             (
                 row(
@@ -398,7 +401,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                     "Going on",
                     f"{LOW}:train~latest+first_step",
                     f"{HIGH}:train~latest+first_step+model_dir",
-                    f"{KERAS}:_train~latest+first_step",
+                    (f"{KERAS}:_train~latest+first_step", f"{KERAS}:as_counted"),
                 ),
             ),
             ("unet_common/training/checkpoints.py:latest_intact",),

@@ -1,17 +1,16 @@
 """What every layer gives for one batch, by canonical name, in each API: nobody wrote the networks to tell it.
 
 In graphs a layer is a function with an argument `name`, or an object that a function of `tf.layers` makes and calls:
-both are watched while they add operations, and what they return is fetched. In Keras a layer is an object with a path:
-its calls are watched.
+both are watched while they add operations, and what they return is fetched. In Keras a layer is an object with a name,
+and a model knows its layers; blocks are functions there, too.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
-from unittest import mock
 
 import keras
 import numpy as np
@@ -36,7 +35,8 @@ def layer_outputs(package: ModuleType, model: Any, images: np.ndarray) -> Output
     Args:
         model: of `package`, in the precision of the images `[batch, *size, channels]`.
     """
-    return _of_keras(model, images) if hasattr(model, "keras_model") else _of_graph(package, model, images)
+    of_one = _of_keras if hasattr(model, "keras_model") else _of_graph
+    return of_one(package, model, images)
 
 
 def _of_graph(package: ModuleType, model: Any, images: np.ndarray) -> Outputs:
@@ -88,21 +88,44 @@ def _path(frame: FrameType) -> str | None:
     return canonical_name(name) if isinstance(name, str) else None
 
 
-def _of_keras(model: Any, images: np.ndarray) -> Outputs:
-    tensors: dict[str, tf.Tensor] = {}
-    call: Callable = keras.layers.Layer.__call__
+def _of_keras(package: ModuleType, model: Any, images: np.ndarray) -> Outputs:
+    """The network is built once more: all its layers have outputs in one model, and its blocks are watched."""
+    from unet_keras.layers import canonical_name
+    from unet_keras.model import build, precise
 
-    def watched(layer: keras.layers.Layer, *arguments: Any, **options: Any) -> Any:
-        value = call(layer, *arguments, **options)
-        if (
-            isinstance(value, tf.Tensor) and layer.path
-        ):  # an `Identity` that was called outside of a layer has none
-            _add(tensors, layer.path, value)
-        return value
+    with precise(model.precision):
+        with _watched_blocks(package) as blocks:
+            network = build(model.network, model.randomness)
+        network.set_weights(model.keras_model.get_weights())
+        layers = {layer.name: layer.output for layer in network.layers}
+        tensors = {canonical_name(name): value for name, value in (layers | blocks).items() if _is_one(value)}
+        outputs = keras.Model(network.input, tensors)
+        model.randomness.step.assign(0)
+        return {name: tensor.numpy() for name, tensor in outputs(images, training=True).items()}
 
-    with mock.patch.object(keras.layers.Layer, "__call__", watched):
-        model.predict(images, training=True, step=0)
-    return {path: tensor.numpy() for path, tensor in tensors.items()}
+
+@contextmanager
+def _watched_blocks(package: ModuleType) -> Iterator[dict[str, keras.KerasTensor]]:
+    """Tensors that functions of `package` with an argument `name` return in this block; of one name, the last."""
+    folder, tensors = str(Path(package.__file__).parent), {}
+
+    def watch(frame: FrameType, event: str, value: Any) -> None:
+        if event == "return" and _is_one(value):
+            name = frame.f_locals.get("name")
+            if isinstance(name, str) and frame.f_code.co_filename.startswith(folder):
+                tensors[name] = value
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield tensors
+    finally:
+        sys.setprofile(before)
+
+
+def _is_one(value: Any) -> bool:
+    """Not a list or a dictionary of several."""
+    return isinstance(value, keras.KerasTensor)
 
 
 def _add(tensors: dict[str, tf.Tensor], path: str, value: tf.Tensor) -> None:

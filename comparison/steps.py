@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from unet_common import losses
 from unet_common.graph_model import TrainingStep
 from unet_common.training.run import Run
 
@@ -100,25 +99,13 @@ def _ancestors(operations: list[tf.Operation]) -> int:
 
 
 def _keras(run: Run, batch: Batch) -> Step:
-    from unet_keras import optimizers
-    from unet_keras.model import Model, precise
-    from unet_keras.training import make_optimizer
+    from unet_keras.model import precise
+    from unet_keras.training import training_step
 
-    experiment = run.experiment
-    settings = experiment.optimizer
     start = time.perf_counter()
-    with precise(experiment.precision):
-        model = Model(run.network, experiment.seed, experiment.precision, experiment.initialisation)
-        unet = model.keras_model
-        loss = losses.loss(experiment.loss, run.network.multilabel)
-        unet.compile(make_optimizer(settings), loss, jit_compile=False)
-        if settings.l2:
-            optimizers.penalty(unet.trainable_variables, settings.l2)
-        if settings.weight_decay:
-            optimizers.decay(unet.optimizer, unet.trainable_variables, settings.weight_decay)
-        unet.optimizer.build(unet.trainable_variables)
-        unet.optimizer.learning_rate = settings.learning_rate
-        model.randomness.step = unet.optimizer.iterations
+    with precise(run.experiment.precision):
+        unet = training_step(run).keras_model
+        unet.optimizer.learning_rate = run.experiment.optimizer.learning_rate
         data = tuple(tf.constant(array) for array in batch)
         # What `fit` compiles, without its iterator.
         step = tf.function(unet.train_step, jit_compile=False).get_concrete_function(data)

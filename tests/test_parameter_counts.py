@@ -2,8 +2,8 @@
 
 `COUNTS` of `expected/NAME.py` lists hyperparameters, all values and how many of them are trained. Of each network
 the first is tested always, and in `lowlevel` also the next two; the others, which take minutes, with `-m slow`.
-Nothing is computed: the graphs are built and not run, and Keras, which draws its weights when a layer is made, is
-given zeros.
+Nothing is computed: the graphs are built and not run, and Keras, which draws weights when a layer is made, is given
+zeros.
 """
 
 from importlib import import_module
@@ -55,8 +55,9 @@ def keras_counts(package, network):
 def test_counts(implementation, name, hyperparameters, count, trainable, monkeypatch):
     network, package = CATALOGUE[name](**hyperparameters), load(implementation)
     if implementation == "keras":
+        monkeypatch.setattr("unet_keras.model.initialise", lambda model, randomness: None)
         monkeypatch.setattr(
-            "unet_keras.layers.initial_kernel", lambda shape, *rule: tf.zeros(shape, rule[-1])
+            "keras.initializers.GlorotUniform.__call__", lambda self, shape, dtype: tf.zeros(shape, dtype)
         )
         counted = keras_counts(package, network)
     else:

@@ -1,19 +1,21 @@
 """A network of this package with its weights: predict, loss, gradients, interchange."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
+import unet_common.model
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
-from unet_common.weights import interchange
-from unet_common.weights.initial import Initialisation
-from unet_keras.layers import Randomness
+from unet_common.weights.initial import Initialisation, initial_kernel, stateless_seed
+from unet_common.weights.interchange import Weights
+from unet_keras.layers import Dropout, Randomness, canonical_name, registered
 from unet_keras.networks import NETWORKS
 
 
@@ -30,6 +32,7 @@ def precise(precision: str) -> Iterator[None]:
         keras.config.set_floatx(before[1])
 
 
+@registered
 class SegmentationModel(keras.Model):
     """A functional model whose loss gets all outputs in training, and else the finest, as the metrics do.
 
@@ -44,8 +47,49 @@ class SegmentationModel(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, finest(y_pred), sample_weight)
 
+    def get_compile_config(self):
+        """Leave loss and optimizer out of the model's JSON: they are the experiment's, which has a file of its own."""
 
-class Model:
+
+def build(network: Network, randomness: Randomness) -> SegmentationModel:
+    """`network` as a functional model with its initial weights: images `[batch, *size, channels]` -> logits."""
+    images = keras.Input([*[None] * network.rank, network.channels], name="images")
+    model = SegmentationModel(images, NETWORKS[network.name](images, network), name=network.name)
+    initialise(model, randomness)
+    return model
+
+
+# What a layer has that was told no initialiser: Glorot's, whose draws know shape and seed, and not the weight's name.
+UNTOLD = type(layers.Conv2D(1, 1).kernel_initializer)
+
+
+def initialise(model: keras.Model, randomness: Randomness) -> None:
+    """Draw each kernel by its canonical name, and let each `Dropout` draw from `randomness`.
+
+    Keras tells an initialiser the shape of a weight and never its name, so this is done when the names are there. A
+    network that wants another kernel says so where it makes the layer (`kernel_initializer`), and keeps it.
+    """
+    for layer in model.layers:
+        if isinstance(layer, Dropout):
+            layer.randomness = randomness
+        if isinstance(getattr(layer, "kernel_initializer", None), UNTOLD):
+            kernel = layer.kernel
+            seed = stateless_seed(randomness.seed, canonical_name(kernel.path))
+            drawn = initial_kernel(kernel.shape, *fans(layer), randomness.initialisation, seed, kernel.dtype)
+            kernel.assign(drawn)
+
+
+def fans(layer: layers.Layer) -> tuple[int, int]:
+    """Values that an output value of a convolution is a sum of, and values that an input value is added to."""
+    *sides, last, first = layer.kernel.shape
+    area = math.prod(sides)
+    if isinstance(layer, layers.Conv2DTranspose | layers.Conv3DTranspose):  # `[*sides, filters, channels]`
+        # An output pixel sees the input through a part of the kernel only.
+        return first * area // math.prod(layer.strides), last * area
+    return last * area, first * area  # `[*sides, channels, filters]`
+
+
+class Model(unet_common.model.Model):
     """A functional Keras model, as `keras_model`, with the names the other two packages use."""
 
     def __init__(
@@ -55,56 +99,33 @@ class Model:
         precision: str = "float32",
         initialisation: Initialisation = "he_normal",
     ):
-        """Build `network` in `float32` or `float64`, with initial weights drawn from `seed` by a rule."""
         self.network = network
         self.randomness = Randomness(seed, initialisation)
         with precise(precision):
-            images = keras.Input([*[None] * network.rank, network.channels], name="images")
-            logits = NETWORKS[network.name](images, network, self.randomness)
-        self.keras_model = SegmentationModel(images, logits, name=network.name)
-        self.variables = {variable.path: variable for variable in self.keras_model.weights}
+            self.keras_model = build(network, self.randomness)
+        self.variables = {canonical_name(variable.path): variable for variable in self.keras_model.weights}
         self.precision = precision
 
-    def weights(self) -> interchange.Weights:
-        """The weights under their canonical names, moving statistics included."""
+    def weights(self) -> Weights:
         return {name: variable.numpy() for name, variable in self.variables.items()}
 
-    def set_weights(self, weights: interchange.Weights, origin: str = "memory") -> None:
-        """Replace all weights. Raises UserError if names or shapes differ; `origin` is for its message."""
-        shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
-        interchange.check_weights(weights, shapes, origin)
+    def _assign(self, weights: Weights) -> None:
         for name, variable in self.variables.items():
             variable.assign(weights[name])
 
-    def load(self, path: Path | str) -> None:
-        """Read an interchange file."""
-        self.set_weights(interchange.load_weights(path, self.network), str(path))
-
-    def save(self, path: Path | str) -> None:
-        """Write an interchange file."""
-        interchange.save_weights(path, self.weights(), self.network)
-
-    def predict(self, images: np.ndarray, training: bool = False, step: int = 0) -> np.ndarray:
-        """Images `[batch, *size, channels]` -> logits `[batch, *output size, classes]`.
-
-        `training` uses the batch's statistics and the dropout masks of `step`; no state changes.
-
-        Raises:
-            UserError: the network does not accept the size.
-        """
-        self.network.output_size(images.shape[1:-1])
+    def _predict(self, images: np.ndarray, training: bool, step: int) -> np.ndarray:
         if not training:
             return finest(self.keras_model.predict_on_batch(images))
         self.randomness.step.assign(step)
         return finest(self._training_logits(self.keras_model.trainable_variables, images)).numpy()
 
-    def loss_and_gradients(
-        self, images: np.ndarray, targets: np.ndarray, loss: str, step: int = 0
-    ) -> tuple[float, interchange.Weights]:
-        """The loss of a batch in training mode, and its gradient with respect to every trainable weight."""
-        self.network.output_size(images.shape[1:-1])
+    def _loss_and_gradients(
+        self, images: np.ndarray, targets: np.ndarray, loss: str, step: int
+    ) -> tuple[float, Weights]:
         self.randomness.step.assign(step)
-        trainable = {variable.path: variable.value for variable in self.keras_model.trainable_variables}
+        trainable = {
+            canonical_name(variable.path): variable.value for variable in self.keras_model.trainable_variables
+        }
         with tf.GradientTape() as tape:
             logits = self._training_logits(list(trainable.values()), images)
             value = parse_loss(loss, self.network.multilabel)(tf.cast(targets, self.precision), logits)

@@ -6,14 +6,11 @@ import tensorflow as tf
 from unet_common import losses
 from unet_common.experiment import Optimizer
 from unet_common.training import checkpoints
-from unet_common.training.monitor import Monitor
+from unet_common.training.monitor import SUMMARY_EVERY, Monitor
 from unet_common.training.preview import preview
 from unet_common.training.run import Run
 from unet_keras import optimizers
 from unet_keras.model import Model, precise
-
-# TensorBoard gets the training loss of every so many steps.
-SUMMARY_EVERY = 10
 
 
 def train(run: Run) -> None:
@@ -31,26 +28,14 @@ def _train(run):
     latest = checkpoints.latest_intact(run.checkpoints)
     first_step = checkpoints.step_of(latest) if latest else 0
 
-    # 1. Network, loss and optimizer: Keras builds no graph until it sees data.
-    model = Model(run.network, experiment.seed, experiment.precision, experiment.initialisation)
+    # 1. One step: network, loss and optimizer. Keras builds no graph until it sees data.
+    model = training_step(run, latest)
     unet = model.keras_model
     for name, value in run.initial_weights.items():
         model.variables[name].assign(value)
-    unet.compile(
-        make_optimizer(experiment.optimizer),
-        losses.loss(experiment.loss, run.network.multilabel),
-        metrics=[PooledDice(run.outputs)],
-        jit_compile=False,  # the same kernels as in the other two
-    )
-    if experiment.optimizer.l2:
-        optimizers.penalty(unet.trainable_variables, experiment.optimizer.l2)
-    if experiment.optimizer.weight_decay:
-        optimizers.decay(unet.optimizer, unet.trainable_variables, experiment.optimizer.weight_decay)
-    unet.optimizer.build(unet.trainable_variables)
-    model.randomness.step = unet.optimizer.iterations
 
-    # 2. Checkpoints of TensorFlow: Keras's own are not written atomically. They are told every weight by name: of
-    # layers that a layer keeps in a list TensorFlow finds only what the optimizer trains, and no moving statistics.
+    # 2. Checkpoints of TensorFlow: Keras's own are not written atomically. They are told every weight by name, since a
+    # functional model would call them by the numbers of its layers.
     checkpoint = tf.train.Checkpoint(weights=model.variables, optimizer=unet.optimizer)
     if latest:
         checkpoint.restore(latest).assert_consumed()
@@ -66,11 +51,48 @@ def _train(run):
         model.save(run.final_weights)
 
 
+def training_step(run: Run, checkpoint: str | None = None) -> Model:
+    """The model of a training, compiled: `fit` runs its `train_step`, which makes one step.
+
+    checkpoint: what the training goes on from; its optimizer says in which order it counts the weights.
+    """
+    experiment, settings = run.experiment, run.experiment.optimizer
+    model = Model(run.network, experiment.seed, experiment.precision, experiment.initialisation)
+    unet = model.keras_model
+    unet.compile(
+        make_optimizer(settings),
+        losses.loss(experiment.loss, run.network.multilabel),
+        metrics=[PooledDice(run.outputs)],
+        jit_compile=False,  # the same kernels as in the other two
+    )
+    if settings.l2:
+        optimizers.penalty(unet.trainable_variables, settings.l2)
+    if settings.weight_decay:
+        optimizers.decay(unet.optimizer, unet.trainable_variables, settings.weight_decay)
+    counted = as_counted(checkpoint, model.variables) if checkpoint else unet.trainable_variables
+    unet.optimizer.build(counted)
+    model.randomness.step = unet.optimizer.iterations
+    return model
+
+
 def make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
     """The optimizer with the name and constants of the experiment."""
     if settings.name == "sgd":
         return optimizers.sgd(settings.clip_norm, settings.momentum, settings.nesterov)
     return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](settings.clip_norm)
+
+
+def as_counted(checkpoint: str, variables: dict[str, keras.Variable]) -> list[keras.Variable]:
+    """Weights in the order in which the optimizer of a checkpoint counts them.
+
+    Its slots have numbers there and no names. So a run keeps the order it began with, whatever that of the layers is by
+    now: slots would be mixed up, and those of equal shape without a word.
+    """
+    view = tf.train.CheckpointView(checkpoint)
+    root = view.children(0)
+    names = {node: name for name, node in view.children(root["weights"]).items()}
+    trained = view.children(view.children(root["optimizer"])["_trainable_variables"])
+    return [variables[names[trained[str(number)]]] for number in range(len(trained))]
 
 
 class PooledDice(keras.metrics.Metric):
@@ -98,7 +120,7 @@ class Report(keras.callbacks.Callback):
         self.writer = tf.summary.create_file_writer(str(run.logs))
 
     def on_train_begin(self, logs=None):
-        # `keras.callbacks.TensorBoard` has other names for the values, and wants a model that JSON can hold.
+        # `keras.callbacks.TensorBoard` has other names for the values.
         images = tf.TensorSpec(self.model.input.shape, self.model.input.dtype)
         call = tf.function(self.model).get_concrete_function(images, training=False)
         with self.writer.as_default():

@@ -1,35 +1,34 @@
 """Blocks that decide where to look, written with Keras 3."""
 
 import math
+from collections.abc import Sequence
 
 import keras
-from keras import layers
+from keras import layers, ops
 
-from unet_keras.layers import Randomness, activate, convolution, max_pooling, upsample
+from unet_keras.layers import MaxPooling3D, ReshapeLike, Upsample
 
 
-class AttentionGate(layers.Layer):
+def attention_gate(
+    x: keras.KerasTensor, gate: keras.KerasTensor, factor: Sequence[int], name: str
+) -> keras.KerasTensor:
     """Oktay et al. 2018, arXiv:1804.03999, figure 2: `x` times a mask in [0, 1] that depends on it and on `gate`.
 
     `gate` is a level deeper, smaller by `factor`. The mask is made there and interpolated, which keeps it in
     [0, 1]; a convolution after the sigmoid would not. Kernels are as large as the factor where x is brought to the
     gate's size, and half the channels are between, as in the authors' program; the mask starts at a half.
     """
-
-    def __init__(self, filters, factor, randomness: Randomness, name):
-        super().__init__(name=name)
-        rank, channels, one = len(factor), max(filters // 2, 1), [1] * len(factor)
-        self.w_x = convolution(rank, channels, factor, randomness, "w_x", "valid", bias=False, stride=factor)
-        self.w_g = convolution(rank, channels, one, randomness, "w_g")
-        self.psi = convolution(rank, 1, one, randomness, "psi")
-        self.upsample = upsample(factor, "linear")
-
-    def call(self, x, gate):
-        mask = activate(self.psi(activate(self.w_x(x) + self.w_g(gate), "relu")), "sigmoid")
-        return x * self.upsample(mask)
+    Conv, channels = {2: layers.Conv2D, 3: layers.Conv3D}[len(factor)], max(x.shape[-1] // 2, 1)
+    of_x = Conv(
+        channels, kernel_size=factor, strides=factor, padding="valid", use_bias=False, name=f"{name}.w_x"
+    )(x)
+    of_gate = Conv(channels, kernel_size=1, name=f"{name}.w_g")(gate)
+    both = layers.ReLU()(layers.Add()([of_x, of_gate]))
+    mask = layers.Activation("sigmoid")(Conv(1, kernel_size=1, name=f"{name}.psi")(both))
+    return layers.Multiply()([x, Upsample(factor, "linear")(mask)])
 
 
-class NonLocalBlock(layers.Layer):
+def non_local_block(x: keras.KerasTensor, factor: Sequence[int], name: str) -> keras.KerasTensor:
     """Wang et al. 2018, arXiv:1711.07971, figure 2, embedded Gaussian: every pixel adds what it saw in all others.
 
     Those are pooled by `factor` first (section 3.3). The affinities take memory by the product of both numbers of
@@ -37,24 +36,18 @@ class NonLocalBlock(layers.Layer):
     many channels would be a maximum. All kernels start at random; the paper starts the last at zero where it adds
     blocks to a trained network.
     """
-
-    def __init__(self, filters, factor, randomness: Randomness, name):
-        super().__init__(name=name)
-        rank, self.inner, one = len(factor), max(filters // 2, 1), [1] * len(factor)
-        self.pool = max_pooling(factor)
-        self.theta = convolution(rank, self.inner, one, randomness, "theta", bias=False)
-        self.phi = convolution(rank, self.inner, one, randomness, "phi", bias=False)
-        self.g = convolution(rank, self.inner, one, randomness, "g", bias=False)
-        self.w_z = convolution(rank, filters, one, randomness, "w_z", bias=False)
-
-    def call(self, x):
-        others, theta = self.pool(x), self.theta(x)
-        phi, g = in_a_row(self.phi(others)), in_a_row(self.g(others))
-        affinities = keras.ops.matmul(in_a_row(theta), keras.ops.swapaxes(phi, 1, 2)) / math.sqrt(self.inner)
-        seen = keras.ops.reshape(keras.ops.matmul(keras.ops.softmax(affinities), g), keras.ops.shape(theta))
-        return x + self.w_z(seen)
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[len(factor)]
+    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[len(factor)]
+    channels, inner = x.shape[-1], max(x.shape[-1] // 2, 1)
+    others = MaxPooling(factor)(x)
+    theta = Conv(inner, kernel_size=1, use_bias=False, name=f"{name}.theta")(x)
+    phi = Conv(inner, kernel_size=1, use_bias=False, name=f"{name}.phi")(others)
+    g = Conv(inner, kernel_size=1, use_bias=False, name=f"{name}.g")(others)
+    affinities = ops.matmul(in_a_row(theta), ops.swapaxes(in_a_row(phi), 1, 2)) / math.sqrt(inner)
+    seen = ReshapeLike()(ops.matmul(ops.softmax(affinities), in_a_row(g)), theta)
+    return layers.Add()([x, Conv(channels, kernel_size=1, use_bias=False, name=f"{name}.w_z")(seen)])
 
 
 def in_a_row(x: keras.KerasTensor) -> keras.KerasTensor:
     """`[batch, *size, channels]` -> `[batch, pixels, channels]`."""
-    return keras.ops.reshape(x, [keras.ops.shape(x)[0], -1, x.shape[-1]])
+    return layers.Reshape([-1, x.shape[-1]])(x)

@@ -7,177 +7,110 @@ import keras
 from keras import layers
 
 from unet_common.networks import HRNet
-from unet_common.resizing import crop_end
-from unet_keras.layers import Randomness, activate, convolution, transposed_convolution, upsample_like
+from unet_keras.layers import CropEnd, UpsampleLike
 from unet_keras.networks.encoders import (
-    BasicBlock,
-    Bottleneck,
-    NormalisedConvolution,
-    ResidualStage,
+    basic_block,
     batch_norm,
-    sides,
+    bottleneck,
+    normalised_convolution,
+    residual_stage,
 )
 
 
-class Unit(NormalisedConvolution):
+def unit(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
     """A 3 x 3 convolution, normalised, and its ReLU."""
-
-    def __init__(self, rank, filters, stride, randomness: Randomness, name):
-        super().__init__(rank, filters, 3, stride, randomness, name)
-
-    def call(self, x, training=None):
-        return activate(super().call(x, training=training), "relu")
+    return layers.ReLU()(normalised_convolution(x, filters, 3, stride, name))
 
 
-class Stem(layers.Layer):
+def stem(x: keras.KerasTensor, network: HRNet, name: str) -> keras.KerasTensor:
     """Down to a quarter of the image's size, where the finest branch stays."""
-
-    def __init__(self, network: HRNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        self.units = [Unit(network.rank, network.stem_filters, 2, randomness, f"unit{i}") for i in (1, 2)]
-
-    def call(self, x, training=None):
-        for unit in self.units:
-            x = unit(x, training=training)
-        return x
+    for i in (1, 2):
+        x = unit(x, network.stem_filters, 2, f"{name}.unit{i}")
+    return x
 
 
-class Transition(layers.Layer):
+def transition(branches: list[keras.KerasTensor], network: HRNet, name: str) -> list[keras.KerasTensor]:
     """One branch more, made from the coarsest. The first transition also makes branch 1, of what is the trunk."""
-
-    def __init__(self, new, network: HRNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        self.coarser = Unit(network.rank, network.filters_at(new), 2, randomness, f"branch{new}")
-        self.first = None
-        if new == 2:
-            self.first = Unit(network.rank, network.filters_at(1), 1, randomness, "branch1")
-
-    def call(self, branches, training=None):
-        coarser = self.coarser(branches[-1], training=training)
-        if self.first:
-            branches = [self.first(branches[0], training=training)]
-        return [*branches, coarser]
+    new = len(branches) + 1
+    coarser = unit(branches[-1], network.filters_at(new), 2, f"{name}.branch{new}")
+    if new == 2:
+        branches = [unit(branches[0], network.filters_at(1), 1, f"{name}.branch1")]
+    return [*branches, coarser]
 
 
-class ToFiner(NormalisedConvolution):
+def to_finer(x: keras.KerasTensor, finer: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """The channels of a finer branch by a 1 x 1 convolution, its size by interpolation."""
-
-    def __init__(self, rank, filters, randomness: Randomness, name):
-        super().__init__(rank, filters, 1, 1, randomness, name)
-        self.up = upsample_like("linear")
-
-    def call(self, x, finer, training=None):
-        return self.up(super().call(x, training=training), finer)
+    x = normalised_convolution(x, finer.shape[-1], 1, 1, name)
+    return UpsampleLike("linear")(x, finer)
 
 
-class ToCoarser(layers.Layer):
+def to_coarser(x: keras.KerasTensor, filters: int, halvings: int, name: str) -> keras.KerasTensor:
     """A convolution for each halving. The last has the coarser branch's channels, and no ReLU before the sum."""
-
-    def __init__(self, rank, filters_before, filters, halvings, randomness: Randomness, name):
-        super().__init__(name=name)
-        self.units = [Unit(rank, filters_before, 2, randomness, f"unit{i}") for i in range(1, halvings)]
-        self.units.append(NormalisedConvolution(rank, filters, 3, 2, randomness, f"unit{halvings}"))
-
-    def call(self, x, training=None):
-        for unit in self.units:
-            x = unit(x, training=training)
-        return x
+    for i in range(1, halvings):
+        x = unit(x, x.shape[-1], 2, f"{name}.unit{i}")
+    return normalised_convolution(x, filters, 3, 2, f"{name}.unit{halvings}")
 
 
-class Exchange(layers.Layer):
+def exchange(branches: list[keras.KerasTensor], name: str) -> list[keras.KerasTensor]:
     """Each branch becomes the sum of all of them, brought to its size and its channels (figure 3)."""
-
-    def __init__(self, branches, network: HRNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        rank, filters_at = network.rank, network.filters_at
-        self.ways = {}
-        for i in range(1, branches + 1):
-            for j in range(1, branches + 1):
-                way = f"from{j}to{i}"
-                if j > i:
-                    self.ways[way] = ToFiner(rank, filters_at(i), randomness, way)
-                if j < i:
-                    self.ways[way] = ToCoarser(rank, filters_at(j), filters_at(i), i - j, randomness, way)
-
-    def call(self, branches, training=None):
-        sums = []
-        for i, target in enumerate(branches, 1):
-            terms = []
-            for j, x in enumerate(branches, 1):
-                if j > i:
-                    x = self.ways[f"from{j}to{i}"](x, target, training=training)
-                if j < i:
-                    x = self.ways[f"from{j}to{i}"](x, training=training)
-                terms.append(x)
-            sums.append(activate(sum(terms[1:], terms[0]), "relu"))
-        return sums
+    sums = []
+    for i, target in enumerate(branches, 1):
+        terms = []
+        for j, x in enumerate(branches, 1):
+            if j > i:
+                x = to_finer(x, target, f"{name}.from{j}to{i}")
+            if j < i:
+                x = to_coarser(x, target.shape[-1], i - j, f"{name}.from{j}to{i}")
+            terms.append(x)
+        sums.append(layers.ReLU()(layers.Add()(terms)))
+    return sums
 
 
-class Module(layers.Layer):
+def module(branches: list[keras.KerasTensor], network: HRNet, name: str) -> list[keras.KerasTensor]:
     """Residual blocks in each branch, then the exchange."""
-
-    def __init__(self, branches, network: HRNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        rank, blocks = network.rank, network.blocks
-        self.branches = [
-            ResidualStage(rank, BasicBlock, network.filters_at(i), blocks, 1, randomness, f"branch{i}")
-            for i in range(1, branches + 1)
-        ]
-        self.exchange = Exchange(branches, network, randomness, "exchange")
-
-    def call(self, branches, training=None):
-        own = zip(self.branches, branches, strict=True)
-        return self.exchange([branch(x, training=training) for branch, x in own], training=training)
+    branches = [
+        residual_stage(x, basic_block, x.shape[-1], network.blocks, 1, f"{name}.branch{i}")
+        for i, x in enumerate(branches, 1)
+    ]
+    return exchange(branches, f"{name}.exchange")
 
 
 def collect(branches: list[keras.KerasTensor]) -> keras.KerasTensor:
     """All branches in the size of the finest, side by side (figure 4b)."""
     finest, *coarser = branches
-    return keras.ops.concatenate([finest, *[upsample_like("linear")(x, finest) for x in coarser]], axis=-1)
+    return layers.Concatenate()([finest, *[UpsampleLike("linear")(x, finest) for x in coarser]])
 
 
-class InterpolationHead(layers.Layer):
+def interpolation_head(
+    x: keras.KerasTensor, images: keras.KerasTensor, network: HRNet, name: str
+) -> keras.KerasTensor:
     """1 x 1 convolutions, first of all channels among themselves; the logits enlarged to the image's size."""
-
-    def __init__(self, channels, network: HRNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        rank, kernel_size = network.rank, sides(network.rank, 1)
-        # Its bias is one of the published weights.
-        self.conv = convolution(rank, channels, kernel_size, randomness, "conv")
-        self.norm = batch_norm("norm")
-        self.logits = convolution(rank, network.classes, kernel_size, randomness, "logits")
-        self.up = upsample_like("linear")
-
-    def call(self, x, images, training=None):
-        x = activate(self.norm(self.conv(x), training=training), "relu")
-        return self.up(self.logits(x), images)
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    x = Conv(x.shape[-1], kernel_size=1, name=f"{name}.conv")(x)  # its bias is one of the published weights
+    x = layers.ReLU()(batch_norm(x, f"{name}.norm"))
+    x = Conv(network.classes, kernel_size=1, name=f"{name}.logits")(x)
+    return UpsampleLike("linear")(x, images)
 
 
-class TransposeHead(layers.Layer):
+def transpose_head(
+    x: keras.KerasTensor, images: keras.KerasTensor, network: HRNet, name: str
+) -> keras.KerasTensor:
     """The stem the other way round: two transposed convolutions, and off with what lies beyond the image."""
-
-    def __init__(self, _channels, network: HRNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        rank, factor, kernel_size = network.rank, sides(network.rank, 2), sides(network.rank, 4)
-        self.up1 = transposed_convolution(rank, network.stem_filters, factor, randomness, "up1", kernel_size)
-        self.norm = batch_norm("norm")
-        self.up2 = transposed_convolution(rank, network.classes, factor, randomness, "up2", kernel_size)
-
-    def call(self, x, images, training=None):
-        x = activate(self.norm(self.up1(x), training=training), "relu")
-        return crop_end(self.up2(x), images)
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
+    x = ConvTranspose(network.stem_filters, kernel_size=4, strides=2, padding="same", name=f"{name}.up1")(x)
+    x = layers.ReLU()(batch_norm(x, f"{name}.norm"))
+    x = ConvTranspose(network.classes, kernel_size=4, strides=2, padding="same", name=f"{name}.up2")(x)
+    return CropEnd()(x, images)
 
 
-def hrnet(images: keras.KerasTensor, network: HRNet, randomness: Randomness) -> keras.KerasTensor:
+def hrnet(images: keras.KerasTensor, network: HRNet) -> keras.KerasTensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
-    rank = network.rank
-    x = Stem(network, randomness, "stem")(images)
-    x = ResidualStage(rank, Bottleneck, network.stem_filters, network.blocks, 1, randomness, "stage1")(x)
+    x = stem(images, network, "stem")
+    x = residual_stage(x, bottleneck, network.stem_filters, network.blocks, 1, "stage1")
     branches = [x]
     for stage, modules in enumerate(network.modules, 2):
-        branches = Transition(stage, network, randomness, f"transition{stage - 1}")(branches)
+        branches = transition(branches, network, f"transition{stage - 1}")
         for i in range(1, modules + 1):
-            branches = Module(stage, network, randomness, f"stage{stage}_module{i}")(branches)
-    x = collect(branches)
-    head = {"interpolation": InterpolationHead, "transpose": TransposeHead}[network.head]
-    return head(x.shape[-1], network, randomness, "head")(x, images)
+            branches = module(branches, network, f"stage{stage}_module{i}")
+    head = {"interpolation": interpolation_head, "transpose": transpose_head}[network.head]
+    return head(collect(branches), images, network, "head")

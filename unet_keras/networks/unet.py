@@ -1,99 +1,74 @@
-"""The U-Net of Ronneberger et al. 2015 (arXiv:1505.04597, figure 1), written with Keras 3."""
+"""The U-Net of Ronneberger et al. 2015 (arXiv:1505.04597, figure 1), written with Keras 3.
+
+The names of layers have dots where the canonical names of weights have slashes: `encoder1.conv1`.
+"""
 
 import keras
 from keras import layers
 
 from unet_common.networks import UNet
-from unet_common.resizing import crop
-from unet_keras.layers import (
-    Randomness,
-    activate,
-    convolution,
-    dropout,
-    max_pooling,
-    normalise,
-    transposed_convolution,
-)
-from unet_keras.networks.attention import AttentionGate, NonLocalBlock
+from unet_keras.layers import Crop, Dropout, MaxPooling3D, activate, normalise
+from unet_keras.networks.attention import attention_gate, non_local_block
 
 
-class ConvolutionBlock(layers.Layer):
+def convolution_block(x: keras.KerasTensor, level: int, network: UNet, name: str) -> keras.KerasTensor:
     """The blue arrows of the figure: convolution, normalisation, activation, dropout, twice."""
-
-    def __init__(self, level, network: UNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        self.activation, self.padding = network.activation, network.padding
-        rank, filters, kernel_size = network.rank, network.filters_at(level), network.kernel_at(level)
-        bias = network.normalisation == "none"  # the normalisation's mean would take it off again
-        self.convolutions, self.normalisations, self.dropouts = [], [], []
-        for i in range(1, network.convolutions + 1):
-            self.convolutions.append(
-                convolution(rank, filters, kernel_size, randomness, f"conv{i}", network.padding, bias)
-            )
-            self.normalisations.append(normalise(network.normalisation, network.groups, f"norm{i}"))
-            self.dropouts.append(dropout(network.dropout, randomness, f"dropout{i}"))
-
-    def call(self, x, training=None):
-        for convolve, norm, drop in zip(self.convolutions, self.normalisations, self.dropouts, strict=True):
-            x = activate(norm(convolve(x), training=training), self.activation)
-            x = drop(x, training=training)
-        return x
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    filters, kernel_size = network.filters_at(level), network.kernel_at(level)
+    use_bias = network.normalisation == "none"  # the normalisation's mean would take it off again
+    for i in range(1, network.convolutions + 1):
+        x = Conv(filters, kernel_size, padding=network.padding, use_bias=use_bias, name=f"{name}.conv{i}")(x)
+        x = normalise(x, network.normalisation, network.groups, name=f"{name}.norm{i}")
+        x = activate(x, network.activation)
+        x = Dropout(network.dropout, name=f"{name}.dropout{i}")(x)
+    return x
 
 
-class DecoderBlock(ConvolutionBlock):
+def decoder_block(
+    x: keras.KerasTensor, skip: keras.KerasTensor, level: int, network: UNet, name: str
+) -> keras.KerasTensor:
     """Green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it.
 
     With attention the features are weighted first, by what is known a level below.
-
-    A block that is more than a convolution block, not one that has one: so `conv1` stays `decoder1/conv1`.
     """
-
-    def __init__(self, level, network: UNet, randomness: Randomness, name):
-        super().__init__(level, network, randomness, name)
-        filters, factor = network.filters_at(level), network.pooling_at(level)
-        self.up = transposed_convolution(network.rank, filters, factor, randomness, "up")
-        self.attention = None
-        if level in network.attention_gates:
-            self.attention = AttentionGate(filters, factor, randomness, "attention")
-
-    def call(self, x, skip, training=None):
-        up = self.up(x)
-        if self.padding == "valid":
-            skip = crop(skip, up)
-        if self.attention:
-            skip = self.attention(skip, x)
-        x = keras.ops.concatenate([skip, up], axis=-1)
-        return super().call(x, training=training)
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
+    filters, factor = network.filters_at(level), network.pooling_at(level)
+    # Kernel and strides are equal, so that the patches do not overlap.
+    up = ConvTranspose(filters, kernel_size=factor, strides=factor, padding="same", name=f"{name}.up")(x)
+    if network.padding == "valid":
+        skip = Crop()(skip, up)
+    if level in network.attention_gates:
+        skip = attention_gate(skip, x, factor, f"{name}.attention")
+    x = layers.Concatenate()([skip, up])
+    return convolution_block(x, level, network, name)
 
 
-def head(network: UNet, randomness: Randomness, name: str) -> layers.Layer:
+def head(x: keras.KerasTensor, network: UNet, name: str) -> keras.KerasTensor:
     """The 1 x 1 convolution: a logit for each class."""
-    return convolution(network.rank, network.classes, [1] * network.rank, randomness, name)
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    return Conv(network.classes, kernel_size=1, name=name)(x)
 
 
-def unet(
-    images: keras.KerasTensor, network: UNet, randomness: Randomness
-) -> keras.KerasTensor | list[keras.KerasTensor]:
+def unet(images: keras.KerasTensor, network: UNet) -> keras.KerasTensor | list[keras.KerasTensor]:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`.
 
     With deep supervision a list: these logits, and those of ever coarser decoder levels. A functional model has
     the same outputs in training and inference.
     """
+    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[network.rank]
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
-        x = ConvolutionBlock(level, network, randomness, f"encoder{level}")(x)
+        x = convolution_block(x, level, network, f"encoder{level}")
         if level in network.non_local:
-            factor = network.subsampling_at(level)
-            x = NonLocalBlock(x.shape[-1], factor, randomness, f"non_local{level}")(x)
+            x = non_local_block(x, network.subsampling_at(level), f"non_local{level}")
         skips.append(x)
-        x = max_pooling(network.pooling_at(level))(x)
-    x = ConvolutionBlock(network.depth, network, randomness, "bottleneck")(x)
+        x = MaxPooling(network.pooling_at(level))(x)
+    x = convolution_block(x, network.depth, network, "bottleneck")
     if network.depth in network.non_local:
-        factor = network.subsampling_at(network.depth)
-        x = NonLocalBlock(x.shape[-1], factor, randomness, f"non_local{network.depth}")(x)
+        x = non_local_block(x, network.subsampling_at(network.depth), f"non_local{network.depth}")
     for level in reversed(range(1, network.depth)):
-        x = DecoderBlock(level, network, randomness, f"decoder{level}")(x, skips.pop())
+        x = decoder_block(x, skips.pop(), level, network, f"decoder{level}")
         if 1 < level <= 1 + network.deep_supervision:
-            coarse.insert(0, head(network, randomness, f"head{level}")(x))
-    logits = head(network, randomness, "head")(x)
+            coarse.insert(0, head(x, network, f"head{level}"))
+    logits = head(x, network, "head")
     return [logits, *coarse] if coarse else logits

@@ -4,9 +4,8 @@ import keras
 from keras import layers
 
 from unet_common.networks import UNetBranch2
-from unet_common.resizing import bilinear
-from unet_keras.layers import Randomness, convolution, transposed_convolution
-from unet_keras.networks.unet_backboned import Enlarge, encode, head, reduce
+from unet_keras.layers import Bilinear
+from unet_keras.networks.unet_backboned import encode, enlarge, head, reduce
 
 
 def frozen(images: keras.KerasTensor, x: keras.KerasTensor) -> None:
@@ -17,36 +16,32 @@ def frozen(images: keras.KerasTensor, x: keras.KerasTensor) -> None:
     keras.Model(images, x).trainable = False
 
 
-class Branch(layers.Layer):
+def branch(x: keras.KerasTensor, network: UNetBranch2, name: str) -> keras.KerasTensor:
     """One value of features within the decoder, enlarged to the image's size, for the logit of one class.
 
     At first it adds nothing, and what it learns is interpolated.
     """
-
-    def __init__(self, network: UNetBranch2, randomness: Randomness, name):
-        super().__init__(name=name)
-        self.network, factor = network, network.branch_factor
-        self.conv = convolution(2, 1, [1, 1], randomness, "conv", initialiser=keras.initializers.Zeros())
-        sides = [2 * factor, 2 * factor]
-        self.up = transposed_convolution(
-            2, 1, [factor, factor], randomness, "up", sides, initialiser=bilinear
-        )
-
-    def call(self, x):
-        x = self.up(self.conv(x))
-        return x * keras.ops.one_hot(self.network.corrected_class, self.network.classes, dtype=x.dtype)
+    factor = network.branch_factor
+    x = layers.Conv2D(1, kernel_size=1, kernel_initializer="zeros", name=f"{name}.conv")(x)
+    x = layers.Conv2DTranspose(
+        1,
+        kernel_size=2 * factor,
+        strides=factor,
+        padding="same",
+        kernel_initializer=Bilinear(),
+        name=f"{name}.up",
+    )(x)
+    return x * keras.ops.one_hot(network.corrected_class, network.classes, dtype=x.dtype)
 
 
-def unet_branch2(
-    images: keras.KerasTensor, network: UNetBranch2, randomness: Randomness
-) -> keras.KerasTensor:
+def unet_branch2(images: keras.KerasTensor, network: UNetBranch2) -> keras.KerasTensor:
     """Images `[batch, height, width, channels]` -> logits `[batch, height, width, classes]`."""
-    x, skips = encode(images, network, randomness)
+    x, skips = encode(images, network)
     for level, skip in enumerate(skips, 1):
-        x = reduce(x, randomness, f"reduce{level}")
+        x = reduce(x, f"reduce{level}")
         if level == network.branch_level:
-            correction = Branch(network, randomness, "branch")(x)
+            correction = branch(x, network, "branch")
             if network.freeze:
                 frozen(images, x)
-        x = Enlarge(network, randomness, f"enlarge{level}")(x, skip)
-    return head(network.classes, randomness, "head")(x) + correction
+        x = enlarge(x, skip, network, f"enlarge{level}")
+    return layers.Add()([head(x, network.classes, "head"), correction])

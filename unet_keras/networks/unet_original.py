@@ -4,53 +4,42 @@ import keras
 from keras import layers
 
 from unet_common.networks import UNetOriginal
-from unet_common.resizing import crop
-from unet_keras.layers import Randomness, activate, convolution, dropout, max_pooling, upsample
+from unet_keras.layers import Crop, Dropout
 
 
-class ConvolutionBlock(layers.Layer):
+def convolution_block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     """The blue arrows of the figure: two 3 x 3 convolutions without padding, each with a ReLU."""
-
-    def __init__(self, filters, randomness: Randomness, name):
-        super().__init__(name=name)
-        self.convolutions = [convolution(2, filters, [3, 3], randomness, f"conv{i}", "valid") for i in (1, 2)]
-
-    def call(self, x):
-        for convolve in self.convolutions:
-            x = activate(convolve(x), "relu")
-        return x
+    for i in (1, 2):
+        x = layers.Conv2D(filters, kernel_size=3, padding="valid", name=f"{name}.conv{i}")(x)
+        x = layers.ReLU()(x)
+    return x
 
 
-class DecoderBlock(ConvolutionBlock):
-    """Green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
-
-    def __init__(self, filters, randomness: Randomness, name):
-        super().__init__(filters, randomness, name)
-        self.enlarge = upsample([2, 2], "nearest")
-        self.up = convolution(2, filters, [2, 2], randomness, "up")
-
-    def call(self, x, skip):
-        x = activate(self.up(self.enlarge(x)), "relu")
-        x = keras.ops.concatenate([crop(skip, x), x], axis=-1)
-        return super().call(x)
-
-
-def head(network: UNetOriginal, randomness: Randomness, name: str) -> layers.Layer:
-    """The 1 x 1 convolution: a logit for each class."""
-    return convolution(2, network.classes, [1, 1], randomness, name)
-
-
-def unet_original(
-    images: keras.KerasTensor, network: UNetOriginal, randomness: Randomness
+def decoder_block(
+    x: keras.KerasTensor, skip: keras.KerasTensor, filters: int, name: str
 ) -> keras.KerasTensor:
+    """Green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
+    x = layers.UpSampling2D(2, interpolation="nearest")(x)
+    x = layers.Conv2D(filters, kernel_size=2, padding="same", name=f"{name}.up")(x)
+    x = layers.ReLU()(x)
+    x = layers.Concatenate()([Crop()(skip, x), x])
+    return convolution_block(x, filters, name)
+
+
+def head(x: keras.KerasTensor, network: UNetOriginal, name: str) -> keras.KerasTensor:
+    """The 1 x 1 convolution: a logit for each class."""
+    return layers.Conv2D(network.classes, kernel_size=1, name=name)(x)
+
+
+def unet_original(images: keras.KerasTensor, network: UNetOriginal) -> keras.KerasTensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *smaller size, classes]`."""
     x, skips = images, []
     for level in range(1, network.depth):
-        skips.append(ConvolutionBlock(network.filters_at(level), randomness, f"encoder{level}")(x))
-        x = max_pooling([2, 2])(skips[-1])
-    x = ConvolutionBlock(network.filters_at(network.depth), randomness, "bottleneck")(x)
+        skips.append(convolution_block(x, network.filters_at(level), f"encoder{level}"))
+        x = layers.MaxPooling2D(2)(skips[-1])
+    x = convolution_block(x, network.filters_at(network.depth), "bottleneck")
     # "At the end of the contracting path", section 3.1.
-    x = dropout(network.dropout, randomness, "dropout")(x)
+    x = Dropout(network.dropout, name="dropout")(x)
     for level in reversed(range(1, network.depth)):
-        x = DecoderBlock(network.filters_at(level), randomness, f"decoder{level}")(x, skips.pop())
-    return head(network, randomness, "head")(x)
+        x = decoder_block(x, skips.pop(), network.filters_at(level), f"decoder{level}")
+    return head(x, network, "head")

@@ -1,78 +1,60 @@
 """The V-Net of Milletari et al. 2016 (arXiv:1606.04797, figure 2), written with Keras 3."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from unet_common.networks import VNet
-from unet_common.resizing import pad_channels
-from unet_keras.layers import (
-    Randomness,
-    activate,
-    batch_normalisation,
-    convolution,
-    prelu,
-    transposed_convolution,
-)
+from unet_keras.layers import PReLU
 
 
-class ConvolutionUnit(layers.Layer):
+def convolution_unit(
+    x: keras.KerasTensor, direction: str, filters: int, network: VNet, name: str
+) -> keras.KerasTensor:
     """A convolution of the figure, which keeps the size or moves down or up a level, with its PReLU."""
-
-    def __init__(self, direction, filters, network: VNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        rank, two = network.rank, [2] * network.rank
-        if direction == "keep":
-            self.conv = convolution(rank, filters, [network.kernel_size] * rank, randomness, "conv")
-        elif direction == "down":
-            self.conv = convolution(rank, filters, two, randomness, "conv", stride=2)
-        else:
-            self.conv = transposed_convolution(rank, filters, two, randomness, "conv")
-        self.norm = batch_normalisation("norm")
-        self.prelu = None
-        if network.prelu != "none":
-            self.prelu = prelu("prelu", per_pixel=network.prelu == "element")
-
-    def call(self, x, training=None):
-        x = self.norm(self.conv(x), training=training)
-        return self.prelu(x) if self.prelu else activate(x, "relu")
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
+    if direction == "keep":
+        x = Conv(filters, network.kernel_size, padding="same", name=f"{name}.conv")(x)
+    elif direction == "down":
+        x = Conv(filters, kernel_size=2, strides=2, padding="same", name=f"{name}.conv")(x)
+    else:
+        x = ConvTranspose(filters, kernel_size=2, strides=2, padding="same", name=f"{name}.conv")(x)
+    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
+    if network.prelu == "none":
+        return layers.ReLU()(x)
+    return PReLU(per_pixel=network.prelu == "element", name=f"{name}.prelu")(x)
 
 
-class ResidualStage(layers.Layer):
+def residual_stage(
+    x: keras.KerasTensor, start: keras.KerasTensor, level: int, filters: int, network: VNet, name: str
+) -> keras.KerasTensor:
     """The boxes of the figure: up to three convolutions, to whose result is added what the stage started from."""
-
-    def __init__(self, level, filters, network: VNet, randomness: Randomness, name):
-        super().__init__(name=name)
-        self.units = [
-            ConvolutionUnit("keep", filters, network, randomness, f"unit{i}")
-            for i in range(1, network.convolutions_at(level) + 1)
-        ]
-
-    def call(self, x, start, training=None):
-        for unit in self.units:
-            x = unit(x, training=training)
-        return add(x, start)
+    for i in range(1, network.convolutions_at(level) + 1):
+        x = convolution_unit(x, "keep", filters, network, f"{name}.unit{i}")
+    return add(x, start)
 
 
 def add(x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:
     """The sum; whichever has fewer channels gets more, of zeros."""
-    channels = max(x.shape[-1], y.shape[-1])
-    return pad_channels(x, channels) + pad_channels(y, channels)
+    channels, others = max(x.shape[-1], y.shape[-1]), [(0, 0)] * (x.ndim - 1)
+    return layers.Add()([ops.pad(one, [*others, (0, channels - one.shape[-1])]) for one in (x, y)])
 
 
-def vnet(images: keras.KerasTensor, network: VNet, randomness: Randomness) -> keras.KerasTensor:
+def vnet(images: keras.KerasTensor, network: VNet) -> keras.KerasTensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     x, skips = images, []
     if network.fixed_size:  # the slopes of elements have to know it
         x = layers.Reshape([*network.fixed_size, network.channels])(x)
     for level in range(1, network.depth):
         filters = network.filters_at(level)
-        skips.append(ResidualStage(level, filters, network, randomness, f"encoder{level}")(x, x))
-        x = ConvolutionUnit("down", 2 * filters, network, randomness, f"down{level}")(skips[-1])
+        skips.append(residual_stage(x, x, level, filters, network, f"encoder{level}"))
+        x = convolution_unit(skips[-1], "down", 2 * filters, network, f"down{level}")
     filters = network.filters_at(network.depth)
-    x = ResidualStage(network.depth, filters, network, randomness, "bottleneck")(x, x)
+    x = residual_stage(x, x, network.depth, filters, network, "bottleneck")
     for level in reversed(range(1, network.depth)):
         filters = network.filters_at(level)
-        up = ConvolutionUnit("up", filters, network, randomness, f"up{level}")(x)
-        x = keras.ops.concatenate([skips.pop(), up], axis=-1)
-        x = ResidualStage(level, 2 * filters, network, randomness, f"decoder{level}")(x, up)
-    return convolution(network.rank, network.classes, [1] * network.rank, randomness, "head")(x)
+        up = convolution_unit(x, "up", filters, network, f"up{level}")
+        x = layers.Concatenate()([skips.pop(), up])
+        x = residual_stage(x, up, level, 2 * filters, network, f"decoder{level}")
+    return Conv(network.classes, kernel_size=1, name="head")(x)
