@@ -7,12 +7,9 @@ python -m data fetch hippocampus|isbi2012          download a public data set
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
 
 import yaml
 from tqdm import tqdm

@@ -334,8 +334,6 @@ def _tensorflow() -> ModuleType:
     """Imported when it is needed: most of what reads data sets does without, and it takes seconds."""
     import tensorflow as tf
 
-    import data.tensorflow_setup  # noqa: F401  (first)
-
     return tf
 
 

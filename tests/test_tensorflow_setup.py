@@ -4,9 +4,9 @@ import logging
 import os
 
 import pytest
+import tensorflow as tf
 
 from data import tensorflow_setup
-from data.tensorflow_setup import tf
 
 
 @pytest.mark.parametrize(
