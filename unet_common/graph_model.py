@@ -6,10 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from unet_common import weights as interchange
+from unet_common.initialisation import Initialisation
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
-from unet_common.randomness import Initialisation, choose_initialisation
+from unet_common.randomness import choose_initialisation
 
 v1 = tf.compat.v1
 
