@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data.dicom import has_dicom, read_dicom
 from data.errors import UserError
 from data.geometry import Geometry, same_place
 from data.images import SUFFIXES as IMAGE_SUFFIXES
@@ -28,7 +27,11 @@ def volume_name(path: Path) -> str:
 
 def is_volume(path: Path) -> bool:
     """Whether `read_volume` is for it: a NIfTI file or a folder with a DICOM series."""
-    return has_dicom(path) if path.is_dir() else is_nifti(path)
+    if not path.is_dir():
+        return is_nifti(path)
+    from data.dicom import has_dicom  # with pydicom, which other volumes do not need
+
+    return has_dicom(path)
 
 
 def volume_files(directory: Path) -> list[Path]:
@@ -53,6 +56,8 @@ def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
     Raises UserError, with the path, for whatever cannot be read or holds NaN or infinity.
     """
     if path.is_dir():
+        from data.dicom import read_dicom
+
         values, affine = read_dicom(path)
         values, geometry = values[..., np.newaxis], Geometry(affine, values.shape)
     elif is_nifti(path):

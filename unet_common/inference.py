@@ -10,7 +10,7 @@ from itertools import permutations, product
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from scipy.special import expit, softmax
+import scipy
 
 from data.borders import reflected
 from data.errors import UserError
@@ -38,7 +38,9 @@ class Network(Protocol):
 
 def probabilities(logits: np.ndarray, multilabel: bool = False) -> np.ndarray:
     """[..., classes] logits to probabilities: sigmoid for one class or for each, softmax for more."""
-    return expit(logits) if multilabel or logits.shape[-1] == 1 else softmax(logits, axis=-1)
+    if multilabel or logits.shape[-1] == 1:
+        return scipy.special.expit(logits)
+    return scipy.special.softmax(logits, axis=-1)
 
 
 def label_map(probability: np.ndarray, threshold: float = 0.5, multilabel: bool = False) -> np.ndarray:
@@ -118,15 +120,12 @@ def predict_slabs(
     size = image.shape[:-1]
     if len(size) != network.rank:
         raise ValueError(f"image has shape {image.shape}, the network has rank {network.rank}")
-    tile = _tile_sides(tile, network.rank)
+    tile = tile_sides(tile, network.rank)
+    check_symmetries(symmetries, network)
     if not 0 <= overlap < 1:
         raise UserError(f"overlap is {overlap}: give a part of the tile, at least 0 and below 1.")
     if batch_size < 1:
         raise UserError(f"batch size is {batch_size}: give at least 1.")
-    if symmetries == "all" and len(set(network.stride)) > 1:
-        raise UserError(
-            "symmetries 'all' exchanges axes, but this network treats them differently: use 'flips' instead."
-        )
 
     padding = network.padding_for(size)
     whole = tuple(before + side + after for side, (before, after) in zip(size, padding, strict=True))
@@ -301,7 +300,16 @@ def _window(side: int, shared: int, discard: int, rises: bool, falls: bool) -> n
     return window
 
 
-def _tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] | None:
+def check_symmetries(symmetries: Symmetries, network: Network) -> None:
+    """Raises UserError if they are not for this network."""
+    if symmetries == "all" and len(set(network.stride)) > 1:
+        raise UserError(
+            "symmetries 'all' exchanges axes, but this network treats them differently: use 'flips' instead."
+        )
+
+
+def tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] | None:
+    """One number per axis. Raises UserError if these are not."""
     if tile is None:
         return None
     sides = (tile,) * rank if isinstance(tile, int) else tuple(tile)
