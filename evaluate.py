@@ -21,15 +21,21 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     arguments = parse()
     from unet_common.cross_validation import newest, open_runs
+    from unet_common.prediction import check_prediction, validation_cases
+
+    path = arguments.run or newest()
+    runs, inference = open_runs(path), inference_of(arguments)
+    check_prediction(runs, None if arguments.watch else arguments.weights, inference)
+    for run in runs:
+        validation_cases(run)  # refuses a run that has none, or whose data is gone
+    # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.
     from unet_common.report import evaluate
     from unet_common.watching import follow_all
 
-    path = arguments.run or newest()
-    inference = inference_of(arguments)
     if arguments.watch:
         follow_all(path, arguments.impl, inference)
     else:
-        evaluate(open_runs(path), arguments.impl, arguments.weights, inference, path)
+        evaluate(runs, arguments.impl, arguments.weights, inference, path)
 
 
 if __name__ == "__main__":

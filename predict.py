@@ -35,13 +35,20 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     arguments = parse()
     from unet_common.cross_validation import newest, open_runs
-    from unet_common.prediction import Predictor, input_cases
-    from unet_common.report import predict_all, predict_each, report_predictions
+    from unet_common.prediction import Predictor, check_prediction, input_cases, validation_cases
 
     path = arguments.run or newest()
     runs, inference = open_runs(path), inference_of(arguments)
+    check_prediction(runs, arguments.weights, inference)
     if arguments.input:
         files, cases = input_cases(arguments.input)
+    else:
+        for run in runs:
+            validation_cases(run)  # refuses a run that has none, or whose data is gone
+    # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.
+    from unet_common.report import predict_all, predict_each, report_predictions
+
+    if arguments.input:
         predictor = Predictor(runs, arguments.impl, arguments.weights, inference.level)
         predictions = predict_each(predictor, cases, len(files), inference, arguments.probabilities)
     else:

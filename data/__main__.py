@@ -73,8 +73,6 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    from data.show import show as draw
-
     source = _source(arguments)
     names = [*source.names(), *source.test_names()][: arguments.cases]
     sampling, augmentation, preprocessing = (
@@ -85,6 +83,8 @@ def show(arguments: argparse.Namespace) -> int:
             ("preprocessing", Preprocessing),
         )
     )
+    from data.show import show as draw  # with Matplotlib
+
     for path in draw(source, names, arguments.output, sampling, augmentation, preprocessing):
         print(path)
     return 0

@@ -19,11 +19,11 @@ from data.source import Case, natural_key
 from data.validation import validated
 from data.volumes import is_volume, read_volume, volume_files, volume_name
 from unet_common.implementation import load
-from unet_common.inference import label_map, label_type, predict_slabs
+from unet_common.inference import check_symmetries, label_map, label_type, predict_slabs, tile_sides
 from unet_common.networks import Network
 from unet_common.run import Run
 from unet_common.second_look import look_twice
-from unet_common.weights import Weights, load_weights
+from unet_common.weights import Weights, check_file, load_weights
 
 # Volumes with more voxels than this go through the network in tiles, if nothing else is said: a U-Net with 16
 # filters holds some 4 KiB for each voxel.
@@ -104,8 +104,9 @@ class Predictor:
         self.runs = runs
         self._models = []
         for run in runs:
+            network = _pruned(run.network, level)
             package = load(implementation or run.experiment.implementation)
-            model = package.Model(_pruned(run.network, level), precision=run.experiment.precision)
+            model = package.Model(network, precision=run.experiment.precision)
             self._models.append(model)
             if weights is not None:
                 path = find_weights(run, weights)
@@ -234,6 +235,24 @@ def find_weights(run: Run, choice: str) -> Path:
     )
 
 
+def check_prediction(runs: Sequence[Run], weights: str | None, inference: Inference) -> None:
+    """Refuse what these runs cannot predict with, before anything is read or built: TensorFlow is not needed yet.
+
+    Args:
+        weights: as of `Predictor`.
+
+    Raises:
+        UserError: there are no such weights, or they belong to another network; a setting is not for this network.
+    """
+    for run in runs:
+        if weights is not None:
+            check_file(find_weights(run, weights), run.network)
+        _pruned(run.network, inference.level)
+        _slabs(run, inference)
+        tile_sides(inference.tile, run.network.rank)
+        check_symmetries(inference.symmetries, run.network)
+
+
 def validation_cases(run: Run) -> Iterator[Case]:
     """The cases that the run was not trained on. Raises UserError if there are none."""
     if not run.split.validation:
@@ -252,6 +271,8 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
         files = sorted({*image_files(path), *volume_files(path)}, key=lambda file: natural_key(file.name))
     else:
         files = [path]
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file.")
     if not files:
         raise UserError(f"There are no images (PNG, JPEG, TIFF, BMP) or volumes (NIfTI, DICOM) in {path}.")
     names = [volume_name(file) for file in files]

@@ -1,29 +1,30 @@
 """A run: the folder of one training, and what all three implementations read from it."""
 
+from __future__ import annotations
+
 import os
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Any
-
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError
 from data.files import write_text
-from data.pipeline import training_batches, validation_batches
 from data.preprocessing import Preparation
 from data.sampler import Sampler, labelled
 from data.source import Source
 from data.split import Split, divide
 from data.statistics import Statistics, statistics
-from unet_common.checkpoints import latest_intact
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
 from unet_common.networks import Network
-from unet_common.pretrained import pretrained_weights
+from unet_common.pretrained import check_origin, pretrained_weights
 from unet_common.weights import Weights, check_weights, load_weights, save_weights, starting_weights
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # The state of a run before its first step.
 NOT_STARTED = "not started"
@@ -42,7 +43,7 @@ class Run:
     statistics: Statistics
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment) -> "Run":
+    def create(cls, path: Path, experiment: Experiment) -> Run:
         """Check the data, divide it, and write a new run folder.
 
         Raises:
@@ -51,7 +52,7 @@ class Run:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             hint = f"continue it with --resume {path}, or " if (path / "experiment.yaml").exists() else ""
             raise UserError(f"The run folder {path} exists already: {hint}choose another --run.")
-        experiment = resolve(experiment)
+        experiment = complete(experiment)
         source = experiment.data
         source.check()
         parts = divide(source.names(), experiment.sampling, experiment.seed)
@@ -68,7 +69,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> "Run":
+    def open(cls, path: Path) -> Run:
         """Read a run folder. Raises UserError if it is none, or was written by another version."""
         if not path.is_dir():
             raise UserError(f"There is no run folder {path}. Train first, or check --run.")
@@ -82,7 +83,7 @@ class Run:
         )
 
     @classmethod
-    def resume(cls, path: Path, changes: dict[str, Any]) -> "Run":
+    def resume(cls, path: Path, changes: dict[str, Any]) -> Run:
         """Open a run that was begun, to go on with it.
 
         Args:
@@ -98,7 +99,7 @@ class Run:
                 f"A resumed run keeps its settings; {', '.join(others)} cannot change. Start a new run with them, "
                 f"from these weights if you like: --weights {run.best_weights}"
             )
-        if latest_intact(run.checkpoints) is None:
+        if not run.has_checkpoint():
             raise UserError(f"{path} has no checkpoint to resume from: train anew, without --resume.")
         if changes:
             length = {"steps": changes.get("training.steps"), "epochs": changes.get("training.epochs")}
@@ -121,6 +122,14 @@ class Run:
     def checkpoints(self) -> Path:
         """What a training resumes from, in the implementation's own format."""
         return self.path / "checkpoints"
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is a state to resume from. Damaged checkpoints are reported and taken off the list."""
+        if not (self.checkpoints / "checkpoint").is_file():  # TensorFlow's list of them
+            return False
+        from unet_common.checkpoints import latest_intact
+
+        return latest_intact(self.checkpoints) is not None
 
     @property
     def logs(self) -> Path:
@@ -203,6 +212,8 @@ class Run:
 
     def training_batches(self, first_step: int) -> tf.data.Dataset:
         """(images, targets) of the updates from `first_step` to the end, as batches of fixed shape."""
+        from data.pipeline import training_batches
+
         return training_batches(
             self.sampler,
             self.experiment.training.batch_size,
@@ -217,6 +228,7 @@ class Run:
 
         If the network does not take it in one piece, the batch holds its tiles, as large as the training's crop.
         """
+        from data.pipeline import validation_batches
 
         def tile(size: tuple[int, ...]) -> tuple[int, ...] | None:
             return None if self.network.in_one_piece(size) else self.experiment.sampling.crop
@@ -254,6 +266,22 @@ class Run:
             return state, int(process)
         except (OSError, ValueError):
             return NOT_STARTED, 0
+
+
+def complete(experiment: Experiment) -> Experiment:
+    """What `resolve` makes of an experiment, for a training that can begin.
+
+    Raises:
+        UserError: there is no such data, the settings do not fit it, or the weights to start from are missing or those
+            of another network. All that can be told without looking at every image, and without TensorFlow.
+    """
+    experiment = resolve(experiment)
+    experiment.data.names()
+    if experiment.initial_weights:
+        starting_weights(experiment.initial_weights, experiment.network)
+    if experiment.pretrained:
+        check_origin(experiment.pretrained)
+    return experiment
 
 
 def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
