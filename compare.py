@@ -39,11 +39,18 @@ def main() -> None:
     arguments = parse()
     if arguments.impl or arguments.fold == "all":
         raise UserError("compare.py trains all three implementations once: leave out --impl and --fold all.")
-    from comparison.report import compare
-
     experiment = experiment_of(arguments)
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     output = arguments.output or Path("comparisons") / f"{stamp}_{experiment.network.name}"
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists already and is not empty: choose another --output.")
+    if not arguments.code_only:
+        from unet_common.training.run import complete
+
+        complete(experiment)  # refuses what none of the three can be trained with
+    # From here on nobody waits for a refusal: this imports TensorFlow.
+    from comparison.report import compare
+
     command = shlex.join(["python", *sys.argv])
     page = compare(experiment, output, command, arguments.code_only)
     print(f"Page: {page}")

@@ -20,16 +20,22 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    from unet_common.evaluation.report import evaluate
-    from unet_common.evaluation.watch import follow_all
+    from unet_common.prediction.predictor import check_prediction, validation_cases
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
-    settings = prediction_settings_of(arguments)
+    runs, settings = open_runs(path), prediction_settings_of(arguments)
+    check_prediction(runs, None if arguments.watch else arguments.weights, settings)
+    for run in runs:
+        validation_cases(run)  # refuses a run that has none, or whose data is gone
+    # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.
+    from unet_common.evaluation.report import evaluate
+    from unet_common.evaluation.watch import follow_all
+
     if arguments.watch:
         follow_all(path, arguments.impl, settings)
     else:
-        evaluate(open_runs(path), arguments.impl, arguments.weights, settings, path)
+        evaluate(runs, arguments.impl, arguments.weights, settings, path)
 
 
 if __name__ == "__main__":

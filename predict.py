@@ -34,14 +34,21 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    from unet_common.evaluation.report import predict_all, predict_each, report_predictions
-    from unet_common.prediction.predictor import Predictor, input_cases
+    from unet_common.prediction.predictor import Predictor, check_prediction, input_cases, validation_cases
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
     runs, settings = open_runs(path), prediction_settings_of(arguments)
+    check_prediction(runs, arguments.weights, settings)
     if arguments.input:
         files, cases = input_cases(arguments.input)
+    else:
+        for run in runs:
+            validation_cases(run)  # refuses a run that has none, or whose data is gone
+    # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.
+    from unet_common.evaluation.report import predict_all, predict_each, report_predictions
+
+    if arguments.input:
         predictor = Predictor(runs, arguments.impl, arguments.weights, settings.level)
         predictions = predict_each(predictor, cases, len(files), settings, arguments.probabilities)
     else:

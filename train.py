@@ -40,21 +40,28 @@ def main() -> None:
 
         print(listing(CATALOGUE.values(), arguments.json))
         return
-    from unet_common.training.cross_validation import is_cross_validation, resume_folds, train_folds
-    from unet_common.training.run import Run, new_run_path
-
     if arguments.resume:
-        if is_cross_validation(arguments.resume):
-            resume_folds(arguments.resume, given_settings(arguments), train)
-        else:
-            train(Run.resume(arguments.resume, given_settings(arguments)))
+        resume(arguments)
         return
     experiment = experiment_of(arguments)
+    from unet_common.training.cross_validation import train_folds
+    from unet_common.training.run import Run, new_run_path
+
     path = arguments.run or new_run_path(experiment)
     if arguments.fold == "all":
         train_folds(path, experiment, train)
     else:
         train(Run.create(path, experiment))
+
+
+def resume(arguments: argparse.Namespace) -> None:
+    from unet_common.training.cross_validation import is_cross_validation, resume_folds
+    from unet_common.training.run import Run
+
+    if is_cross_validation(arguments.resume):
+        resume_folds(arguments.resume, given_settings(arguments), train)
+    else:
+        train(Run.resume(arguments.resume, given_settings(arguments)))
 
 
 def train(run: Run) -> None:

@@ -9,7 +9,6 @@ from comparison.defaults import shown
 from comparison.page import facts, write_page
 from comparison.pictures import seeing
 from comparison.steps import one_batch
-from data.errors import UserError
 from unet_common.experiment import Experiment, Optimizer
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.schedule import Schedule
@@ -41,10 +40,8 @@ def compare(experiment: Experiment, output: Path, command: str, code_only: bool 
         the path of the page.
 
     Raises:
-        UserError: the folder exists and is not empty, or the experiment or its data has mistakes.
+        UserError: the experiment or its data has mistakes.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} exists already and is not empty: choose another --output.")
     page = output / PAGE
     known, sections = facts(experiment, command), concepts(experiment)
     if code_only:

@@ -7,12 +7,9 @@ python -m data fetch hippocampus|isbi2012          download a public data set
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
 
 import yaml
 from tqdm import tqdm
@@ -76,8 +73,6 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    from data.commands.show import show as draw
-
     source = _source(arguments)
     names = [*source.names(), *source.test_names()][: arguments.cases]
     sampling, augmentation, preprocessing = (
@@ -88,6 +83,8 @@ def show(arguments: argparse.Namespace) -> int:
             ("preprocessing", Preprocessing),
         )
     )
+    from data.commands.show import show as draw  # with Matplotlib
+
     for path in draw(source, names, arguments.output, sampling, augmentation, preprocessing):
         print(path)
     return 0

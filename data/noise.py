@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
+import scipy
 
 
 def smooth_noise(
@@ -21,5 +21,5 @@ def smooth_noise(
     field = generator.standard_normal((count, *nodes))
     for axis, length in enumerate(size, start=1):
         positions = (np.arange(field.shape[axis]) - 1) * scale
-        field = make_interp_spline(positions, field, k=3, axis=axis)(np.arange(length))
+        field = scipy.interpolate.make_interp_spline(positions, field, k=3, axis=axis)(np.arange(length))
     return field

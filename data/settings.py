@@ -20,9 +20,12 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and an unknown key or a wrong type is an error."""
+    """Base of all settings: immutable, and an unknown key or a wrong type is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    There are some fifty kinds, of which a command uses a few: so pydantic builds a validator at its first use.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     @property
     def left_open(self) -> frozenset[str]:

@@ -1,8 +1,12 @@
-"""TensorFlow as this project uses it. Import this module before anything imports TensorFlow.
+"""TensorFlow as this project uses it, from the moment that somebody imports it.
 
 One place for three things: the environment the old APIs need, silence for the start-up noise and the
 deprecation flood that those APIs cause on a new TensorFlow, and GPU memory that grows as needed.
 Warnings about anything else still reach the user.
+
+TensorFlow takes seconds to import, and a help page or a misspelt setting needs none of it. So this module, which
+`data` imports first of all, imports nothing: it waits in Python's import system for `import tensorflow`, whoever says
+it, Keras included.
 """
 
 import logging
@@ -11,8 +15,11 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import ModuleType
 
 # C++ messages below "error".
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -45,19 +52,6 @@ def _without_startup_noise() -> Iterator[None]:
                     sys.stderr.write(line)
 
 
-with _without_startup_noise():
-    import tensorflow as tf
-
-    for _gpu in tf.config.list_physical_devices("GPU"):
-        try:
-            tf.config.experimental.set_memory_growth(_gpu, True)
-        except RuntimeError:  # the devices were started already, by whoever imported TensorFlow first
-            pass
-    # Starts the devices and the graph optimizer, with what they have to say.
-    with tf.Graph().as_default(), tf.compat.v1.Session() as _session:
-        _session.run(tf.constant(0))
-
-
 def _is_noise(record: logging.LogRecord) -> bool:
     """TensorFlow logs each use of a deprecated v1 symbol, and this project is about those.
 
@@ -70,9 +64,51 @@ def _is_noise(record: logging.LogRecord) -> bool:
     )
 
 
-_logger = tf.get_logger()
-_logger.setLevel(logging.WARNING)
-_logger.addFilter(lambda record: not _is_noise(record))
-# `tf.layers` announces on every call that Keras replaces it.
-warnings.filterwarnings("ignore", message=".*tf.layers.*is deprecated.*")
-warnings.filterwarnings("ignore", message=".*is deprecated and will be removed in a future version.*")
+def _set_up() -> None:
+    """What needs TensorFlow itself: called once, as soon as it is there."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:  # the devices were started already, by whoever imported TensorFlow first
+            pass
+    # Starts the devices and the graph optimizer, with what they have to say.
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        session.run(tf.constant(0))
+    logger = tf.get_logger()
+    logger.setLevel(logging.WARNING)
+    logger.addFilter(lambda record: not _is_noise(record))
+    # `tf.layers` announces on every call that Keras replaces it.
+    warnings.filterwarnings("ignore", message=".*tf.layers.*is deprecated.*")
+    warnings.filterwarnings("ignore", message=".*is deprecated and will be removed in a future version.*")
+
+
+class _Loader(SourceFileLoader):
+    """Python's own loader of a package, with the set-up behind it."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        with _without_startup_noise():
+            super().exec_module(module)
+            _set_up()
+
+
+class _Finder(MetaPathFinder):
+    """Gives `import tensorflow` that loader, and leaves every other import to Python."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "tensorflow":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader = _Loader(name, spec.origin)
+        return spec
+
+
+if "tensorflow" in sys.modules:  # in a program that was there before us
+    with _without_startup_noise():
+        _set_up()
+else:
+    sys.meta_path.insert(0, _Finder())

@@ -1,5 +1,6 @@
 """Losses against NumPy: values from their definitions, gradients from finite differences; and how they are written."""
 
+import inspect
 import re
 from itertools import product
 from pathlib import Path
@@ -13,6 +14,7 @@ from data.errors import UserError
 from data.outputs import Outputs
 from unet_common import losses
 from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.loss_terms import ARGUMENTS
 from unet_common.networks import CATALOGUE
 
 # Outputs, and whether each is a sigmoid of its own.
@@ -178,6 +180,16 @@ def test_every_loss_has_a_definition_here():
     assert {name.split("(")[0] for name in DEFINITIONS} | {
         "boundary_weighted_cross_entropy"
     } == losses.TERMS.keys()
+
+
+def test_functions_take_the_arguments_that_the_parser_allows():
+    assert list(losses.TERMS) == list(ARGUMENTS)
+    for name, function in losses.TERMS.items():
+        _pixels, *arguments = inspect.signature(function).parameters.values()
+        assert [argument.name for argument in arguments] == list(ARGUMENTS[name].model_fields), name
+        assert all(argument.kind is argument.KEYWORD_ONLY for argument in arguments), name
+        # A default here would be a second one, which nobody reads.
+        assert all(argument.default is argument.empty for argument in arguments), name
 
 
 @RANKS
@@ -438,9 +450,9 @@ def test_a_weighted_sum_of_losses():
 def test_parsed_terms():
     first, second = losses.parse("dice(weights=[1, 2]) + 3*focal(gamma=1, alpha=1e-1)[2, 3]")
     assert (first.weight, first.name, first.classes) == (1, "dice", ())
-    assert first.arguments == {"squared": False, "weights": (1.0, 2.0)}
+    assert dict(first.arguments) == {"squared": False, "weights": (1.0, 2.0)}
     assert (second.weight, second.name, second.classes) == (3, "focal", (2, 3))
-    assert second.arguments == {"gamma": 1.0, "alpha": 0.1}
+    assert dict(second.arguments) == {"gamma": 1.0, "alpha": 0.1}
 
 
 def test_the_documentation_has_every_loss_and_expressions_that_work():

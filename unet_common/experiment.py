@@ -26,10 +26,10 @@ from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Setti
 from data.source import Source
 from data.sources import SOURCES
 from data.validation import attempt, read_yaml, refuse, validated
-from unet_common import losses
+from unet_common import loss_parser
+from unet_common.initialisation import Initialisation
 from unet_common.networks import CATALOGUE, Network
 from unet_common.schedule import Schedule
-from unet_common.weights.initial import Initialisation
 
 FORMAT_VERSION = 1
 
@@ -111,9 +111,9 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> "Experiment":
         if "classes" not in self.network.left_open:
-            losses.check(self.loss, self.network.classes, self.network.multilabel)
+            loss_parser.check(self.loss, self.network.classes, self.network.multilabel)
         else:  # classes that are left open are those of the data, which `resolve` looks up
-            losses.parse(self.loss)
+            loss_parser.parse(self.loss)
         if self.pretrained:
             if getattr(self.network, "encoder", "unet") in ("unet", "darknet52"):
                 raise UserError(

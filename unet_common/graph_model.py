@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from unet_common.initialisation import Initialisation
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.model import Model
 from unet_common.networks import Network
-from unet_common.weights.initial import Initialisation, choose_initialisation
+from unet_common.weights.initial import choose_initialisation
 from unet_common.weights.interchange import Weights, is_weight
 
 v1 = tf.compat.v1

@@ -4,17 +4,25 @@ An affine is float64 [4, 4], from voxel indices (i, j, k, 1) to millimetres (x, 
 towards the patient's Right, y towards Anterior and z towards Superior (RAS+).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-import nibabel as nib
 import numpy as np
-from nibabel import orientations
 
 from data.errors import UserError
 
+if TYPE_CHECKING:
+    import nibabel as nib
+
 # Affines that differ by less are the same: headers hold them in float32, and some as a rotated quaternion.
 TOLERANCE_MM = 1e-2
+# The orientation of an array whose axes grow towards Right, Anterior, Superior, as nibabel writes it: each axis of the
+# array is that of the patient with the same number, the same way round.
+RAS = np.array([[axis, 1.0] for axis in range(3)])
 # Cosine between two voxel axes above which they are not at right angles (one degree).
 MAX_SHEAR = np.sin(np.deg2rad(1.0))
 
@@ -38,7 +46,7 @@ class Geometry:
     @property
     def affine(self) -> np.ndarray:
         """Affine [4, 4] of the voxels as the project sees them."""
-        return self.stored @ orientations.inv_ornt_aff(self._turns, self.size)
+        return self.stored @ _orientations().inv_ornt_aff(self._turns, self.size)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -47,19 +55,23 @@ class Geometry:
 
     def canonical(self, array: np.ndarray) -> np.ndarray:
         """An array [*size of the file, ...] with its axes turned towards Right, Anterior, Superior."""
-        return orientations.apply_orientation(array, self._turns)
+        return _orientations().apply_orientation(array, self._turns)
 
     def restore(self, array: np.ndarray) -> np.ndarray:
         """The inverse of `canonical`: an array in the order of the file."""
-        back = orientations.ornt_transform(_RAS, self._turns)
-        return orientations.apply_orientation(array, back)
+        back = _orientations().ornt_transform(RAS, self._turns)
+        return _orientations().apply_orientation(array, back)
 
     @property
     def _turns(self) -> np.ndarray:
-        return orientations.io_orientation(self.stored)
+        return _orientations().io_orientation(self.stored)
 
 
-_RAS = orientations.axcodes2ornt("RAS")
+def _orientations() -> ModuleType:
+    """nibabel's arithmetic of axes, imported when the first volume is turned: settings are validated without it."""
+    from nibabel import orientations
+
+    return orientations
 
 
 def check_affine(affine: np.ndarray, path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Reading images and masks, and writing masks: PNG, JPEG, TIFF and BMP."""
+"""Reading images and masks, and writing masks: PNG, JPEG, TIFF and BMP.
+
+Who reads or writes imports the library of the format: the settings of data sets are validated without it.
+"""
 
 from pathlib import Path
 
 import numpy as np
-import tifffile
-from PIL import Image
 
 from data.errors import UserError
 from data.files import replacing
@@ -83,8 +84,12 @@ def write_mask(path: Path, mask: np.ndarray) -> Path:
         path = path.with_suffix(".tif")
     with replacing(path) as temporary:
         if path.suffix.lower() in TIFF:
+            import tifffile
+
             tifffile.imwrite(temporary, mask, photometric="minisblack", compression="zlib")
         else:
+            from PIL import Image
+
             Image.fromarray(mask).save(temporary)
     return path
 
@@ -108,6 +113,8 @@ def _read(path: Path, as_mask: bool) -> np.ndarray:
 
 
 def _read_pillow(path: Path, as_mask: bool) -> np.ndarray:
+    from PIL import Image
+
     with Image.open(path) as file:
         if file.mode == "P" and not as_mask:
             pixels = np.asarray(file.convert("RGB"))
@@ -117,6 +124,8 @@ def _read_pillow(path: Path, as_mask: bool) -> np.ndarray:
 
 
 def _read_tiff(path: Path) -> np.ndarray:
+    import tifffile
+
     with tifffile.TiffFile(path) as file:
         if len(file.series) != 1:
             raise ValueError(f"it holds {len(file.series)} images of different kinds")

@@ -4,7 +4,6 @@ import gzip
 import zlib
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from data.errors import UserError
@@ -28,6 +27,8 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
     """
     if not path.is_file():
         raise UserError(f"{path}: there is no such file.")
+    import nibabel as nib
+
     try:
         file = nib.load(path)
         slope, intercept = file.dataobj.slope, file.dataobj.inter
@@ -66,6 +67,8 @@ def write_nifti(path: Path, values: np.ndarray, geometry: Geometry) -> Path:
     Label maps (whole numbers) get the integer type of the origin if that is one and holds them, else the smallest
     unsigned type that does; fractions become float32. Written atomically; returns the path.
     """
+    import nibabel as nib
+
     values = geometry.restore(values)
     header = geometry.header.copy() if geometry.header is not None else nib.Nifti1Header()
     if values.dtype.kind in "iub":

@@ -19,7 +19,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-import h5py
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
@@ -208,6 +207,8 @@ def encode_hdf5(record: Record, about: About) -> bytes:
 
     Made in memory: HDF5 does not survive a disk that becomes full under it.
     """
+    import h5py
+
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         group = file.create_group(record.name)
@@ -234,6 +235,8 @@ def encode_hdf5(record: Record, about: About) -> bytes:
 
 def decode_hdf5(content: bytes, path: Path) -> Record:
     """The inverse of `encode_hdf5`. Raises UserError, with `path`, if it is not the whole of such a file."""
+    import h5py
+
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             if not file.attrs.get("complete", False):
@@ -333,8 +336,6 @@ def _write_shard(path: Path, records: Iterator[Record]) -> File:
 def _tensorflow() -> ModuleType:
     """Imported when it is needed: most of what reads data sets does without, and it takes seconds."""
     import tensorflow as tf
-
-    import data.tensorflow_setup  # noqa: F401  (first)
 
     return tf
 

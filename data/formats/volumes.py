@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import UserError
-from data.formats.dicom import has_dicom, read_dicom
+from data.formats.dicom import has_dicom
 from data.formats.geometry import Geometry, same_place
 from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
 from data.formats.images import read_image, read_mask
@@ -28,7 +28,10 @@ def volume_name(path: Path) -> str:
 
 def is_volume(path: Path) -> bool:
     """Whether `read_volume` is for it: a NIfTI file or a folder with a DICOM series."""
-    return has_dicom(path) if path.is_dir() else is_nifti(path)
+    if not path.is_dir():
+        return is_nifti(path)
+
+    return has_dicom(path)
 
 
 def volume_files(directory: Path) -> list[Path]:
@@ -53,6 +56,8 @@ def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
     Raises UserError, with the path, for whatever cannot be read or holds NaN or infinity.
     """
     if path.is_dir():
+        from data.formats.dicom import read_dicom
+
         values, affine = read_dicom(path)
         values, geometry = values[..., np.newaxis], Geometry(affine, values.shape)
     elif is_nifti(path):

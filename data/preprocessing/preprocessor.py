@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.transform import resize
+import skimage
 
 from data.errors import UserError
 from data.preprocessing.positions import append_positions
@@ -111,7 +111,7 @@ def crop_and_resample(
             label = (
                 None
                 if label is None
-                else resize(
+                else skimage.transform.resize(
                     label, size, order=0, mode="edge", anti_aliasing=False, preserve_range=True
                 ).astype(label.dtype)
             )
@@ -157,5 +157,7 @@ def _non_zero(image: np.ndarray) -> tuple[slice, ...]:
 def _resize(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Linear, blurred first along axes that shrink; float32 [*size]."""
     shrinks = any(new < old for new, old in zip(size, values.shape, strict=True))
-    result = resize(values, size, order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True)
+    result = skimage.transform.resize(
+        values, size, order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
+    )
     return result.astype(np.float32)

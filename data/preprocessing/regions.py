@@ -6,9 +6,9 @@ Small objects on a large one are looked at twice: in the whole image, and in thi
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
+import skimage
 from pydantic import Field, NonNegativeInt, PositiveInt
-from scipy import ndimage
-from skimage.transform import resize
 
 from data.preprocessing.borders import reflected
 from data.settings import Settings
@@ -70,7 +70,7 @@ def largest_object(masks: np.ndarray) -> np.ndarray:
 
     masks: of the classes without the background, [*size, classes], true or above 0.5.
     """
-    objects, count = ndimage.label((masks > 0.5).any(-1))
+    objects, count = scipy.ndimage.label((masks > 0.5).any(-1))
     if count == 0:
         return np.zeros(objects.shape, bool)
     return objects == 1 + np.argmax(np.bincount(objects.ravel())[1:])
@@ -85,7 +85,7 @@ def window_around(found: np.ndarray, margin: int) -> Window:
     size = np.array(found.shape)
     if not found.any():
         return Window((0,) * found.ndim, found.shape)
-    (box,) = ndimage.find_objects(found.astype(np.uint8))
+    (box,) = scipy.ndimage.find_objects(found.astype(np.uint8))
     first, last = np.array([part.start for part in box]), np.array([part.stop for part in box])
     middle = (first + last) // 2
     half = np.maximum(last - middle, middle - first) + margin
@@ -119,5 +119,7 @@ def beside_region(image: np.ndarray, target: np.ndarray, settings: Regions) -> t
 def _resize(values: np.ndarray, size: tuple[int, ...], order: int) -> np.ndarray:
     """[*old size, channels] -> [*size, channels] in the values' own type; blurred first where it shrinks."""
     shrinks = order == 1 and any(new < old for new, old in zip(size, values.shape, strict=False))
-    result = resize(values, size, order=order, mode="edge", anti_aliasing=shrinks, preserve_range=True)
+    result = skimage.transform.resize(
+        values, size, order=order, mode="edge", anti_aliasing=shrinks, preserve_range=True
+    )
     return result.astype(values.dtype)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates, zoom
+import scipy
 
 from data.labels import is_class
 from data.noise import smooth_noise
@@ -154,7 +154,7 @@ def _coordinates(
 def _resample(image: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
     """The image [*size, channels] at coordinates [rank, *crop], linear."""
     channels = [
-        map_coordinates(image[..., channel], coordinates, order=1, mode="mirror")
+        scipy.ndimage.map_coordinates(image[..., channel], coordinates, order=1, mode="mirror")
         for channel in range(image.shape[-1])
     ]
     return np.stack(channels, axis=-1)
@@ -163,10 +163,12 @@ def _resample(image: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
 def _resample_label(label: np.ndarray, coordinates: np.ndarray, interpolation: str) -> np.ndarray:
     """The label [*size] at coordinates [rank, *crop]: the nearest, or the class with the largest linear mask."""
     if interpolation == "nearest":
-        return map_coordinates(label, coordinates, order=0, mode="mirror")
+        return scipy.ndimage.map_coordinates(label, coordinates, order=0, mode="mirror")
     classes = np.unique(label)
     masks = [
-        map_coordinates((label == value).astype(np.float32), coordinates, order=1, mode="mirror")
+        scipy.ndimage.map_coordinates(
+            (label == value).astype(np.float32), coordinates, order=1, mode="mirror"
+        )
         for value in classes
     ]
     return classes[np.argmax(masks, axis=0)]
@@ -213,7 +215,7 @@ def _change_intensity(
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur along the spatial axes."""
-    return gaussian_filter(image, sigma, axes=tuple(range(image.ndim - 1)))
+    return scipy.ndimage.gaussian_filter(image, sigma, axes=tuple(range(image.ndim - 1)))
 
 
 def _coarsen(image: np.ndarray, resolution: float) -> np.ndarray:
@@ -222,9 +224,9 @@ def _coarsen(image: np.ndarray, resolution: float) -> np.ndarray:
     coarse = [max(2, round(side * resolution)) / side for side in size]
     channels = []
     for channel in np.moveaxis(image, -1, 0):
-        small = zoom(channel, coarse, order=0, grid_mode=True, mode="nearest")
+        small = scipy.ndimage.zoom(channel, coarse, order=0, grid_mode=True, mode="nearest")
         back = np.divide(size, small.shape)
-        channels.append(zoom(small, back, order=1, grid_mode=True, mode="nearest"))
+        channels.append(scipy.ndimage.zoom(small, back, order=1, grid_mode=True, mode="nearest"))
     return np.stack(channels, axis=-1)
 
 

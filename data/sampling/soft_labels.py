@@ -1,7 +1,7 @@
 """Thin lines and their blurred copies: targets that also tell how near a line is, and forgive a pixel's shift."""
 
 import numpy as np
-from scipy.ndimage import correlate1d
+import scipy
 
 # Pixels along each axis. OpenCV's GaussianBlur has these weights for the first two, and for larger ones a Gaussian.
 SIDES = (3, 7, 15)
@@ -29,5 +29,5 @@ def weights(side: int) -> np.ndarray:
 
 def _blur(mask: np.ndarray, side: int) -> np.ndarray:
     for axis in range(mask.ndim):
-        mask = correlate1d(mask, weights(side), axis, mode="mirror")
+        mask = scipy.ndimage.correlate1d(mask, weights(side), axis, mode="mirror")
     return mask

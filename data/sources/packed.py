@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from nibabel import orientations
 
 from data.errors import UserError
-from data.formats.geometry import Geometry
+from data.formats.geometry import RAS, Geometry
 from data.formats.records import Entry, File, Index, check_file, read_index, read_record
 from data.settings import Preprocessing
 from data.source import Case, Source
@@ -31,7 +30,7 @@ class PackedGeometry(Geometry):
 
     @property
     def _turns(self) -> np.ndarray:
-        return orientations.axcodes2ornt("RAS")
+        return RAS
 
 
 class Packed(Source):

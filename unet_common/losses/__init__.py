@@ -6,7 +6,8 @@ sigmoid each. Where a network with valid convolutions returns less than it was g
 the middle.
 """
 
-from unet_common.losses.expression import TERMS, Term, check, loss, parse
+from unet_common.loss_parser import Term, check, parse
+from unet_common.losses.expression import TERMS, loss
 from unet_common.losses.pixels import Pixels, probabilities
 from unet_common.losses.scores import confusion, pooled_dice
 from unet_common.losses.sizes import crop_to, finest, shrink_to

@@ -1,24 +1,22 @@
 """Losses that look at the borders of objects."""
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
-from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from scipy.ndimage import distance_transform_edt, find_objects, label
 
-from data.errors import UserError
+from unet_common.loss_terms import Weights
 from unet_common.losses.cross_entropies import of_pixels
 from unet_common.losses.overlap import soft_dice
 from unet_common.losses.pixels import Pixels
-from unet_common.losses.weighting import Weights, of_answers, weighted_mean
+from unet_common.losses.weighting import of_answers, weighted_mean
 
 # In units of sigma: where the distances to two cells add up to more, the weight is below w0 * 2e-8.
 REACH = 6
 
 
-def border_dice(pixels: Pixels, *, squared: bool = False, weights: Weights | None = None) -> tf.Tensor:
+def border_dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf.Tensor:
     """1 - soft Dice of the borders: pixels with foreground and background among their neighbours.
 
     A border is the product of the largest value and the largest 1 - value of 3 x 3 (x 3) pixels.
@@ -30,10 +28,10 @@ def border_dice(pixels: Pixels, *, squared: bool = False, weights: Weights | Non
 def boundary_weighted_cross_entropy(
     pixels: Pixels,
     *,
-    w0: NonNegativeFloat = 10.0,
-    sigma: Annotated[float, Field(gt=0)] = 5.0,
-    weights: Weights | None = None,
-    cells: NonNegativeInt | None = None,
+    w0: float,
+    sigma: float,
+    weights: Weights | None,
+    cells: int | None,
 ) -> tf.Tensor:
     """Ronneberger et al. 2015 (U-Net), equations 1 and 2: narrow gaps between cells count up to w0 more.
 
@@ -42,9 +40,6 @@ def boundary_weighted_cross_entropy(
         membranes are the foreground, the cells are class 0.
     sigma: in pixels; with deep supervision in pixels of each level.
     """
-    most = pixels.logits.shape[-1] - 1 if pixels.exclusive else 1
-    if cells is not None and cells > most:
-        raise UserError(f"cells: must be a class, 0 to {most}; got {cells}")
 
     def extra(targets: np.ndarray) -> np.ndarray:
         return np.stack([_gaps(image, pixels.exclusive, cells, w0, sigma) for image in targets]).astype(

@@ -3,17 +3,11 @@
 All are computed from logits: a probability that rounds to 0 would have no logarithm.
 """
 
-from typing import Annotated
-
 import tensorflow as tf
-from pydantic import Field, NonNegativeFloat
 
-from data.errors import UserError
-from data.settings import Probability
+from unet_common.loss_terms import Weights
 from unet_common.losses.pixels import Pixels
-from unet_common.losses.weighting import Weights, of_answers
-
-Share = Annotated[float, Field(gt=0, le=1)]
+from unet_common.losses.weighting import of_answers
 
 
 def of_pixels(pixels: Pixels) -> tf.Tensor:
@@ -31,7 +25,6 @@ def cross_entropy(pixels: Pixels) -> tf.Tensor:
 
 def bce(pixels: Pixels) -> tf.Tensor:
     """Binary cross-entropy: `cross_entropy` where each class is a question of its own."""
-    _require_questions(pixels, "bce", "cross_entropy")
     return cross_entropy(pixels)
 
 
@@ -44,14 +37,13 @@ def weighted_cross_entropy(pixels: Pixels, *, weights: Weights) -> tf.Tensor:
     return -tf.reduce_mean(tf.reduce_sum(of_answers(weights, pixels) * targets * log_p, -1))
 
 
-def reweighted_bce(pixels: Pixels, *, alpha: Probability = 0.99) -> tf.Tensor:
+def reweighted_bce(pixels: Pixels, *, alpha: float) -> tf.Tensor:
     """Binary cross-entropy for rare foreground, which counts alpha, while background counts 1 - alpha."""
-    _require_questions(pixels, "reweighted_bce", "weighted_cross_entropy(weights=[...])")
     targets, log_p = pixels.answers()
     return -tf.reduce_mean(tf.reduce_sum([1 - alpha, alpha] * targets * log_p, -1))
 
 
-def focal(pixels: Pixels, *, gamma: NonNegativeFloat = 2.0, alpha: Probability = 0.25) -> tf.Tensor:
+def focal(pixels: Pixels, *, gamma: float, alpha: float) -> tf.Tensor:
     """Lin et al. 2017 (arXiv:1708.02002), equation 5: -alpha (1 - p)^gamma log p of the right answer's p.
 
     What is predicted well counts little. alpha is the weight of the foreground, whatever its class, and 1 - alpha
@@ -63,18 +55,10 @@ def focal(pixels: Pixels, *, gamma: NonNegativeFloat = 2.0, alpha: Probability =
     return -tf.reduce_mean(tf.reduce_sum(weights * targets * tf.exp(gamma * pixels.all_but()) * log_p, -1))
 
 
-def top_k_cross_entropy(pixels: Pixels, *, share: Share = 0.1) -> tf.Tensor:
+def top_k_cross_entropy(pixels: Pixels, *, share: float) -> tf.Tensor:
     """Mean cross-entropy of the worst `share` of a batch's pixels (Wu et al. 2016, arXiv:1605.06885)."""
     values = of_pixels(pixels)
     values = tf.transpose(tf.reshape(values, [-1, values.shape[-1]]))
     count = tf.cast(tf.shape(values)[1], tf.float64)
     worst = tf.math.top_k(values, tf.cast(tf.math.ceil(share * count), tf.int32), sorted=False).values
     return tf.reduce_mean(worst)
-
-
-def _require_questions(pixels: Pixels, name: str, instead: str) -> None:
-    if pixels.exclusive:
-        raise UserError(
-            f"is for one class or for classes that may overlap, and the {pixels.logits.shape[-1]} of this network "
-            f"exclude each other; use {instead} or compare one class with all others, as in {name}[1]."
-        )

@@ -4,18 +4,17 @@ They are means over the classes but the background, unless they say otherwise.
 """
 
 import tensorflow as tf
-from pydantic import NonNegativeFloat, PositiveFloat
 
-from data.settings import Probability
+from unet_common.loss_terms import Weights
 from unet_common.losses.pixels import Pixels
-from unet_common.losses.weighting import Weights, weighted_mean
+from unet_common.losses.weighting import weighted_mean
 
 # Added to numerator and denominator of the overlap losses: defines them for an empty class, and is
 # negligible beside the thousands of pixels of a usual one.
 SMOOTH = 1.0
 
 
-def dice(pixels: Pixels, *, squared: bool = False, weights: Weights | None = None) -> tf.Tensor:
+def dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf.Tensor:
     """1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares."""
     return 1 - weighted_mean(soft_dice(*pixels.foreground(), pixels.axes, squared), weights)
 
@@ -27,7 +26,7 @@ def soft_dice(targets: tf.Tensor, predicted: tf.Tensor, axes: list[int], squared
     return (2 * overlap + SMOOTH) / (tf.reduce_sum(total, axes) + SMOOTH)
 
 
-def jaccard(pixels: Pixels, *, weights: Weights | None = None) -> tf.Tensor:
+def jaccard(pixels: Pixels, *, weights: Weights | None) -> tf.Tensor:
     """1 - soft Jaccard index (intersection over union)."""
     targets, predicted = pixels.foreground()
     overlap, total = (tf.reduce_sum(part, pixels.axes) for part in (targets * predicted, targets + predicted))
@@ -51,9 +50,7 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     return 1 - tf.reduce_mean(ratios)
 
 
-def hardness_weighted_dice(
-    pixels: Pixels, *, hardness: Probability = 0.6, weights: Weights | None = None
-) -> tf.Tensor:
+def hardness_weighted_dice(pixels: Pixels, *, hardness: float, weights: Weights | None) -> tf.Tensor:
     """Dice in which a pixel counts by its error (Wang et al. 2019, arXiv:1906.03906; lambda = 0.6)."""
     targets, predicted = pixels.foreground()
     counts = hardness * tf.abs(predicted - targets) + (1 - hardness)
@@ -65,9 +62,9 @@ def hardness_weighted_dice(
 def tversky(
     pixels: Pixels,
     *,
-    alpha: NonNegativeFloat = 0.3,
-    beta: NonNegativeFloat = 0.7,
-    weights: Weights | None = None,
+    alpha: float,
+    beta: float,
+    weights: Weights | None,
 ) -> tf.Tensor:
     """Salehi et al. 2017 (arXiv:1706.05721): false positives count alpha, false negatives beta."""
     return 1 - weighted_mean(_tversky_index(pixels, alpha, beta), weights)
@@ -76,10 +73,10 @@ def tversky(
 def focal_tversky(
     pixels: Pixels,
     *,
-    alpha: NonNegativeFloat = 0.3,
-    beta: NonNegativeFloat = 0.7,
-    gamma: PositiveFloat = 4 / 3,
-    weights: Weights | None = None,
+    alpha: float,
+    beta: float,
+    gamma: float,
+    weights: Weights | None,
 ) -> tf.Tensor:
     """Abraham & Khan 2018 (arXiv:1810.07842): (1 - Tversky index)^(1 / gamma). Their alpha is Salehi's beta."""
     away = 1 - _tversky_index(pixels, alpha, beta)

@@ -4,20 +4,24 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from data.errors import UserError
+from unet_common.loss_terms import Outputs
 
 
 @dataclass(frozen=True)
 class Pixels:
     """Targets and logits of a batch, both `[batch, *size, classes]`. Targets lie in [0, 1].
 
-    exclusive: a pixel is of one class, and class 0 is the background (softmax). Otherwise each class is a question
-        of its own, yes or no (sigmoid), and the background is where all answers are no: classes count from 1.
+    exclusive: a pixel is of one class (softmax), and not each class a question of its own (sigmoid); see `Outputs`.
     """
 
     targets: tf.Tensor
     logits: tf.Tensor
     exclusive: bool
+
+    @property
+    def outputs(self) -> Outputs:
+        """The logits of a pixel."""
+        return Outputs(self.logits.shape[-1], self.exclusive)
 
     @property
     def axes(self) -> list[int]:
@@ -48,19 +52,9 @@ class Pixels:
         return tf.reverse(self.answers()[1], [-1])
 
     def only(self, classes: tuple[int, ...]) -> "Pixels":
-        """Each of `classes` as a question of its own: this class, or any other?
-
-        Raises:
-            UserError: the network has no such class.
-        """
-        first = 0 if self.exclusive else 1
-        last = first + self.logits.shape[-1] - 1
-        for number in classes:
-            if not first <= number <= last:
-                has = f"only class {last}" if first == last else f"the classes {first} to {last}"
-                raise UserError(f"there is no class {number}: the network has {has}.")
+        """Each of `classes`, which the network must have, as a question of its own: this class, or any other?"""
         logits = _against_others(self.logits) if self.exclusive else self.logits
-        places = [number - first for number in classes]
+        places = [number - self.outputs.classes[0] for number in classes]
         return Pixels(tf.gather(self.targets, places, axis=-1), tf.gather(logits, places, axis=-1), False)
 
 

@@ -20,9 +20,9 @@ from unet_common.implementation import load
 from unet_common.networks import Network
 from unet_common.prediction.region import predict_with_region
 from unet_common.prediction.settings import PredictionSettings
-from unet_common.prediction.sliding_window import Predict, predict_slabs
+from unet_common.prediction.sliding_window import Predict, check_symmetries, predict_slabs, tile_sides
 from unet_common.training.run import Run
-from unet_common.weights.interchange import Weights, load_weights
+from unet_common.weights.interchange import Weights, check_file, load_weights
 
 # Volumes with more voxels than this go through the network in tiles, if nothing else is said: a U-Net with 16
 # filters holds some 4 KiB for each voxel.
@@ -67,8 +67,9 @@ class Predictor:
         self.runs = runs
         self._models = []
         for run in runs:
+            network = _pruned(run.network, level)
             package = load(implementation or run.experiment.implementation)
-            model = package.Model(_pruned(run.network, level), precision=run.experiment.precision)
+            model = package.Model(network, precision=run.experiment.precision)
             self._models.append(model)
             if weights is not None:
                 path = find_weights(run, weights)
@@ -158,12 +159,16 @@ def _predict_slabs(
     *arguments: Any,
     **options: Any,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Probabilities of a whole image. Raises UserError if the region is to be left out, and there is none."""
-    if network.region_of_interest:
-        return predict_with_region(predict, image, network, settings, *arguments, **options)
-    if settings.one_look:
+    """Probabilities of a whole image, and of its region of interest if the network has one."""
+    _check_one_look(network, settings)
+    predict_whole = predict_with_region if network.region_of_interest else predict_slabs
+    return predict_whole(predict, image, network, settings, *arguments, **options)
+
+
+def _check_one_look(network: Network, settings: PredictionSettings) -> None:
+    """Raises UserError if the region is to be left out, and there is none."""
+    if settings.one_look and not network.region_of_interest:
         raise UserError(f"--one-look is for unet_fine_grained, which looks twice; this is {network.name}.")
-    return predict_slabs(predict, image, network, settings, *arguments, **options)
 
 
 def _predicted_outputs(run: Run) -> Outputs:
@@ -207,6 +212,24 @@ def find_weights(run: Run, choice: str) -> Path:
     )
 
 
+def check_prediction(runs: Sequence[Run], weights: str | None, settings: PredictionSettings) -> None:
+    """Refuse what these runs cannot predict with, before anything is read or built: TensorFlow is not needed yet.
+
+    Args:
+        weights: as of `Predictor`.
+
+    Raises:
+        UserError: there are no such weights, or they belong to another network; a setting is not for this network.
+    """
+    for run in runs:
+        if weights is not None:
+            check_file(find_weights(run, weights), run.network)
+        _pruned(run.network, settings.level)
+        _check_one_look(run.network, settings)
+        tile_sides(settings.tile, run.network.rank)
+        check_symmetries(settings.symmetries, run.network)
+
+
 def validation_cases(run: Run) -> Iterator[Case]:
     """The cases that the run was not trained on. Raises UserError if there are none."""
     if not run.split.validation:
@@ -225,6 +248,8 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
         files = sorted({*image_files(path), *volume_files(path)}, key=lambda file: natural_key(file.name))
     else:
         files = [path]
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file.")
     if not files:
         raise UserError(f"There are no images (PNG, JPEG, TIFF, BMP) or volumes (NIfTI, DICOM) in {path}.")
     names = [volume_name(file) for file in files]

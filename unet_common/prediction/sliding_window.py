@@ -10,7 +10,7 @@ from itertools import permutations, product
 from typing import Protocol
 
 import numpy as np
-from scipy.special import expit, softmax
+import scipy
 
 from data.errors import UserError
 from data.preprocessing.borders import reflected
@@ -39,7 +39,9 @@ class SlidingNetwork(Protocol):
 
 def probabilities(logits: np.ndarray, multilabel: bool = False) -> np.ndarray:
     """[..., classes] logits to probabilities: sigmoid for one class or for each, softmax for more."""
-    return expit(logits) if multilabel or logits.shape[-1] == 1 else softmax(logits, axis=-1)
+    if multilabel or logits.shape[-1] == 1:
+        return scipy.special.expit(logits)
+    return scipy.special.softmax(logits, axis=-1)
 
 
 def predict_slabs(
@@ -89,13 +91,10 @@ def predict_slabs(
     size = image.shape[:-1]
     if len(size) != network.rank:
         raise ValueError(f"image has shape {image.shape}, the network has rank {network.rank}")
-    tile, symmetries = _tile_sides(settings.tile, network.rank), settings.symmetries
+    tile, symmetries = tile_sides(settings.tile, network.rank), settings.symmetries
+    check_symmetries(symmetries, network)
     if batch_size < 1:
         raise UserError(f"batch size is {batch_size}: give at least 1.")
-    if symmetries == "all" and len(set(network.stride)) > 1:
-        raise UserError(
-            "symmetries 'all' exchanges axes, but this network treats them differently: use 'flips' instead."
-        )
 
     padding = network.padding_for(size)
     whole = tuple(before + side + after for side, (before, after) in zip(size, padding, strict=True))
@@ -276,7 +275,16 @@ def _window(side: int, shared: int, discard: int, rises: bool, falls: bool) -> n
     return window
 
 
-def _tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] | None:
+def check_symmetries(symmetries: str, network: SlidingNetwork) -> None:
+    """Raises UserError if they are not for this network."""
+    if symmetries == "all" and len(set(network.stride)) > 1:
+        raise UserError(
+            "symmetries 'all' exchanges axes, but this network treats them differently: use 'flips' instead."
+        )
+
+
+def tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] | None:
+    """One number per axis. Raises UserError if these are not."""
     if tile is None:
         return None
     sides = (tile,) * rank if isinstance(tile, int) else tuple(tile)

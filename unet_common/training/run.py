@@ -1,17 +1,16 @@
 """A run: the folder of one training, and what all three implementations read from it."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Any
-
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError
 from data.outputs import Outputs
-from data.pipeline import training_batches, validation_batches
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import Statistics, statistics
 from data.sampling.sampler import Sampler, labelled
@@ -29,7 +28,10 @@ from unet_common.weights.interchange import (
     save_weights,
     starting_weights,
 )
-from unet_common.weights.pretrained import pretrained_weights
+from unet_common.weights.pretrained import check_origin, pretrained_weights
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Without --steps or --epochs; on the embedded data three minutes of two processor cores.
 DEFAULT_STEPS = 400
@@ -45,7 +47,7 @@ class Run:
     statistics: Statistics
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment) -> "Run":
+    def create(cls, path: Path, experiment: Experiment) -> Run:
         """Check the data, divide it, and write a new run folder.
 
         Raises:
@@ -54,7 +56,7 @@ class Run:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             hint = f"continue it with --resume {path}, or " if (path / "experiment.yaml").exists() else ""
             raise UserError(f"The run folder {path} exists already: {hint}choose another --run.")
-        experiment = resolve(experiment)
+        experiment = complete(experiment)
         source = experiment.data
         source.check()
         parts = divide(source.names(), experiment.sampling, experiment.seed)
@@ -71,7 +73,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> "Run":
+    def open(cls, path: Path) -> Run:
         """Read a run folder. Raises UserError if it is none, or was written by another version."""
         if not path.is_dir():
             raise UserError(f"There is no run folder {path}. Train first, or check --run.")
@@ -85,7 +87,7 @@ class Run:
         )
 
     @classmethod
-    def resume(cls, path: Path, changes: dict[str, Any]) -> "Run":
+    def resume(cls, path: Path, changes: dict[str, Any]) -> Run:
         """Open a run that was begun, to go on with it.
 
         Args:
@@ -101,7 +103,7 @@ class Run:
                 f"A resumed run keeps its settings; {', '.join(others)} cannot change. Start a new run with them, "
                 f"from these weights if you like: --weights {run.best_weights}"
             )
-        if latest_intact(run.checkpoints) is None:
+        if not run.has_checkpoint():
             raise UserError(f"{path} has no checkpoint to resume from: train anew, without --resume.")
         if changes:
             length = {"steps": changes.get("training.steps"), "epochs": changes.get("training.epochs")}
@@ -142,6 +144,13 @@ class Run:
     def checkpoints(self) -> Path:
         """What a training resumes from, in the implementation's own format."""
         return self.path / "checkpoints"
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is a state to resume from. Damaged checkpoints are reported and taken off the list."""
+        if not (self.checkpoints / "checkpoint").is_file():  # TensorFlow's list of them
+            return False
+
+        return latest_intact(self.checkpoints) is not None
 
     @property
     def logs(self) -> Path:
@@ -222,6 +231,8 @@ class Run:
 
     def training_batches(self, first_step: int) -> tf.data.Dataset:
         """(images, targets) of the updates from `first_step` to the end, as batches of fixed shape."""
+        from data.pipeline import training_batches
+
         return training_batches(
             self.sampler,
             self.experiment.training.batch_size,
@@ -236,6 +247,7 @@ class Run:
 
         If the network does not take it in one piece, the batch holds its tiles, as large as the training's crop.
         """
+        from data.pipeline import validation_batches
 
         def tile(size: tuple[int, ...]) -> tuple[int, ...] | None:
             return None if self.network.in_one_piece(size) else self.experiment.sampling.crop
@@ -249,6 +261,22 @@ class Run:
             self.experiment.precision,
             tile,
         )
+
+
+def complete(experiment: Experiment) -> Experiment:
+    """What `resolve` makes of an experiment, for a training that can begin.
+
+    Raises:
+        UserError: there is no such data, the settings do not fit it, or the weights to start from are missing or those
+            of another network. All that can be told without looking at every image, and without TensorFlow.
+    """
+    experiment = resolve(experiment)
+    experiment.data.names()
+    if experiment.initial_weights:
+        starting_weights(experiment.initial_weights, experiment.network)
+    if experiment.pretrained:
+        check_origin(experiment.pretrained)
+    return experiment
 
 
 def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:

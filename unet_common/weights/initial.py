@@ -9,11 +9,10 @@ those that an unbroken one would have drawn.
 import hashlib
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import tensorflow as tf
 
-Initialisation = Literal["he_normal", "he_uniform", "glorot_normal", "glorot_uniform"]
+from unet_common.initialisation import Initialisation, standard_deviation
 
 # A TensorFlow 1 graph has a place for a seed; for anything else it has collections. This is the name of one.
 _RULE = "initialisation"
@@ -29,11 +28,9 @@ def stateless_seed(seed: int, name: str) -> int:
 
 
 def initial_kernel(shape, fan_in: int, fan_out: int, rule: Initialisation, seed: int, dtype) -> tf.Tensor:
-    """Draws for the initial weights of a convolution, with mean 0.
+    """Draws for the initial weights of a convolution, with mean 0 and the `standard_deviation` of the rule.
 
-    Their variance is 2 / `fan_in` by He et al. 2015 (arXiv:1502.01852, section 2.2), which keeps that of activations
-    through a rectifier, and 2 / (`fan_in` + `fan_out`) by Glorot & Bengio 2010 (AISTATS 9:249, equation 12). Normal
-    draws are cut off at two deviations of what they were before that.
+    Normal draws are cut off at two deviations of what they were before that.
 
     Drawn in float32 and on the CPU, whatever `dtype` and device the weight has, so that all precisions and
     devices start from the same numbers.
@@ -42,8 +39,7 @@ def initial_kernel(shape, fan_in: int, fan_out: int, rule: Initialisation, seed:
         fan_in: values that an output value is a sum of. fan_out: values that an input value is added to.
         seed: from `stateless_seed`.
     """
-    author, distribution = rule.split("_")
-    deviation = math.sqrt(2 / fan_in if author == "he" else 2 / (fan_in + fan_out))
+    deviation, distribution = standard_deviation(rule, fan_in, fan_out), rule.partition("_")[2]
     with tf.device("CPU:0"):
         if distribution == "normal":
             unit = tf.random.stateless_truncated_normal(shape, [seed, 0], dtype=tf.float32)

@@ -4,16 +4,23 @@ One data set a weight, under its canonical name (`encoder1/conv1/kernel`), and t
 version, the network's name and its hyperparameters as JSON. Reading never runs code from the file.
 """
 
+from __future__ import annotations
+
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from data.errors import UserError, bullet_list
 from data.files import replacing
 from unet_common.networks import Network
+
+if TYPE_CHECKING:
+    import h5py  # at run time only where a file is opened: most commands refuse their arguments without
 
 FORMAT_VERSION = 1
 
@@ -30,6 +37,8 @@ def is_weight(name: str) -> bool:
 
 def save_weights(path: Path | str, weights: Weights, network: Network) -> None:
     """Write `weights` of `network`. An existing file is replaced only once the new one is complete."""
+    import h5py
+
     # Made in memory first: HDF5 does not survive a disk that becomes full under it.
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
@@ -54,24 +63,23 @@ def load_weights(path: Path | str, network: Network) -> Weights:
         UserError: no such file, no interchange file, another format version, or weights of another
             network or other hyperparameters; the message names what differs.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"There is no weights file {path}.")
-    try:
-        with h5py.File(path, "r") as file:
-            _check_header(path, file.attrs, network)
-            weights: Weights = {}
+    import h5py
 
-            def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
-                if isinstance(item, h5py.Dataset):
-                    weights[name] = item[()]
+    weights: Weights = {}
 
-            file.visititems(collect)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read as HDF5: it is damaged or something else ({error})."
-        ) from None
+    def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            weights[name] = item[()]
+
+    with _opened(Path(path), network) as file:
+        file.visititems(collect)
     return weights
+
+
+def check_file(path: Path | str, network: Network) -> None:
+    """Raises UserError as `load_weights` does for what a file's header tells; reads no weights."""
+    with _opened(Path(path), network):
+        pass
 
 
 def starting_weights(path: Path | str, network: Network) -> Weights:
@@ -86,7 +94,26 @@ def starting_weights(path: Path | str, network: Network) -> Weights:
     return load_weights(path, network)
 
 
+@contextmanager
+def _opened(path: Path, network: Network) -> Iterator[h5py.File]:
+    """A file with weights of `network`."""
+    if not path.is_file():
+        raise UserError(f"There is no weights file {path}.")
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            _check_header(path, file.attrs, network)
+            yield file
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read as HDF5: it is damaged or something else ({error})."
+        ) from None
+
+
 def _network_in(path: Path) -> str | None:
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             return file.attrs.get("network")

@@ -13,7 +13,6 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-import h5py
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -50,6 +49,7 @@ def pretrained_weights(origin: str, network: UNetEncoder | UNetBackboned) -> Wei
     Raises:
         UserError: no such file, another format, another encoder, no network; says what to do.
     """
+    check_origin(origin)
     if origin == "imagenet":
         weights = _from_keras(_downloaded(network), network.encoder, "keras.applications")
     else:
@@ -72,9 +72,13 @@ def for_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
     return np.repeat(kernel.sum(-2, keepdims=True) / np.float32(channels), channels, -2)
 
 
+def check_origin(origin: str) -> None:
+    """Raises UserError if `origin` is a file that is not there."""
+    if origin != "imagenet" and not Path(origin).is_file():
+        raise UserError(f"There is no file {origin} with pretrained weights.")
+
+
 def _from_file(path: Path, encoder: str) -> Weights:
-    if not path.is_file():
-        raise UserError(f"There is no file {path} with pretrained weights.")
     if path.suffix == ".safetensors":
         try:
             return _from_torchvision(load_file(path), encoder, path)
@@ -162,6 +166,8 @@ def _downloaded(network: UNetEncoder | UNetBackboned) -> Layers:
 
 def _keras_layers(path: Path) -> Layers:
     """The arrays of a file: a group for each layer, in it, some groups deeper, `kernel:0` or, earlier, `NAME_W_1:0`."""
+    import h5py
+
     layers: Layers = defaultdict(dict)
 
     def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import scipy
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
-from scipy.ndimage import gaussian_filter
 
 from data.formats.geometry import Geometry
 from data.noise import smooth_noise
@@ -89,7 +89,9 @@ def scan(
     tissue[front] = FRONT
     label = np.where(front, 1, np.where(organ, 2, 0)).astype(np.uint8)
 
-    blurred = gaussian_filter(tissue, np.divide(0.6, spacing))  # the point spread of a scanner, 0.6 mm
+    blurred = scipy.ndimage.gaussian_filter(
+        tissue, np.divide(0.6, spacing)
+    )  # the point spread of a scanner, 0.6 mm
     coil = 1 + 0.15 * smooth_noise(generator, size, 40.0)[0]
     noisy = blurred * coil + 0.06 * generator.standard_normal(size)
     scale = np.exp(generator.uniform(np.log(200), np.log(2000)))  # each scan has its own unit

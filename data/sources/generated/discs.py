@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import scipy
 from pydantic import Field
-from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from data.noise import smooth_noise
 from data.source import Case
@@ -66,7 +66,7 @@ def section(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, n
     image[others] = SMALL
     image[disc] = DISC
     image[protrusion] = SMALL
-    image = gaussian_filter(image + 8 * smooth_noise(generator, size, 0.03 * side)[0], 1.0)
+    image = scipy.ndimage.gaussian_filter(image + 8 * smooth_noise(generator, size, 0.03 * side)[0], 1.0)
     image = np.clip(np.rint(image + generator.normal(0, 9, size)), 0, 255).astype(np.float32)[..., np.newaxis]
     label = np.where(protrusion, 2, disc).astype(np.uint8)
     for array in (image, label):
@@ -91,7 +91,7 @@ def _disc(
 
 def _spots(generator: np.random.Generator, grid: np.ndarray, taken: np.ndarray, side: int) -> np.ndarray:
     """Small objects away from the disc, of a protrusion's size and grey value."""
-    far = distance_transform_edt(~taken) > 0.1 * side
+    far = scipy.ndimage.distance_transform_edt(~taken) > 0.1 * side
     places = np.argwhere(far)
     spots = np.zeros(taken.shape, bool)
     for place in places[generator.integers(len(places), size=5)]:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import scipy
 from pydantic import Field, field_validator
-from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from data.noise import smooth_noise
 from data.source import Case
@@ -135,7 +135,7 @@ def _distance_to_border(cells: np.ndarray) -> np.ndarray:
     if not beside_border.any():
         return np.full(cells.shape, 1e6)
     # The pixels on either side of a border lie half a pixel from it.
-    return distance_transform_edt(~beside_border) + 0.5
+    return scipy.ndimage.distance_transform_edt(~beside_border) + 0.5
 
 
 def _stain(generator: np.random.Generator, cells: np.ndarray, distance: np.ndarray) -> np.ndarray:
@@ -194,7 +194,7 @@ def _record(generator: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
     uneven = 10.0 * smooth_noise(generator, tissue.shape, 110.0)[0]
     contrast = 1.0 + 0.1 * smooth_noise(generator, tissue.shape, 90.0)[0]
     grain = generator.normal(0.0, 45.0, tissue.shape)
-    blurred = gaussian_filter((tissue - CYTOPLASM_GREY) * contrast + grain, 0.9, mode="nearest")
+    blurred = scipy.ndimage.gaussian_filter((tissue - CYTOPLASM_GREY) * contrast + grain, 0.9, mode="nearest")
     noise = generator.normal(0.0, 14.0, tissue.shape)
     image = CYTOPLASM_GREY + generator.normal(0.0, 8.0) + blurred + uneven + noise
     return np.clip(np.rint(image), 0.0, 255.0).astype(np.float32)

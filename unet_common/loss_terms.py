@@ -1,0 +1,171 @@
+"""The terms of a loss: what may be given to each, and which outputs it is for.
+
+The settings of an experiment need this and no more, so nothing here imports TensorFlow; the functions of the same
+names are in `losses/`.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+
+from data.errors import UserError
+from data.settings import Probability, Settings
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Weights = Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
+"""A number for each class."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The logits of a pixel, `count` of them.
+
+    exclusive: a pixel is of one class, and class 0 is the background (softmax). Otherwise each class is a question
+        of its own, yes or no (sigmoid), and the background is where all answers are no: classes count from 1.
+    """
+
+    count: int
+    exclusive: bool
+
+    @property
+    def classes(self) -> range:
+        """The numbers of the classes that have a logit."""
+        first = 0 if self.exclusive else 1
+        return range(first, first + self.count)
+
+    def only(self, classes: tuple[int, ...]) -> "Outputs":
+        """Each of `classes` as a question of its own. Raises UserError if the network has no such class."""
+        for number in classes:
+            if number not in self.classes:
+                first, last = self.classes[0], self.classes[-1]
+                has = f"only class {last}" if first == last else f"the classes {first} to {last}"
+                raise UserError(f"there is no class {number}: the network has {has}.")
+        return Outputs(len(classes), exclusive=False)
+
+
+class Arguments(Settings):
+    """What is given to a term. This one takes nothing, and is for all outputs."""
+
+    def check(self, outputs: Outputs) -> None:
+        """Raises UserError if the term, with these arguments, is not for such outputs."""
+
+
+class BinaryCrossEntropy(Arguments):
+    def check(self, outputs: Outputs) -> None:
+        _require_questions(outputs, "bce", "cross_entropy")
+
+
+class WeightedCrossEntropy(Arguments):
+    weights: Weights
+
+    def check(self, outputs: Outputs) -> None:
+        _require_weight_of_each_class(self.weights, outputs)
+
+
+class ReweightedBinaryCrossEntropy(Arguments):
+    alpha: Probability = 0.99
+
+    def check(self, outputs: Outputs) -> None:
+        _require_questions(outputs, "reweighted_bce", "weighted_cross_entropy(weights=[...])")
+
+
+class Focal(Arguments):
+    gamma: NonNegativeFloat = 2.0
+    alpha: Probability = 0.25
+
+
+class TopKCrossEntropy(Arguments):
+    share: Share = 0.1
+
+
+class BoundaryWeightedCrossEntropy(Arguments):
+    w0: NonNegativeFloat = 10.0
+    sigma: PositiveFloat = 5.0
+    weights: Weights | None = None
+    cells: NonNegativeInt | None = None
+
+    def check(self, outputs: Outputs) -> None:
+        last = outputs.count - 1 if outputs.exclusive else 1
+        if self.cells is not None and self.cells > last:
+            raise UserError(f"cells: must be a class, 0 to {last}; got {self.cells}")
+        if self.weights is not None:
+            _require_weight_of_each_class(self.weights, outputs)
+
+
+class Overlap(Arguments):
+    """Of a mean over the classes but the background, which may have `weights`: its subclasses, in their order."""
+
+    def check(self, outputs: Outputs) -> None:
+        foreground = outputs.count - 1 if outputs.exclusive else outputs.count
+        if self.weights is None:
+            return
+        if len(self.weights) != foreground:
+            raise UserError(
+                f"weights: must be one for each class but the background, {foreground}; got {self.weights}"
+            )
+        if not any(self.weights):
+            raise UserError("weights: at least one must be above 0")
+
+
+class Dice(Overlap):
+    squared: bool = False
+    weights: Weights | None = None
+
+
+class Jaccard(Overlap):
+    weights: Weights | None = None
+
+
+class HardnessWeightedDice(Overlap):
+    hardness: Probability = 0.6
+    weights: Weights | None = None
+
+
+class Tversky(Overlap):
+    alpha: NonNegativeFloat = 0.3
+    beta: NonNegativeFloat = 0.7
+    weights: Weights | None = None
+
+
+class FocalTversky(Overlap):
+    alpha: NonNegativeFloat = 0.3
+    beta: NonNegativeFloat = 0.7
+    gamma: PositiveFloat = 4 / 3
+    weights: Weights | None = None
+
+
+ARGUMENTS: dict[str, type[Arguments]] = {
+    "cross_entropy": Arguments,
+    "bce": BinaryCrossEntropy,
+    "weighted_cross_entropy": WeightedCrossEntropy,
+    "reweighted_bce": ReweightedBinaryCrossEntropy,
+    "focal": Focal,
+    "top_k_cross_entropy": TopKCrossEntropy,
+    "boundary_weighted_cross_entropy": BoundaryWeightedCrossEntropy,
+    "dice": Dice,
+    "jaccard": Jaccard,
+    "generalised_dice": Arguments,
+    "hardness_weighted_dice": HardnessWeightedDice,
+    "tversky": Tversky,
+    "focal_tversky": FocalTversky,
+    "border_dice": Dice,
+    "lovasz": Arguments,
+}
+"""What may be given to each term, by its name."""
+
+
+def _require_questions(outputs: Outputs, name: str, instead: str) -> None:
+    if outputs.exclusive:
+        raise UserError(
+            f"is for one class or for classes that may overlap, and the {outputs.count} of this network "
+            f"exclude each other; use {instead} or compare one class with all others, as in {name}[1]."
+        )
+
+
+def _require_weight_of_each_class(weights: Weights, outputs: Outputs) -> None:
+    classes = outputs.count + (0 if outputs.exclusive else 1)
+    if len(weights) != classes:
+        raise UserError(
+            f"weights: must be one for each class, the background first, {classes}; got {weights}"
+        )
