@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import UserError
-from data.formats.dicom import has_dicom
 from data.formats.geometry import Geometry, same_place
 from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
 from data.formats.images import read_image, read_mask
@@ -30,6 +29,8 @@ def is_volume(path: Path) -> bool:
     """Whether `read_volume` is for it: a NIfTI file or a folder with a DICOM series."""
     if not path.is_dir():
         return is_nifti(path)
+
+    from data.formats.dicom import has_dicom  # with pydicom, which other volumes do not need
 
     return has_dicom(path)
 

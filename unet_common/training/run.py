@@ -19,7 +19,6 @@ from data.split import Split, divide
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
 from unet_common.networks import Network
-from unet_common.training.checkpoints import latest_intact
 from unet_common.training.state import NOT_STARTED, State
 from unet_common.weights.interchange import (
     Weights,
@@ -149,6 +148,7 @@ class Run:
         """Whether there is a state to resume from. Damaged checkpoints are reported and taken off the list."""
         if not (self.checkpoints / "checkpoint").is_file():  # TensorFlow's list of them
             return False
+        from unet_common.training.checkpoints import latest_intact
 
         return latest_intact(self.checkpoints) is not None
 
