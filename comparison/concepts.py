@@ -121,7 +121,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 ),
                 row(
                     "Its first value",
-                    "unet_common/weights/initial.py:drawn",
+                    "unet_common/weights/initial.py:kernel_initialiser",
                     (
                         f"{LAYERS['highlevel']}:initialise_kernel",
                         f"{LAYERS['highlevel']}:transposed_initialiser",
@@ -349,14 +349,17 @@ def concepts(experiment: Experiment) -> list[Concept]:
                 row(
                     "What happens at each step",
                     Cell(note="In the loop itself, above."),
-                    f"{HIGH}:Report",
-                    (f"{KERAS}:Report.on_train_batch_begin", f"{KERAS}:Report.on_train_batch_end"),
+                    f"{HIGH}:MonitorHook",
+                    (
+                        f"{KERAS}:MonitorCallback.on_train_batch_begin",
+                        f"{KERAS}:MonitorCallback.on_train_batch_end",
+                    ),
                 ),
                 row(
                     "A validation",
                     f"{LOW}:Validation",
                     ("unet_highlevel/model.py:pooled_dice", f"{HIGH}:BestWeights"),
-                    (f"{KERAS}:PooledDice", f"{KERAS}:Report.validate"),
+                    (f"{KERAS}:PooledDice", f"{KERAS}:MonitorCallback.validate"),
                 ),
             ),
             tuple(
@@ -381,7 +384,7 @@ def concepts(experiment: Experiment) -> list[Concept]:
                     "Writing them",
                     f"{LOW}:train~Saver+save",
                     (f"{HIGH}:Checkpoints", f"{HIGH}:WhenDue"),
-                    (f"{KERAS}:_train#2", f"{KERAS}:Report.on_train_batch_end~manager"),
+                    (f"{KERAS}:_train#2", f"{KERAS}:MonitorCallback.on_train_batch_end~manager"),
                 ),
             ),
         ),
@@ -516,7 +519,7 @@ def _optimizer_rows(experiment: Experiment) -> tuple[Row, ...]:
                 (
                     f"{KERAS}:make_optimizer",
                     f"{KERAS}:_train~penalty+decay",
-                    f"{KERAS}:Report.on_train_batch_begin",
+                    f"{KERAS}:MonitorCallback.on_train_batch_begin",
                 ),
                 "The rest of the step is Keras's `train_step`.",
             ),

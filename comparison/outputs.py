@@ -91,9 +91,9 @@ def _path(frame: FrameType) -> str | None:
 def _of_keras(package: ModuleType, model: Any, images: np.ndarray) -> Outputs:
     """The network is built once more: all its layers have outputs in one model, and its blocks are watched."""
     from unet_keras.layers import canonical_name
-    from unet_keras.model import build, precise
+    from unet_keras.model import build, precision_scope
 
-    with precise(model.precision):
+    with precision_scope(model.precision):
         with _watched_blocks(package) as blocks:
             network = build(model.network, model.randomness)
         network.set_weights(model.keras_model.get_weights())

@@ -99,11 +99,11 @@ def _ancestors(operations: list[tf.Operation]) -> int:
 
 
 def _keras(run: Run, batch: Batch) -> Step:
-    from unet_keras.model import precise
+    from unet_keras.model import precision_scope
     from unet_keras.training import training_step
 
     start = time.perf_counter()
-    with precise(run.experiment.precision):
+    with precision_scope(run.experiment.precision):
         unet = training_step(run).keras_model
         unet.optimizer.learning_rate = run.experiment.optimizer.learning_rate
         data = tuple(tf.constant(array) for array in batch)

@@ -11,7 +11,7 @@ from typing import Any
 
 from data.errors import UserError
 from data.validation import validated
-from unet_common.loss_terms import ARGUMENTS, Arguments, Outputs
+from unet_common.loss_terms import ARGUMENTS, Arguments, Logits
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class Term:
     arguments: Arguments
     classes: tuple[int, ...] = ()
 
-    def check(self, outputs: Outputs) -> None:
+    def check(self, outputs: Logits) -> None:
         """Raises UserError if the term is not for such outputs."""
         try:
-            self.arguments.check(outputs.only(self.classes) if self.classes else outputs)
+            self.arguments.check(outputs.one_vs_rest(self.classes) if self.classes else outputs)
         except UserError as error:
             raise UserError(f"loss: {self.name}: {error}") from None
 
 
 def check(expression: str, classes: int, multilabel: bool = False) -> None:
     """Raises UserError if `expression` is not understood, or is not for a network with these outputs."""
-    outputs = Outputs(classes, exclusive=classes > 1 and not multilabel)
+    outputs = Logits(classes, exclusive=classes > 1 and not multilabel)
     for term in parse(expression):
         term.check(outputs)
 

@@ -18,7 +18,7 @@ Weights = Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Outputs:
+class Logits:
     """The logits of a pixel, `count` of them.
 
     exclusive: a pixel is of one class, and class 0 is the background (softmax). Otherwise each class is a question
@@ -34,39 +34,39 @@ class Outputs:
         first = 0 if self.exclusive else 1
         return range(first, first + self.count)
 
-    def only(self, classes: tuple[int, ...]) -> "Outputs":
+    def one_vs_rest(self, classes: tuple[int, ...]) -> "Logits":
         """Each of `classes` as a question of its own. Raises UserError if the network has no such class."""
         for number in classes:
             if number not in self.classes:
                 first, last = self.classes[0], self.classes[-1]
                 has = f"only class {last}" if first == last else f"the classes {first} to {last}"
                 raise UserError(f"there is no class {number}: the network has {has}.")
-        return Outputs(len(classes), exclusive=False)
+        return Logits(len(classes), exclusive=False)
 
 
 class Arguments(Settings):
     """What is given to a term. This one takes nothing, and is for all outputs."""
 
-    def check(self, outputs: Outputs) -> None:
+    def check(self, outputs: Logits) -> None:
         """Raises UserError if the term, with these arguments, is not for such outputs."""
 
 
 class BinaryCrossEntropy(Arguments):
-    def check(self, outputs: Outputs) -> None:
+    def check(self, outputs: Logits) -> None:
         _require_questions(outputs, "bce", "cross_entropy")
 
 
 class WeightedCrossEntropy(Arguments):
     weights: Weights
 
-    def check(self, outputs: Outputs) -> None:
+    def check(self, outputs: Logits) -> None:
         _require_weight_of_each_class(self.weights, outputs)
 
 
 class ReweightedBinaryCrossEntropy(Arguments):
     alpha: Probability = 0.99
 
-    def check(self, outputs: Outputs) -> None:
+    def check(self, outputs: Logits) -> None:
         _require_questions(outputs, "reweighted_bce", "weighted_cross_entropy(weights=[...])")
 
 
@@ -85,7 +85,7 @@ class BoundaryWeightedCrossEntropy(Arguments):
     weights: Weights | None = None
     cells: NonNegativeInt | None = None
 
-    def check(self, outputs: Outputs) -> None:
+    def check(self, outputs: Logits) -> None:
         last = outputs.count - 1 if outputs.exclusive else 1
         if self.cells is not None and self.cells > last:
             raise UserError(f"cells: must be a class, 0 to {last}; got {self.cells}")
@@ -96,7 +96,7 @@ class BoundaryWeightedCrossEntropy(Arguments):
 class Overlap(Arguments):
     """Of a mean over the classes but the background, which may have `weights`: its subclasses, in their order."""
 
-    def check(self, outputs: Outputs) -> None:
+    def check(self, outputs: Logits) -> None:
         foreground = outputs.count - 1 if outputs.exclusive else outputs.count
         if self.weights is None:
             return
@@ -155,7 +155,7 @@ ARGUMENTS: dict[str, type[Arguments]] = {
 """What may be given to each term, by its name."""
 
 
-def _require_questions(outputs: Outputs, name: str, instead: str) -> None:
+def _require_questions(outputs: Logits, name: str, instead: str) -> None:
     if outputs.exclusive:
         raise UserError(
             f"is for one class or for classes that may overlap, and the {outputs.count} of this network "
@@ -163,7 +163,7 @@ def _require_questions(outputs: Outputs, name: str, instead: str) -> None:
         )
 
 
-def _require_weight_of_each_class(weights: Weights, outputs: Outputs) -> None:
+def _require_weight_of_each_class(weights: Weights, outputs: Logits) -> None:
     classes = outputs.count + (0 if outputs.exclusive else 1)
     if len(weights) != classes:
         raise UserError(

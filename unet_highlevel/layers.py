@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.weights.initial import canonical_name, drawn, stateless_seed
+from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -27,7 +27,7 @@ def initialise_kernel(shape: Sequence[int], dtype: tf.DType) -> tf.Tensor:
     """
     *sides, channels, filters = shape
     area = math.prod(sides)
-    return drawn("kernel", area * channels, area * filters)(shape, dtype, None)
+    return kernel_initialiser(area * channels, area * filters)(shape, dtype, None)
 
 
 def transposed_initialiser(strides: int | Sequence[int]) -> Initialiser:
@@ -40,7 +40,7 @@ def transposed_initialiser(strides: int | Sequence[int]) -> Initialiser:
         *sides, filters, channels = shape
         area = math.prod(sides)
         fan_in = channels * area // math.prod(_on_each_axis(strides, len(sides)))
-        return drawn("kernel", fan_in, area * filters)(shape, dtype, None)
+        return kernel_initialiser(fan_in, area * filters)(shape, dtype, None)
 
     return initialise
 

@@ -43,7 +43,7 @@ def train(run: Run) -> None:
 
     with Monitor(run, first_step) as monitor:
         # 2. Data, and what happens at every step: the hooks run in this order.
-        hooks = [Report(monitor), Checkpoints(monitor, run)]
+        hooks = [MonitorHook(monitor), Checkpoints(monitor, run)]
         if run.initial_weights and not latest:
             hooks.insert(0, InitialWeights(run))
         train_spec = estimator.TrainSpec(
@@ -65,7 +65,7 @@ def train(run: Run) -> None:
         save_weights(run.final_weights, checkpoints.weights_in(unet.latest_checkpoint()), run.network)
 
 
-class Report(v1.train.SessionRunHook):
+class MonitorHook(v1.train.SessionRunHook):
     """Feeds the learning rate to every step and reports its loss."""
 
     def __init__(self, monitor):

@@ -20,7 +20,7 @@ from unet_keras.networks import NETWORKS
 
 
 @contextmanager
-def precise(precision: str) -> Iterator[None]:
+def precision_scope(precision: str) -> Iterator[None]:
     """What is made in this block computes in `precision`: Keras knows it as global settings only."""
     before = keras.config.dtype_policy(), keras.config.floatx()
     keras.config.set_dtype_policy(precision)  # of layers
@@ -101,7 +101,7 @@ class Model(unet_common.model.Model):
     ):
         self.network = network
         self.randomness = Randomness(seed, initialisation)
-        with precise(precision):
+        with precision_scope(precision):
             self.keras_model = build(network, self.randomness)
         self.variables = {canonical_name(variable.path): variable for variable in self.keras_model.weights}
         self.precision = precision

@@ -10,7 +10,7 @@ from unet_common.training.monitor import SUMMARY_EVERY, Monitor
 from unet_common.training.preview import preview
 from unet_common.training.run import Run
 from unet_keras import optimizers
-from unet_keras.model import Model, precise
+from unet_keras.model import Model, precision_scope
 
 
 def train(run: Run) -> None:
@@ -19,7 +19,7 @@ def train(run: Run) -> None:
     Raises:
         UserError: the loss is no longer finite, or the checkpoints are damaged.
     """
-    with precise(run.experiment.precision):
+    with precision_scope(run.experiment.precision):
         _train(run)
 
 
@@ -46,7 +46,7 @@ def _train(run):
     # 3. The loop, which is not ours. It is one long epoch: ours end where Keras cannot see it.
     with Monitor(run, first_step) as monitor:
         if not monitor.should_stop:
-            report = Report(monitor, run, model, manager)
+            report = MonitorCallback(monitor, run, model, manager)
             unet.fit(run.training_batches(first_step), callbacks=[report], verbose=0, shuffle=False)
         model.save(run.final_weights)
 
@@ -110,7 +110,7 @@ class PooledDice(keras.metrics.Metric):
         return losses.pooled_dice(tf.convert_to_tensor(self.counts))
 
 
-class Report(keras.callbacks.Callback):
+class MonitorCallback(keras.callbacks.Callback):
     """Before a step its learning rate; after it the report, the validation and the checkpoint that are due."""
 
     def __init__(self, monitor, run, model, manager):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.weights.initial import canonical_name, drawn, stateless_seed
+from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
 
 v1 = tf.compat.v1
 
@@ -39,7 +39,7 @@ def convolution(
     shape = [*kernel_size, x.shape[-1], filters]
     with v1.variable_scope(name):
         area = math.prod(kernel_size)
-        initialiser = initialiser or drawn("kernel", area * x.shape[-1], area * filters)
+        initialiser = initialiser or kernel_initialiser(area * x.shape[-1], area * filters)
         kernel = v1.get_variable("kernel", shape, x.dtype, initialiser)
         x = tf.nn.convolution(x, kernel, strides=stride, padding=padding.upper())
         if bias:
@@ -68,7 +68,7 @@ def transposed_convolution(
     fan_in = channels * area // math.prod(factor)  # of one output pixel
     with v1.variable_scope(name):
         shape = [*kernel_size, filters, channels]
-        initialiser = initialiser or drawn("kernel", fan_in, area * filters)
+        initialiser = initialiser or kernel_initialiser(fan_in, area * filters)
         kernel = v1.get_variable("kernel", shape, x.dtype, initialiser)
         size = tf.shape(x)
         output_shape = tf.concat([size[:1], size[1:-1] * factor, [filters]], 0)

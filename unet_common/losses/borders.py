@@ -10,7 +10,7 @@ from unet_common.loss_terms import Weights
 from unet_common.losses.cross_entropies import of_pixels
 from unet_common.losses.overlap import soft_dice
 from unet_common.losses.pixels import Pixels
-from unet_common.losses.weighting import of_answers, weighted_mean
+from unet_common.losses.weighting import of_outcomes, weighted_mean
 
 # In units of sigma: where the distances to two cells add up to more, the weight is below w0 * 2e-8.
 REACH = 6
@@ -52,7 +52,7 @@ def boundary_weighted_cross_entropy(
     if weights is None:
         counts += 1
     else:
-        counts += tf.reduce_sum(of_answers(weights, pixels) * pixels.answers()[0], -1)
+        counts += tf.reduce_sum(of_outcomes(weights, pixels) * pixels.log_probabilities()[0], -1)
     return tf.reduce_mean(counts * values)
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from unet_common.loss_terms import Weights
 from unet_common.losses.pixels import Pixels
-from unet_common.losses.weighting import of_answers
+from unet_common.losses.weighting import of_outcomes
 
 
 def of_pixels(pixels: Pixels) -> tf.Tensor:
@@ -33,13 +33,13 @@ def weighted_cross_entropy(pixels: Pixels, *, weights: Weights) -> tf.Tensor:
 
     As in Ronneberger et al. 2015, equation 1, it is not divided by the sum of the weights.
     """
-    targets, log_p = pixels.answers()
-    return -tf.reduce_mean(tf.reduce_sum(of_answers(weights, pixels) * targets * log_p, -1))
+    targets, log_p = pixels.log_probabilities()
+    return -tf.reduce_mean(tf.reduce_sum(of_outcomes(weights, pixels) * targets * log_p, -1))
 
 
 def reweighted_bce(pixels: Pixels, *, alpha: float) -> tf.Tensor:
     """Binary cross-entropy for rare foreground, which counts alpha, while background counts 1 - alpha."""
-    targets, log_p = pixels.answers()
+    targets, log_p = pixels.log_probabilities()
     return -tf.reduce_mean(tf.reduce_sum([1 - alpha, alpha] * targets * log_p, -1))
 
 
@@ -49,10 +49,12 @@ def focal(pixels: Pixels, *, gamma: float, alpha: float) -> tf.Tensor:
     What is predicted well counts little. alpha is the weight of the foreground, whatever its class, and 1 - alpha
     that of the background. The mean over pixels, not the sum, as the other terms of a sum are means, too.
     """
-    targets, log_p = pixels.answers()
+    targets, log_p = pixels.log_probabilities()
     weights = tf.constant([1 - alpha] + [alpha] * (targets.shape[-1] - 1), targets.dtype)
     # (1 - p)^gamma by its logarithm: a power below 1 would have an infinite slope at 0.
-    return -tf.reduce_mean(tf.reduce_sum(weights * targets * tf.exp(gamma * pixels.all_but()) * log_p, -1))
+    return -tf.reduce_mean(
+        tf.reduce_sum(weights * targets * tf.exp(gamma * pixels.log_complement()) * log_p, -1)
+    )
 
 
 def top_k_cross_entropy(pixels: Pixels, *, share: float) -> tf.Tensor:

@@ -64,5 +64,5 @@ def loss(expression: str, multilabel: bool = False) -> Loss:
 def _value(term: Term, pixels: Pixels) -> tf.Tensor:
     """A term of the sum. Raises UserError if it is not for such pixels."""
     term.check(pixels.outputs)
-    pixels = pixels.only(term.classes) if term.classes else pixels
+    pixels = pixels.one_vs_rest(term.classes) if term.classes else pixels
     return term.weight * TERMS[term.name](pixels, **dict(term.arguments))

@@ -39,7 +39,7 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     The background is one of them. A class that is not there, whose weight would be infinite, counts as much as
     the rarest that is.
     """
-    targets, log_p = pixels.answers()
+    targets, log_p = pixels.log_probabilities()
     predicted = tf.exp(log_p)
     size = tf.reduce_sum(targets, pixels.axes)
     weights = 1 / tf.maximum(size, 1) ** 2

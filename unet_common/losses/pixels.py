@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from unet_common.loss_terms import Outputs
+from unet_common.loss_terms import Logits
 
 
 @dataclass(frozen=True)
 class Pixels:
     """Targets and logits of a batch, both `[batch, *size, classes]`. Targets lie in [0, 1].
 
-    exclusive: a pixel is of one class (softmax), and not each class a question of its own (sigmoid); see `Outputs`.
+    exclusive: a pixel is of one class (softmax), and not each class a question of its own (sigmoid); see `Logits`.
     """
 
     targets: tf.Tensor
@@ -19,9 +19,9 @@ class Pixels:
     exclusive: bool
 
     @property
-    def outputs(self) -> Outputs:
+    def outputs(self) -> Logits:
         """The logits of a pixel."""
-        return Outputs(self.logits.shape[-1], self.exclusive)
+        return Logits(self.logits.shape[-1], self.exclusive)
 
     @property
     def axes(self) -> list[int]:
@@ -34,7 +34,7 @@ class Pixels:
             return self.targets[..., 1:], tf.nn.softmax(self.logits)[..., 1:]
         return self.targets, tf.sigmoid(self.logits)
 
-    def answers(self) -> tuple[tf.Tensor, tf.Tensor]:
+    def log_probabilities(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Targets t and log p of the answers to each question: `[batch, *size, questions, answers]`.
 
         A sigmoid asks a question for each class, with the answers no and yes; a softmax asks one, and the
@@ -45,13 +45,13 @@ class Pixels:
         no, yes = tf.math.log_sigmoid(-self.logits), tf.math.log_sigmoid(self.logits)
         return tf.stack([1 - self.targets, self.targets], -1), tf.stack([no, yes], -1)
 
-    def all_but(self) -> tf.Tensor:
-        """log(1 - p) of each of the `answers`."""
+    def log_complement(self) -> tf.Tensor:
+        """log(1 - p) of each of the `log_probabilities`."""
         if self.exclusive:
             return tf.math.log_sigmoid(-_against_others(self.logits))[..., tf.newaxis, :]
-        return tf.reverse(self.answers()[1], [-1])
+        return tf.reverse(self.log_probabilities()[1], [-1])
 
-    def only(self, classes: tuple[int, ...]) -> "Pixels":
+    def one_vs_rest(self, classes: tuple[int, ...]) -> "Pixels":
         """Each of `classes`, which the network must have, as a question of its own: this class, or any other?"""
         logits = _against_others(self.logits) if self.exclusive else self.logits
         places = [number - self.outputs.classes[0] for number in classes]

@@ -13,8 +13,8 @@ def weighted_mean(values: tf.Tensor, weights: Weights | None) -> tf.Tensor:
     return tf.reduce_sum(tf.constant(weights, values.dtype) * values) / sum(weights)
 
 
-def of_answers(weights: Weights, pixels: Pixels) -> tf.Tensor:
-    """Weights of the background and of each other class, for each of `pixels.answers()`: `[questions, answers]`."""
+def of_outcomes(weights: Weights, pixels: Pixels) -> tf.Tensor:
+    """Weights of the background and of each other class, `[questions, answers]` as in `pixels.log_probabilities()`."""
     background, *others = weights
     table = [weights] if pixels.exclusive else [(background, weight) for weight in others]
     return tf.constant(table, pixels.logits.dtype)

@@ -64,12 +64,12 @@ def canonical_name(name: str) -> str:
     return f"{scope}/{name}" if scope else name
 
 
-def drawn(name: str, fan_in: int, fan_out: int) -> Callable[..., tf.Tensor]:
-    """Initialiser of the kernel `name` of the scope around us, in a TensorFlow 1 graph.
+def kernel_initialiser(fan_in: int, fan_out: int) -> Callable[..., tf.Tensor]:
+    """Initialiser of the kernel of the scope around us, in a TensorFlow 1 graph.
 
     The draws of `v1.initializers.he_normal()` depend on the order in which the graph was built; these are a function
     of the graph's seed, its rule for initial weights and the weight's canonical name alone.
     """
     graph_seed = tf.compat.v1.get_default_graph().seed
-    seed, rule = stateless_seed(graph_seed, canonical_name(name)), chosen_initialisation()
+    seed, rule = stateless_seed(graph_seed, canonical_name("kernel")), chosen_initialisation()
     return lambda shape, dtype, partition_info: initial_kernel(shape, fan_in, fan_out, rule, seed, dtype)
