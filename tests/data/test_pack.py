@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import ROOT
 
 from data.commands.pack import pack
 from data.errors import UserError
@@ -29,7 +30,6 @@ from data.sources.generated.membranes import Membranes
 from data.sources.packed import Packed
 
 FORMS = ("hdf5", "tfrecord")
-ROOT = Path(__file__).parent.parent
 PLAIN = Preprocessing(normalisation="dataset")
 BLOBS = Blobs3d(images=4, size=(20, 18, 16))
 

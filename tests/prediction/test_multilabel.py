@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from helpers import command
 from PIL import Image
-from test_prediction import command
 
 import evaluate
 import predict
