@@ -1,6 +1,7 @@
-"""Files that are either the old one or the complete new one, never half of each."""
+"""Files: written whole or not at all, and in the order in which people count."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,3 +30,10 @@ def write_text(path: Path, text: str) -> None:
     """Writes a small text file through `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key with which '10' comes after '2': numbers in names compare as numbers."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", text)
+    numbered = [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p.lower()) for p in parts]
+    return numbered, text  # the text itself puts 'A' and 'a', '1' and '01' in one order

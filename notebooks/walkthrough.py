@@ -28,7 +28,7 @@ from IPython.display import Image, Markdown, display
 
 import unet_common  # noqa: F401  (first: it sets TensorFlow up)
 from data.commands.show import show
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Preprocessor
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.sources import SOURCES

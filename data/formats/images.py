@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import UserError
-from data.files import replacing
-from data.source import natural_key
+from data.files import natural_key, replacing
 
 TIFF = (".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg")

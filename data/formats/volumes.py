@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import UserError
+from data.files import natural_key
 from data.formats.geometry import Geometry, same_place
 from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
 from data.formats.images import read_image, read_mask
 from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
 from data.formats.nifti import is_nifti, read_nifti
-from data.source import natural_key
 
 # Label values are kept in 32 bits; more than this is no label.
 LARGEST_LABEL = np.iinfo(np.int32).max

@@ -18,7 +18,7 @@ from data.commands.pack import pack
 from data.errors import UserError
 from data.formats.geometry import Geometry
 from data.formats.records import decode_hdf5
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import statistics
 from data.sampling.sampler import Sampler

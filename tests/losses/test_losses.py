@@ -10,7 +10,7 @@ import tensorflow as tf
 from helpers import RANKS, ROOT, SIZES, central_differences, images
 
 from data.errors import UserError
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from unet_common import losses
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.loss_terms import ARGUMENTS
