@@ -142,7 +142,9 @@ def rooms():
 
 def test_no_two_rooms_need_each_other():
     arrows = rooms()
-    assert "data.source" in arrows["data.sources"] and "unet_common.training" in arrows["unet_common.prediction"]
+    assert (
+        "data.source" in arrows["data.sources"] and "unet_common.training" in arrows["unet_common.prediction"]
+    )
 
     def reached(room):
         found, waiting = set(), [room]
@@ -174,3 +176,14 @@ def test_tests_lie_in_the_rooms_of_what_they_test():
 def test_tests_take_helpers_from_one_file():
     for path in (ROOT / "tests").rglob("*.py"):
         assert not [name for name in imported(path) if name.startswith("test_")], path
+
+
+def test_what_outputs_mean_is_handed_on_as_one():
+    """`data.labels.outputs.Outputs` knows all of these; no function takes two of them beside each other."""
+    of_outputs = {"multilabel", "overlapping", "soft", "softened", "region", "regions", "auxiliary"}
+    for package in ("data", "unet_common", *PACKAGES):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(tree(path)):
+                if isinstance(node, ast.FunctionDef):
+                    names = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+                    assert len(names & of_outputs) < 2, f"{path}: {node.name}"
