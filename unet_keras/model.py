@@ -84,9 +84,8 @@ def fans(layer: layers.Layer) -> tuple[int, int]:
     *sides, last, first = layer.kernel.shape
     area = math.prod(sides)
     if isinstance(layer, layers.Conv2DTranspose | layers.Conv3DTranspose):  # `[*sides, filters, channels]`
-        return first * area // math.prod(
-            layer.strides
-        ), last * area  # an output pixel sees a part of the kernel
+        reached = area // math.prod(layer.strides)  # an output pixel sees a part of the kernel
+        return first * reached, last * area
     return last * area, first * area  # `[*sides, channels, filters]`
 
 
