@@ -1,5 +1,7 @@
 """The one exception that is written for the person at the keyboard."""
 
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A mistake a person can mend: what is wrong, in which file or setting, and what to do.
@@ -14,3 +16,17 @@ def bullet_list(problems: list[str], most: int = 20) -> str:
     if len(problems) > most:
         lines.append(f"  ... and {len(problems) - most} more")
     return "\n".join(lines)
+
+
+def grouped(findings: Iterable[tuple[object, str]]) -> list[str]:
+    """Findings (file, what is wrong): those that say the same of several files are one, with the names of all."""
+    files: dict[str, list[str]] = {}
+    for file, what in findings:
+        files.setdefault(what, []).append(str(file))
+    return [
+        f"{names[0]}: {what}".removeprefix(": ")
+        if len(names) == 1
+        else f"{len(names)} files: {what}\n"
+        + "\n".join(f"    {line}" for line in bullet_list(names, 100).splitlines())
+        for what, names in files.items()
+    ]

@@ -66,6 +66,11 @@ class Source(Settings, ABC):
         return False
 
     @property
+    def ignoring(self) -> bool:
+        """Whether labels have pixels that neither loss nor scores count (`data.labels.label_maps.is_ignored`)."""
+        return False
+
+    @property
     def class_names(self) -> tuple[str, ...] | None:
         """What the classes 1, 2, ... are called; None if they only have numbers."""
         return None
@@ -101,6 +106,10 @@ class Source(Settings, ABC):
             except UserError as error:
                 problems.append(str(error))
         return problems
+
+    def notes(self) -> list[str]:
+        """What is worth knowing of the files, and no problem, one line each."""
+        return []
 
     def check(self) -> None:
         """Raises one UserError that lists every problem."""

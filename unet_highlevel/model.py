@@ -60,7 +60,7 @@ def model_fn(
         return estimator.EstimatorSpec(mode, predictions=logits)
 
     # 3. Loss.
-    loss = losses.loss(params["loss"], network.multilabel)(labels, logits)
+    loss = losses.loss(params["loss"], network.multilabel, params["outputs"].ignoring)(labels, logits)
 
     # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
     if mode == estimator.ModeKeys.EVAL:

@@ -61,7 +61,7 @@ def training_step(run: Run, checkpoint: str | None = None) -> Model:
     unet = model.keras_model
     unet.compile(
         make_optimizer(settings),
-        losses.loss(experiment.loss, run.network.multilabel),
+        losses.loss(experiment.loss, run.network.multilabel, run.outputs.ignoring),
         metrics=[PooledDice(run.outputs)],
         jit_compile=False,  # the same kernels as in the other two
     )

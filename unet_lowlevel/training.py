@@ -85,7 +85,7 @@ def training_step(images: tf.Tensor, targets: tf.Tensor, experiment: Experiment)
     network, settings = experiment.network, experiment.optimizer
     choose_initialisation(experiment.initialisation)
     logits = build(images, network, training=True)
-    loss = losses.loss(experiment.loss, network.multilabel)(targets, logits)
+    loss = losses.loss(experiment.loss, network.multilabel, experiment.data.ignoring)(targets, logits)
     if settings.l2:
         loss += optimizers.penalty(v1.trainable_variables(), settings.l2)
     rate = v1.placeholder(tf.float64, [], "rate")
@@ -121,7 +121,9 @@ class Validation:
         images, targets = self.iterator.get_next()
         with v1.variable_scope("", reuse=True):
             logits = build(images, run.network, training=False)
-        self.loss = losses.loss(run.experiment.loss, run.network.multilabel)(targets, logits)
+        self.loss = losses.loss(run.experiment.loss, run.network.multilabel, run.outputs.ignoring)(
+            targets, logits
+        )
         self.counts = losses.confusion(targets, logits, run.outputs)
         self.picture = v1.summary.image(
             "validation", preview(images, targets, logits, run.outputs.multilabel)

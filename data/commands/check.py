@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from data.errors import UserError
-from data.labels.label_maps import is_class
+from data.labels.label_maps import is_class, is_ignored
 from data.source import Source
 
 
@@ -22,7 +22,7 @@ def examine(
         names = source.names()
     except UserError as error:
         return [str(error)], []
-    sizes, spacings, values, shares = [], [], [], []
+    sizes, spacings, values, shares, ignored = [], [], [], [], []
     for name in progress(names):
         try:
             case = source.read(name)
@@ -33,7 +33,9 @@ def examine(
         spacings.append(case.spacing)
         values.append((case.image.min(), case.image.max()))
         shares.append([is_class(case.label, number, case.overlapping).mean() for number in range(classes)])
-        if not case.label.any():
+        if source.ignoring:
+            ignored.append(is_ignored(case.label).mean())
+        if not any(shares[-1][1:]):
             problems.append(f"{case.path or case.name}: has no foreground (a warning: it may be right)")
     facts = [f"{source.name}: {len(names)} labelled cases, {len(source.test_names())} without label"]
     if sizes:
@@ -43,8 +45,11 @@ def examine(
             f"grey values: {min(low for low, _ in values):g} to {max(high for _, high in values):g}",
             f"share of each class: {', '.join(f'{share:.2%}' for share in np.mean(shares, axis=0))}",
         ]
+        if source.ignoring:
+            facts.append(f"share of ignored pixels: {np.mean(ignored):.2%}")
         if source.rank == 3:
             facts.insert(3, f"spacing in mm: {_range(spacings, '{:.3g}')}")
+    facts += [f"note: {note}" for note in source.notes()]
     return problems, facts
 
 

@@ -134,6 +134,7 @@ def _about(source: Source, settings: Preprocessing) -> About:
         foreground_is_membrane=source.foreground_is_membrane,
         preprocessing=settings.model_copy(update={"positions": False}),
         overlapping=source.overlapping,
+        ignoring=source.ignoring,
         class_names=source.class_names,
     )
 

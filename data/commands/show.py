@@ -11,6 +11,7 @@ from matplotlib import rc_context
 from data.drawing.images import PICTURE_STYLE, grey_limits, save_figure
 from data.drawing.layout import GAP, draw_key, draw_view, key_size, panels, row_of, view_figure
 from data.drawing.slices import View, middle, orthogonal_views, picture, slice_view
+from data.labels.label_maps import known
 from data.preprocessing.preprocessor import Prepared, Preprocessor
 from data.preprocessing.statistics import statistics
 from data.sampling.augmentation import augment
@@ -46,6 +47,8 @@ def show(
     written, example = [], None
     for name in names:
         case = source.read(name)
+        if source.ignoring and case.label is not None:
+            case = replace(case, label=known(case.label))
         if example is None or (example.label is None and case.label is not None):
             example = case
         written.append(output / "cases" / f"{name}.png")

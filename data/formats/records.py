@@ -82,6 +82,7 @@ class About(Settings):
     foreground_is_membrane: bool
     preprocessing: Preprocessing
     overlapping: bool = False
+    ignoring: bool = False
     class_names: tuple[str, ...] | None = None
 
 

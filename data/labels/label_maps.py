@@ -5,8 +5,7 @@ may overlap it is a set of classes: bit 0 stands for class 1, bit 1 for class 2,
 background again. A set is as easily cropped, resampled (nearest) and stored as a class.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,40 +13,32 @@ MAX_CLASSES = 64
 """More values than this in the labels are taken for a mistake (a photograph, numbered objects)."""
 
 
-def guess_values(contents: Mapping[Path, set[int]], setting: str) -> tuple[tuple[int, ...], str | None]:
-    """The values of label files in the order of the classes, and what is unclear about them.
-
-    contents: the values found in each file.
-    setting: the setting that names them, for the message.
-    Returns ((), message) if they are unclear; ((), None) without files.
-    """
-    found = set().union(*contents.values())
-    hint = f"name the values in the order of the classes, as in --set '{setting}=[0, 1, 3]'"
-    if not contents:
-        return (), None
-    if 255 in found:
-        return (0, 255), None
-    if found == {0}:
-        return (), "all labels are 0 everywhere: there is nothing to learn"
-    if len(found) > MAX_CLASSES:
-        return (), (
-            f"the labels hold {len(found)} different values ({first_few(found)}): labels hold class "
-            f"numbers, not grey values or numbered objects; otherwise {hint}"
-        )
-    if found != set(range(len(found))):
-        return (), f"the labels hold the values {first_few(found)}, not 0 .. N - 1: {hint}"
-    return tuple(range(len(found))), None
-
-
-def to_classes(values: np.ndarray, label_values: tuple[int, ...]) -> np.ndarray:
+def to_classes(values: np.ndarray, label_values: tuple[int, ...], ignore: tuple[int, ...] = ()) -> np.ndarray:
     """Class indices [*size] of label values [*size]: the place of each value in `label_values`.
 
-    uint8, int32 above 256 classes. Values that are not listed become 0: look for them before.
+    uint8, int32 above 255 classes. Values that are in `ignore` become the number that `is_ignored` knows, and those
+    that are not listed 0: look for them before.
     """
-    label = np.zeros(values.shape, np.uint8 if len(label_values) <= 256 else np.int32)
+    label = np.zeros(values.shape, np.uint8 if len(label_values) <= 255 else np.int32)
     for index, value in enumerate(label_values):
         label[values == value] = index
+    if ignore:
+        label[np.isin(values, ignore)] = np.iinfo(label.dtype).max
     return label
+
+
+def is_ignored(label: np.ndarray) -> np.ndarray:
+    """The pixels of a label map of classes that exclude each other which neither loss nor scores count, bool [*size].
+
+    Their number is the largest of the label map's type: so cropping, resampling, augmentation and packing treat it
+    like that of any class. For label maps of data that has such pixels.
+    """
+    return label == np.iinfo(label.dtype).max
+
+
+def known(label: np.ndarray) -> np.ndarray:
+    """The label map with background in place of what is ignored: to be looked at, not to be judged by."""
+    return np.where(is_ignored(label), label.dtype.type(0), label)
 
 
 MAX_OVERLAPPING = 32
@@ -80,9 +71,13 @@ def set_type(classes: int) -> type[np.unsignedinteger]:
 
 
 def largest_class(label: np.ndarray, overlapping: bool) -> int:
-    """The largest class in a label map, 0 if it is all background."""
-    values = np.bitwise_or.reduce(label, axis=None) if overlapping else label.max(initial=0)
-    return int(values).bit_length() if overlapping else int(values)
+    """The largest class in a label map, 0 if it is all background. What is ignored is no class."""
+    if overlapping:
+        return int(np.bitwise_or.reduce(label, axis=None)).bit_length()
+    largest = label.max(initial=0)
+    if label.dtype.kind in "iu" and largest == np.iinfo(label.dtype).max:
+        largest = known(label).max()
+    return int(largest)
 
 
 def class_name(number: int, names: Sequence[str] | None) -> str:

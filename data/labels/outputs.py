@@ -5,9 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import UserError
-from data.labels.label_maps import class_masks, combine, largest_class, set_type
+from data.labels.label_maps import class_masks, combine, is_ignored, known, largest_class, set_type
 from data.labels.soft_labels import SIDES, soften
 from data.preprocessing.regions import Regions, beside_region
+
+IGNORED = -1.0
+"""The target of a pixel that neither loss nor scores count. All others lie in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Outputs:
     soft: classes of which blurred copies follow behind the channels of the classes (see `data.labels.soft_labels`).
     region: the last channels are about a region of the image, which is a second input, beside the whole.
     names: what people call the classes 1, 2, ...; None if they only have numbers.
+    ignoring: label maps have pixels that neither loss nor scores count (see `data.labels.label_maps.is_ignored`).
+        Targets are `IGNORED` there.
     """
 
     count: int
@@ -32,6 +37,7 @@ class Outputs:
     soft: tuple[int, ...] = ()
     region: Regions | None = None
     names: tuple[str, ...] | None = None
+    ignoring: bool = False
 
     @property
     def images(self) -> int:
@@ -69,6 +75,13 @@ class Outputs:
         Raises:
             UserError: the label has a class that the network lacks.
         """
+        if not self.ignoring:
+            return self._encode(label)
+        targets = self._encode(known(label))
+        targets[is_ignored(label)] = IGNORED
+        return targets
+
+    def _encode(self, label: np.ndarray) -> np.ndarray:
         if self.count == 1 and not self.multilabel:
             return (label > 0)[..., np.newaxis].astype(np.float32)
         largest = largest_class(label, self.overlapping)

@@ -1,6 +1,7 @@
 """The layout of the Medical Segmentation Decathlon (Antonelli et al. 2022, Nature Communications 13:4128)."""
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import numpy as np
 from data.errors import UserError
 from data.files import natural_key
 from data.formats.volumes import volume_files, volume_name
+from data.labels.label_files import Reading
 from data.source import Case
 from data.sources.pairs import Pair, VolumePairs
 
@@ -28,11 +30,16 @@ class Decathlon(VolumePairs):
         return len(self._description["modality"])
 
     @property
-    def values(self) -> tuple[int, ...]:
-        return self.label_values or tuple(sorted(int(value) for value in self._description["labels"]))
+    def reading(self) -> Reading:
+        if self.label_values or self.foreground:
+            return super().reading
+        listed = sorted(int(value) for value in self._description["labels"])
+        return replace(super().reading, label_values=tuple(v for v in listed if v not in self.ignore))
 
     @property
     def class_names(self) -> tuple[str, ...]:
+        if self.foreground:
+            return ("foreground",)
         named = {int(value): str(name) for value, name in self._description["labels"].items()}
         return tuple(named.get(value, f"label {value}") for value in self.values[1:])
 

@@ -4,16 +4,20 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field
 
-from data.errors import UserError, bullet_list
+from data.errors import UserError, bullet_list, grouped
 from data.files import natural_key
-from data.formats.images import LOSSY, image_files, read_image, read_mask
-from data.labels.label_maps import MAX_OVERLAPPING, combine, first_few, guess_values, to_classes
-from data.source import Case, Source
+from data.formats.images import SUFFIXES, examine_mask, image_files, read_image, read_mask
+from data.labels.label_files import Contents, different_palettes
+from data.labels.label_maps import MAX_OVERLAPPING, combine, first_few
+from data.source import Case
+from data.sources.label_files import LabelFiles, notes_of
+
+T = TypeVar("T")
 
 
 class Pair(NamedTuple):
@@ -28,18 +32,21 @@ class Survey(NamedTuple):
 
     problems: what is wrong, one line each. kind: (spatial axes, channels) of the images.
     label_values: the values of the masks in the order of the classes; () where each class has masks of its own.
+    notes: what is worth knowing, and not wrong.
     """
 
     problems: list[str]
     kind: tuple[int, int]
     label_values: tuple[int, ...]
+    notes: list[str]
 
 
-class Folder(Source):
+class Folder(LabelFiles):
     """Images and masks in two folders; an image and its mask have the same name up to the suffix.
 
     PNG, JPEG, TIFF and BMP, 8 and 16 bit, grey or colour, of any sizes. Masks hold 0 and 255, or
-    class indices 0 .. N - 1, or the values listed in `label_values`, which may be grey values or those of a palette.
+    class indices 0 .. N - 1, or the values listed in `label_values`, which may be grey values or the indices of a
+    palette with colours.
 
     Classes that may overlap have masks of their own: the masks lie in a subfolder for each class, which is called
     like it, and are 0 where the class is not.
@@ -48,12 +55,6 @@ class Folder(Source):
     name: Literal["folder"] = "folder"
     images: str = Field("images", description="subfolder of the images")
     masks: str = Field("masks", description="subfolder of the masks")
-    label_values: tuple[int, ...] | None = Field(
-        None,
-        min_length=2,
-        description="values of the masks in the order of the classes, background first; "
-        "without them they are found in the masks",
-    )
 
     @property
     def rank(self) -> int:
@@ -83,7 +84,7 @@ class Folder(Source):
     def names(self) -> list[str]:
         if not self._pairs:
             found = [
-                f"{self._folder(part)} holds {first_few(map(repr, self._files(part))) or 'no images'}"
+                f"{self._folder(part)} holds {first_few(map(repr, self._files(part))) or self._endings(part)}"
                 for part in (self.images, *self._mask_folders)
             ]
             raise UserError(
@@ -99,11 +100,14 @@ class Folder(Source):
         if self.overlapping:
             label = combine(np.stack([read_mask(path) != 0 for path in masks], axis=-1))
         else:
-            label = to_classes(read_mask(masks[0]), label_values)
+            label = self.label_map(read_mask(masks[0]), label_values)
         return Case(name, read_image(image), label, image, overlapping=self.overlapping)
 
     def problems(self) -> list[str]:
         return self._survey.problems
+
+    def notes(self) -> list[str]:
+        return self._survey.notes
 
     @property
     def _sound(self) -> Survey:
@@ -131,6 +135,12 @@ class Folder(Source):
             files.setdefault(path.stem, []).append(path)
         return files
 
+    def _endings(self, subfolder: str) -> str:
+        """What there is in a folder without images."""
+        found = {path.suffix for path in self._folder(subfolder).iterdir() if path.is_file()}
+        others = f", but files that end in {first_few(found)}" if found else ""
+        return f"no images{others}; read are {', '.join(SUFFIXES)}"
+
     @cached_property
     def _pairs(self) -> dict[str, Pair]:
         """The cases that have one image and one mask, in natural order."""
@@ -149,50 +159,44 @@ class Folder(Source):
     @cached_property
     def _survey(self) -> Survey:
         """Reads every file once."""
-        problems = self._unpaired()
-        kinds, contents = {}, {}
+        findings: list[tuple[Path, str]] = []
+        kinds: dict[Path, tuple[int, int]] = {}
+        contents: dict[Path, Contents] = {}
         for name in self.names():
             pair = self._pairs[name]
-            image = _attempt(read_image, pair.image, problems)
+            image = _attempt(read_image, pair.image, findings)
             if image is not None:
                 kinds[pair.image] = (image.ndim - 1, image.shape[-1])
             for path in pair.masks:
-                mask = _attempt(read_mask, path, problems)
+                mask = _attempt(examine_mask, path, findings)
                 if mask is not None:
-                    contents[path] = set(np.unique(mask).tolist())
-                if image is not None and mask is not None and image.shape[:-1] != mask.shape:
-                    problems.append(
-                        f"{path}: the mask has the size {mask.shape}, its image {image.shape[:-1]}"
-                    )
+                    contents[path] = Contents.of(mask.values, mask.palette, mask.thresholded)
+                if image is not None and mask is not None and image.shape[:-1] != mask.values.shape:
+                    size = f"the mask has the size {mask.values.shape}, its image {image.shape[:-1]}"
+                    findings.append((path, size))
         kind = Counter(kinds.values()).most_common(1)[0][0] if kinds else (2, 1)
-        problems += [
-            f"{path}: {_describe(other)}, but most of the images are {_describe(kind)}"
+        findings += [
+            (path, f"{_describe(other)}, but most of the images are {_describe(kind)}")
             for path, other in kinds.items()
             if other != kind
         ]
+        problems, notes = self._unpaired(), notes_of(contents)
         if self.overlapping:
-            problems += self._unclear_masks(contents)
-            return Survey(problems, kind, ())
-        label_values, unclear = guess_values(contents, "data.label_values")
-        if self.label_values:
-            label_values = self.label_values
-        elif unclear:
-            problems.append(unclear)
-        problems += [
-            f"{path}: unexpected values {first_few(values - set(label_values))}; expected are "
-            f"{first_few(set(label_values))}{_lossy(path)}"
-            for path, values in contents.items()
-            if label_values and values - set(label_values)
-        ]
-        return Survey(problems, kind, label_values)
+            return Survey(problems + grouped(findings) + self._unclear_masks(contents), kind, (), notes)
+        label_values, unclear = self.reading.classes(contents)
+        problems += [unclear] if unclear else []
+        for path, each in contents.items():
+            unexpected = self.reading.unexpected(each.values, label_values)
+            findings += [(path, unexpected)] if unexpected else []
+        return Survey(problems + grouped(findings) + different_palettes(contents), kind, label_values, notes)
 
-    def _unclear_masks(self, contents: dict[Path, set[int]]) -> list[str]:
+    def _unclear_masks(self, contents: dict[Path, Contents]) -> list[str]:
         """What is wrong with masks of single classes."""
-        problems = []
-        if self.label_values:
-            problems.append(
-                "data.label_values is for masks that hold all classes, not for one folder a class"
-            )
+        problems = [
+            f"data.{name} is for masks that hold all classes, not for one folder a class"
+            for name in ("label_values", "ignore", "foreground")
+            if getattr(self, name)
+        ]
         if len(self.class_names) > MAX_OVERLAPPING:
             problems.append(
                 f"{self._folder(self.masks)}: holds {len(self.class_names)} folders, one for each class; at most "
@@ -200,18 +204,22 @@ class Folder(Source):
             )
         for name in self.class_names:
             folder = self._folder(f"{self.masks}/{name}")
-            found = [values for path, values in contents.items() if path.parent == folder]
-            if found and not any(values - {0} for values in found):
-                problems.append(f"{folder}: all masks are 0 everywhere: there is nothing to learn")
-        return problems + [
-            f"{path}: holds the values {first_few(values)}; a mask of one class holds 0 and one other{_lossy(path)}"
-            for path, values in contents.items()
-            if len(values - {0}) > 1
-        ]
+            of_class = {path: each for path, each in contents.items() if path.parent == folder}
+            problems += different_palettes(of_class)
+            everywhere = set().union(*(each.values for each in of_class.values()))
+            if len(everywhere) == 1:
+                problems.append(
+                    f"{folder}: all masks are {everywhere.pop()} everywhere: there is nothing to learn"
+                )
+        return problems + grouped(
+            (path, f"holds the values {first_few(each.values)}; a mask of one class holds 0 and one other")
+            for path, each in contents.items()
+            if len(each.values - {0}) > 1
+        )
 
     def _unpaired(self) -> list[str]:
         images, masks = self._files(self.images), [self._files(folder) for folder in self._mask_folders]
-        problems = []
+        findings = []
         compared = [(of_class, images, "image of this name") for of_class in masks]
         for folder, of_class in zip(self._mask_folders, masks, strict=True):
             where = f" in {folder}" if self.overlapping else ""
@@ -220,25 +228,19 @@ class Folder(Source):
             for stem, paths in files.items():
                 if len(paths) > 1:
                     names = ", ".join(path.name for path in paths)
-                    problems.append(f"{paths[0].parent}: several files with one name: {names}")
+                    findings.append((paths[0].parent, f"several files with one name: {names}"))
                 if stem not in others:
-                    problems.append(f"{paths[0]}: there is no {what}")
-        return list(dict.fromkeys(problems))
+                    findings.append((paths[0], f"there is no {what}"))
+        return grouped(dict.fromkeys(findings))
 
 
-def _attempt(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]) -> np.ndarray | None:
+def _attempt(read: Callable[[Path], T], path: Path, findings: list[tuple[Path, str]]) -> T | None:
     """Reads a file, or notes why that failed."""
     try:
         return read(path)
     except UserError as error:
-        problems.append(str(error))
+        findings.append((path, str(error).removeprefix(f"{path}: ")))
         return None
-
-
-def _lossy(path: Path) -> str:
-    if path.suffix.lower() not in LOSSY:
-        return ""
-    return " (JPEG compression changes values: save masks as PNG or TIFF)"
 
 
 def _describe(kind: tuple[int, int]) -> str:

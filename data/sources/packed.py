@@ -55,6 +55,10 @@ class Packed(Source):
         return self._index.about.overlapping
 
     @property
+    def ignoring(self) -> bool:
+        return self._index.about.ignoring
+
+    @property
     def class_names(self) -> tuple[str, ...] | None:
         return self._index.about.class_names
 

@@ -6,26 +6,21 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
-from data.errors import UserError
+from data.errors import UserError, grouped
+from data.formats.images import examine_mask
+from data.formats.nifti import is_nifti
 from data.formats.volumes import check_pair, read_label, read_volume
-from data.labels.label_maps import first_few, guess_values, to_classes
-from data.source import Case, Source
+from data.labels.label_files import Contents, different_palettes
+from data.source import Case
+from data.sources.label_files import LabelFiles, notes_of
 
 Pair = tuple[Path, Path | None]
 """The files of an image and of its label; None where there is none."""
 
 
-class VolumePairs(Source):
+class VolumePairs(LabelFiles):
     """Base of the sources that read volumes: subclasses say which files belong together."""
-
-    label_values: tuple[int, ...] | None = Field(
-        None,
-        min_length=2,
-        description="values of the labels in the order of the classes, background first; "
-        "without them they are found in the data set",
-    )
 
     @cached_property
     @abstractmethod
@@ -47,9 +42,10 @@ class VolumePairs(Source):
     @property
     def values(self) -> tuple[int, ...]:
         """The values of the labels in the order of the classes. Raises UserError if they are unclear."""
-        if self.label_values:
-            return self.label_values
-        values, unclear = self._found_values
+        reading = self.reading
+        if reading.label_values or reading.any_foreground:
+            return reading.label_values or (0, 1)  # no need to look
+        values, unclear = reading.classes(self._contents)
         if unclear:
             raise UserError(f"{self.directory}: {unclear}")
         return values
@@ -67,31 +63,41 @@ class VolumePairs(Source):
         case, values = self._read(name)
         if values is None:
             return case
-        unexpected = set(np.unique(values).tolist()) - set(self.values)
+        unexpected = self._unexpected(values)
         if unexpected:
-            raise UserError(
-                f"{self.pairs[name][1]}: unexpected labels {first_few(unexpected)}; the data set has "
-                f"{first_few(self.values)}"
-            )
-        return Case(name, case.image, to_classes(values, self.values), case.path, case.geometry)
+            raise UserError(f"{self.pairs[name][1]}: {unexpected}")
+        return Case(name, case.image, self.label_map(values, self.values), case.path, case.geometry)
+
+    def notes(self) -> list[str]:
+        return notes_of(self._contents)
 
     def problems(self) -> list[str]:
         problems = self.unpaired()
+        _values, unclear = self.reading.classes(self._contents)
+        problems += [f"{self.directory}: {unclear}"] if unclear else []
+        findings: list[tuple[Path, str]] = []
         channels: dict[Path, int] = {}
-        for name, (path, _label) in self.pairs.items():
+        for name, (path, label) in self.pairs.items():
             try:
-                case = self.read(name)
+                case, values = self._read(name)
             except UserError as error:
-                problems.append(str(error))
-            else:
-                channels[path] = case.image.shape[-1]
+                findings.append(_divided(str(error), path, label))
+                continue
+            channels[path] = case.image.shape[-1]
+            if values is not None and not unclear and (unexpected := self._unexpected(values)):
+                findings.append((label, unexpected))
         usual = Counter(channels.values()).most_common(1)
-        problems += [
-            f"{path}: has {count} channel(s), but most of the images have {usual[0][0]}"
+        findings += [
+            (path, f"has {count} channel(s), but most of the images have {usual[0][0]}")
             for path, count in channels.items()
             if count != usual[0][0]
         ]
-        return problems
+        return problems + grouped(findings) + different_palettes(self._contents)
+
+    def _unexpected(self, values: np.ndarray) -> str | None:
+        """What is wrong with the values of a label, if they are not those of the data set."""
+        found = frozenset(np.unique(values).tolist())
+        return self.reading.unexpected(found, self.values)
 
     def _read(self, name: str) -> tuple[Case, np.ndarray | None]:
         """A case without its label, and the label's values [*size]."""
@@ -105,13 +111,24 @@ class VolumePairs(Source):
         return Case(name, image, None, path, geometry), values
 
     @cached_property
-    def _found_values(self) -> tuple[tuple[int, ...], str | None]:
-        """From all labels that can be read; `problems` tells of the others."""
+    def _contents(self) -> dict[Path, Contents]:
+        """Of all labels that can be read; `problems` tells of the others."""
         contents = {}
         for _image, label in self.pairs.values():
             try:
-                if label is not None:
-                    contents[label] = set(np.unique(read_label(label)[0]).tolist())
+                if label is not None and is_nifti(label):
+                    contents[label] = Contents.of(read_label(label)[0])
+                elif label is not None:
+                    mask = examine_mask(label)
+                    contents[label] = Contents.of(mask.values, mask.palette, mask.thresholded)
             except UserError:
                 pass
-        return guess_values(contents, "data.label_values")
+        return contents
+
+
+def _divided(message: str, *paths: Path | None) -> tuple[Path | str, str]:
+    """The file that a message begins with, and the rest of it."""
+    for path in paths:
+        if message.startswith(f"{path}: "):
+            return path, message.removeprefix(f"{path}: ")
+    return "", message

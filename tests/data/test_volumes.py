@@ -101,7 +101,7 @@ def test_all_mistakes_of_a_decathlon_are_listed(tmp_path):
     problems = "\n".join(Decathlon(directory=tmp_path).problems())
     for part in (
         r"c_0.nii.gz: there is no such file",
-        "c_1.nii.gz: unexpected labels 3, 4; the data set has 0, 1, 2",
+        "c_1.nii.gz: unexpected values 3, 4; expected are 0, 1, 2",
         "c_2.nii.gz: the label has the size (5, 7, 8)",
         "c_3.nii.gz: the label lies elsewhere than its image c_3.nii.gz (spacing 1 x 1 x 3",
         "c_4.nii.gz: cannot be read as NIfTI",

@@ -147,7 +147,7 @@ class Gallery:
 
     def add(self, prediction: Prediction, row: Row | None, directory: Path | None = None) -> None:
         """Keep a case for the overview; draw a volume's own picture if there is a directory for it."""
-        case, label = prediction.case, prediction.label
+        case, label = prediction.case, prediction.judged_label
         if case.geometry is not None or prediction.probability is None:
             truth = case.label if case.label is None or prediction.outputs.predicted > 1 else case.label > 0
             volume = ShownVolume.of(replace(case, label=truth), label, row, self._class_names)

@@ -23,13 +23,18 @@ class Scores:
         self._curves: list[dict[str, np.ndarray]] = []
 
     def add(self, prediction: Prediction) -> Row | None:
-        """The scores of a case; None if its truth is not known."""
-        case, label, outputs = prediction.case, prediction.label, prediction.outputs
+        """The scores of a case; None if its truth is not known.
+
+        Ignored pixels are left out. To surfaces they are background in truth and prediction alike, as a surface needs
+        to end somewhere.
+        """
+        case, label, outputs = prediction.case, prediction.judged_label, prediction.outputs
         if case.label is None:
             return None
         values, overlapping = outputs.classes + 1, outputs.overlapping
         truth = np.asarray(case.label if values > 2 else case.label > 0, label.dtype)
-        scores = pixel_scores(truth, label, values, overlapping)
+        counted = ... if prediction.ignored is None else ~prediction.ignored
+        scores = pixel_scores(truth[counted], label[counted], values, overlapping)
         means, per_class = scores.foreground_means(), scores.per_class()
         if label.ndim == 3:
             of_surfaces = volume_scores(truth, label, values, case.spacing, self._tolerance, overlapping)

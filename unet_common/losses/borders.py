@@ -21,7 +21,11 @@ def border_dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf
 
     A border is the product of the largest value and the largest 1 - value of 3 x 3 (x 3) pixels.
     """
-    truth, predicted = (_border(values) for values in pixels.foreground())
+    truth, predicted = (_border(values) for values in pixels.all_foreground())
+    if pixels.counted is not None:  # where a neighbour is ignored, nobody knows whether there is a border
+        counted = pixels.counted[..., 1:] if pixels.exclusive else pixels.counted
+        surely = 1 - _largest_nearby(1 - counted)
+        truth, predicted = truth * surely, predicted * surely
     return 1 - weighted_mean(soft_dice(truth, predicted, pixels.axes, squared), weights)
 
 
@@ -39,6 +43,8 @@ def boundary_weighted_cross_entropy(
     cells: the class whose connected parts are the cells; without it, every class but the background. Where the
         membranes are the foreground, the cells are class 0.
     sigma: in pixels; with deep supervision in pixels of each level.
+
+    What is ignored belongs to no cell.
     """
 
     def extra(targets: np.ndarray) -> np.ndarray:
@@ -46,14 +52,16 @@ def boundary_weighted_cross_entropy(
             targets.dtype
         )
 
-    values = of_pixels(pixels)
-    counts = tf.numpy_function(extra, [pixels.targets], pixels.targets.dtype, stateful=False)
+    values, targets = of_pixels(pixels), pixels.targets
+    if pixels.counted is not None:
+        targets = tf.where(pixels.counted > 0, targets, -tf.ones_like(targets))
+    counts = tf.numpy_function(extra, [targets], targets.dtype, stateful=False)
     counts = tf.ensure_shape(counts, values.shape)
     if weights is None:
         counts += 1
     else:
         counts += tf.reduce_sum(of_outcomes(weights, pixels) * pixels.log_probabilities()[0], -1)
-    return tf.reduce_mean(counts * values)
+    return pixels.mean(counts * values)
 
 
 def _border(values: tf.Tensor) -> tf.Tensor:
@@ -94,9 +102,12 @@ def _cells(targets: np.ndarray, exclusive: bool, cells: int | None) -> Iterator[
     """For each question the masks in which connected pixels are one cell."""
     if not exclusive:
         for index in range(targets.shape[-1]):
-            inside = targets[..., index] > 0.5
-            yield [~inside if cells == 0 else inside]
+            inside, outside = (
+                targets[..., index] > 0.5,
+                (targets[..., index] <= 0.5) & (targets[..., index] >= 0),
+            )
+            yield [outside if cells == 0 else inside]
         return
-    classes = np.argmax(targets, -1)
+    classes = np.where(targets[..., 0] >= 0, np.argmax(targets, -1), -1)
     numbers = range(1, targets.shape[-1]) if cells is None else [cells]
     yield [classes == number for number in numbers]

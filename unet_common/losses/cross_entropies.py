@@ -20,7 +20,7 @@ def of_pixels(pixels: Pixels) -> tf.Tensor:
 
 def cross_entropy(pixels: Pixels) -> tf.Tensor:
     """Mean cross-entropy of a pixel: of the softmax, or of the sigmoids of all classes."""
-    return tf.reduce_mean(of_pixels(pixels))
+    return pixels.mean(of_pixels(pixels))
 
 
 def bce(pixels: Pixels) -> tf.Tensor:
@@ -34,13 +34,13 @@ def weighted_cross_entropy(pixels: Pixels, *, weights: Weights) -> tf.Tensor:
     As in Ronneberger et al. 2015, equation 1, it is not divided by the sum of the weights.
     """
     targets, log_p = pixels.log_probabilities()
-    return -tf.reduce_mean(tf.reduce_sum(of_outcomes(weights, pixels) * targets * log_p, -1))
+    return -pixels.mean(tf.reduce_sum(of_outcomes(weights, pixels) * targets * log_p, -1))
 
 
 def reweighted_bce(pixels: Pixels, *, alpha: float) -> tf.Tensor:
     """Binary cross-entropy for rare foreground, which counts alpha, while background counts 1 - alpha."""
     targets, log_p = pixels.log_probabilities()
-    return -tf.reduce_mean(tf.reduce_sum([1 - alpha, alpha] * targets * log_p, -1))
+    return -pixels.mean(tf.reduce_sum([1 - alpha, alpha] * targets * log_p, -1))
 
 
 def focal(pixels: Pixels, *, gamma: float, alpha: float) -> tf.Tensor:
@@ -52,15 +52,27 @@ def focal(pixels: Pixels, *, gamma: float, alpha: float) -> tf.Tensor:
     targets, log_p = pixels.log_probabilities()
     weights = tf.constant([1 - alpha] + [alpha] * (targets.shape[-1] - 1), targets.dtype)
     # (1 - p)^gamma by its logarithm: a power below 1 would have an infinite slope at 0.
-    return -tf.reduce_mean(
+    return -pixels.mean(
         tf.reduce_sum(weights * targets * tf.exp(gamma * pixels.log_complement()) * log_p, -1)
     )
 
 
 def top_k_cross_entropy(pixels: Pixels, *, share: float) -> tf.Tensor:
     """Mean cross-entropy of the worst `share` of a batch's pixels (Wu et al. 2016, arXiv:1605.06885)."""
-    values = of_pixels(pixels)
+    values, counted = of_pixels(pixels), pixels.counted_questions
     values = tf.transpose(tf.reshape(values, [-1, values.shape[-1]]))
+    if counted is not None:
+        return _mean_of_worst(values, tf.transpose(tf.reshape(counted, [-1, counted.shape[-1]])), share)
     count = tf.cast(tf.shape(values)[1], tf.float64)
     worst = tf.math.top_k(values, tf.cast(tf.math.ceil(share * count), tf.int32), sorted=False).values
     return tf.reduce_mean(worst)
+
+
+def _mean_of_worst(values: tf.Tensor, counted: tf.Tensor, share: float) -> tf.Tensor:
+    """Mean of the largest `share` of the counted values `[questions, pixels]`, which may differ in number."""
+    ordered = tf.sort(
+        counted * values, axis=1, direction="DESCENDING"
+    )  # none is below 0: ignored ones come last
+    numbers = tf.math.ceil(share * tf.cast(tf.reduce_sum(counted, 1, keepdims=True), tf.float64))
+    worst = tf.cast(tf.cast(tf.range(tf.shape(values)[1]), tf.float64) < numbers, values.dtype)
+    return tf.reduce_sum(worst * ordered) / tf.maximum(tf.reduce_sum(worst), 1)

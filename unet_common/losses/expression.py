@@ -34,7 +34,7 @@ TERMS: dict[str, Callable[..., tf.Tensor]] = {
 """The function of each term; `loss_terms.ARGUMENTS` has its arguments, with their defaults."""
 
 
-def loss(expression: str, multilabel: bool = False) -> Loss:
+def loss(expression: str, multilabel: bool = False, ignoring: bool = False) -> Loss:
     """The function (targets, logits) -> scalar that `expression`, a weighted sum of terms, stands for.
 
     Logits may be a list, of deep supervision: the finest first. Coarser ones are compared with the mean of the
@@ -43,6 +43,8 @@ def loss(expression: str, multilabel: bool = False) -> Loss:
 
     Args:
         multilabel: several logits are a sigmoid each, and not a softmax.
+        ignoring: targets below 0 are ignored: the loss does not depend on the logits there, and is a constant where
+            nothing is counted.
     """
     terms = parse(expression)
 
@@ -50,12 +52,12 @@ def loss(expression: str, multilabel: bool = False) -> Loss:
         if isinstance(logits, (list, tuple)):
             shares = [resolution(targets, level) for level in logits]
             parts = [
-                share * total(shrink_to(targets, level), level)
+                share * total(shrink_to(targets, level, ignoring), level)
                 for share, level in zip(shares, logits, strict=True)
             ]
             return tf.add_n(parts) / tf.add_n(shares)
         exclusive = logits.shape[-1] > 1 and not multilabel
-        pixels = Pixels(crop_to(targets, logits), logits, exclusive)
+        pixels = Pixels.of(crop_to(targets, logits), logits, exclusive, ignoring)
         return tf.add_n([_value(term, pixels) for term in terms])
 
     return total

@@ -13,17 +13,24 @@ def lovasz(pixels: Pixels) -> tf.Tensor:
     """
     classes = pixels.logits.shape[-1]
     targets = tf.transpose(tf.reshape(pixels.targets, [-1, classes]))
+    counted = None if pixels.counted is None else tf.transpose(tf.reshape(pixels.counted, [-1, classes]))
     logits = tf.reshape(pixels.logits, [-1, classes])
     if not pixels.exclusive:
         errors = tf.nn.relu(1 - tf.transpose(logits) * (2 * targets - 1))
-        return tf.reduce_mean(_extension(errors, targets))
-    values = _extension(tf.abs(targets - tf.transpose(tf.nn.softmax(logits))), targets)
+        return tf.reduce_mean(_extension(errors, targets, counted))
+    values = _extension(tf.abs(targets - tf.transpose(tf.nn.softmax(logits))), targets, counted)
     occurs = tf.cast(tf.reduce_any(targets > 0, 1), values.dtype)
-    return tf.reduce_sum(occurs * values) / tf.reduce_sum(occurs)
+    present = tf.reduce_sum(occurs)  # 0 where no pixel is counted
+    return tf.reduce_sum(occurs * values) / (present if counted is None else tf.maximum(present, 1))
 
 
-def _extension(errors: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Errors `[classes, pixels]`, each times what it adds to 1 - Jaccard index if the worst are made first."""
+def _extension(errors: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor | None) -> tf.Tensor:
+    """Errors `[classes, pixels]`, each times what it adds to 1 - Jaccard index if the worst are made first.
+
+    What is not counted is no error: it comes last, where nothing adds anything. Its target is 0.
+    """
+    if counted is not None:
+        errors = errors * counted
     order = tf.argsort(errors, axis=1, direction="DESCENDING", stable=True)
     errors, targets = (tf.gather(values, order, batch_dims=1) for values in (errors, targets))
     size = tf.reduce_sum(targets, 1, keepdims=True)

@@ -41,12 +41,17 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     """
     targets, log_p = pixels.log_probabilities()
     predicted = tf.exp(log_p)
+    if pixels.counted is not None:
+        counted = pixels.counted_questions[..., tf.newaxis]
+        targets, predicted = targets * counted, predicted * counted
     size = tf.reduce_sum(targets, pixels.axes)
     weights = 1 / tf.maximum(size, 1) ** 2
     rarest = tf.reduce_max(tf.where(size > 0, weights, tf.zeros_like(weights)), -1, keepdims=True)
     weights = tf.where(size > 0, weights, rarest + tf.zeros_like(weights))
     overlap, total = (tf.reduce_sum(part, pixels.axes) for part in (targets * predicted, targets + predicted))
-    ratios = 2 * tf.reduce_sum(weights * overlap, -1) / tf.reduce_sum(weights * total, -1)
+    overlap, total = (tf.reduce_sum(weights * part, -1) for part in (overlap, total))
+    # Where nothing is counted, nothing overlaps and there is nothing to divide by.
+    ratios = 2 * overlap / total if pixels.counted is None else tf.math.divide_no_nan(2 * overlap, total)
     return 1 - tf.reduce_mean(ratios)
 
 

@@ -12,11 +12,21 @@ class Pixels:
     """Targets and logits of a batch, both `[batch, *size, classes]`. Targets lie in [0, 1].
 
     exclusive: a pixel is of one class (softmax), and not each class a question of its own (sigmoid); see `Logits`.
+    counted: 1 where the loss counts a target and 0 where it is ignored, `[batch, *size, classes]`, a softmax's alike
+        in all classes of a pixel; None if all are counted. No loss may depend on what is not.
     """
 
     targets: tf.Tensor
     logits: tf.Tensor
     exclusive: bool
+    counted: tf.Tensor | None = None
+
+    @classmethod
+    def of(cls, targets: tf.Tensor, logits: tf.Tensor, exclusive: bool, ignoring: bool) -> "Pixels":
+        """Pixels of targets that are below 0 where they are ignored, if there are such (`ignoring`)."""
+        if not ignoring:
+            return cls(targets, logits, exclusive)
+        return cls(tf.nn.relu(targets), logits, exclusive, is_counted(targets))
 
     @property
     def outputs(self) -> Logits:
@@ -29,10 +39,33 @@ class Pixels:
         return list(range(self.logits.shape.rank - 1))
 
     def foreground(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Targets and probabilities of all classes but the background."""
+        """Targets and probabilities of all classes but the background; both are 0 where they are not counted.
+
+        So they add nothing to sums of products of the two, and of their differences.
+        """
+        targets, predicted = self.all_foreground()
+        if self.counted is None:
+            return targets, predicted
+        counted = self.counted[..., 1:] if self.exclusive else self.counted
+        return targets * counted, predicted * counted
+
+    def all_foreground(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `foreground`, and the probabilities also where they are not counted."""
         if self.exclusive:
             return self.targets[..., 1:], tf.nn.softmax(self.logits)[..., 1:]
         return self.targets, tf.sigmoid(self.logits)
+
+    @property
+    def counted_questions(self) -> tf.Tensor | None:
+        """`counted` of each question, `[batch, *size, questions]`: a softmax asks one, of all classes together."""
+        return self.counted[..., :1] if self.exclusive and self.counted is not None else self.counted
+
+    def mean(self, values: tf.Tensor) -> tf.Tensor:
+        """Mean of `[batch, *size, questions]` over what is counted; 0 if that is nothing."""
+        if self.counted is None:
+            return tf.reduce_mean(values)
+        counted = self.counted_questions
+        return tf.reduce_sum(counted * values) / tf.maximum(tf.reduce_sum(counted), 1)
 
     def log_probabilities(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Targets t and log p of the answers to each question: `[batch, *size, questions, answers]`.
@@ -55,7 +88,14 @@ class Pixels:
         """Each of `classes`, which the network must have, as a question of its own: this class, or any other?"""
         logits = _against_others(self.logits) if self.exclusive else self.logits
         places = [number - self.outputs.classes[0] for number in classes]
-        return Pixels(tf.gather(self.targets, places, axis=-1), tf.gather(logits, places, axis=-1), False)
+        counted = None if self.counted is None else tf.gather(self.counted, places, axis=-1)
+        targets, logits = (tf.gather(values, places, axis=-1) for values in (self.targets, logits))
+        return Pixels(targets, logits, False, counted)
+
+
+def is_counted(targets: tf.Tensor) -> tf.Tensor:
+    """1 where targets are counted, 0 where they are ignored (below 0); shape and type of `targets`."""
+    return tf.cast(targets >= 0, targets.dtype)
 
 
 def probabilities(logits: tf.Tensor, multilabel: bool = False) -> tf.Tensor:

@@ -22,6 +22,9 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor, outputs: Outputs) -> tf.Ten
         # Not `==`, which in a TensorFlow 1 graph asks whether two tensors are the same object.
         predicted = tf.equal(tf.argmax(logits, -1)[..., tf.newaxis], classes)
         true = tf.equal(tf.argmax(targets, -1)[..., tf.newaxis], classes)
+    if outputs.ignoring:
+        counted = targets[..., -outputs.judged :] >= 0  # of a softmax alike in all classes
+        predicted, true = predicted & counted, true & counted
     axes = list(range(logits.shape.rank - 1))
 
     def count(condition: tf.Tensor) -> tf.Tensor:

@@ -13,8 +13,15 @@ def resolution(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.reduce_min(tf.shape(logits)[1:-1] / tf.shape(targets)[1:-1]), logits.dtype)
 
 
-def shrink_to(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Means of the blocks of targets that the pixels of coarser logits stand for."""
+def shrink_to(targets: tf.Tensor, logits: tf.Tensor, ignoring: bool = False) -> tf.Tensor:
+    """Means of the blocks of targets that the pixels of coarser logits stand for.
+
+    ignoring: targets below 0 are ignored. A block is the mean of its others; -1 if there are none.
+    """
+    if ignoring:
+        counted = tf.cast(targets >= 0, targets.dtype)
+        share, total = shrink_to(counted, logits), shrink_to(counted * targets, logits)
+        return tf.where(share > 0, total / tf.maximum(share, 1e-9), -tf.ones_like(total))
     sides, wanted = tf.unstack(tf.shape(targets)[1:-1]), tf.unstack(tf.shape(logits)[1:-1])
     blocks = [part for side, length in zip(sides, wanted, strict=True) for part in (length, side // length)]
     divided = tf.reshape(targets, [tf.shape(targets)[0], *blocks, targets.shape[-1]])

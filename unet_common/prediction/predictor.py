@@ -13,7 +13,7 @@ from data.errors import UserError, bullet_list
 from data.files import natural_key
 from data.formats.images import image_files
 from data.formats.volumes import is_volume, read_volume, volume_files, volume_name
-from data.labels.label_maps import class_masks, combine
+from data.labels.label_maps import class_masks, combine, is_ignored, known
 from data.labels.outputs import Outputs
 from data.source import Case
 from data.validation import validated
@@ -37,12 +37,21 @@ class Prediction:
     label: class of each pixel [*size], or set of classes if they may overlap; that of the case likewise.
     probability: [*size, channels]; None if it was not asked for and the case is a volume.
     outputs: what the channels and the values of the label mean.
+    ignored: pixels of the case that no score counts, bool [*size]; its label has the background there. None: all count.
     """
 
     case: Case
     label: np.ndarray
     probability: np.ndarray | None
     outputs: Outputs
+    ignored: np.ndarray | None = None
+
+    @property
+    def judged_label(self) -> np.ndarray:
+        """The label, with the background where no score counts it, as that of the case."""
+        if self.ignored is None:
+            return self.label
+        return np.where(self.ignored, self.label.dtype.type(0), self.label)
 
 
 class Predictor:
@@ -99,9 +108,13 @@ class Predictor:
         Raises:
             UserError: names the case if it does not fit the network.
         """
+        ignored = None
+        if case.label is not None and self.runs[0].outputs.ignoring:
+            ignored = is_ignored(case.label)
+            case = replace(case, label=known(case.label))
         try:
             if case.image.ndim != self.runs[0].network.rank + 2:
-                return self._predict(case, settings, probabilities)
+                return replace(self._predict(case, settings, probabilities), ignored=ignored)
             pages = [
                 self._predict(replace(case, image=page, label=None), settings, True) for page in case.image
             ]
@@ -111,7 +124,9 @@ class Predictor:
             np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
         )
         outputs = pages[0].outputs
-        return Prediction(replace(case, overlapping=outputs.overlapping), label, probability, outputs)
+        return Prediction(
+            replace(case, overlapping=outputs.overlapping), label, probability, outputs, ignored
+        )
 
     def _predict(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
         _check_fits(case, self.runs[0])

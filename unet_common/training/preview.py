@@ -10,7 +10,7 @@ def preview(images: tf.Tensor, targets: tf.Tensor, logits: tf.Tensor, multilabel
 
     Plain TensorFlow operations, for graphs and for eager use.
     """
-    images, targets = crop_to(images, logits)[..., :1], crop_to(targets, logits)
+    images, targets = crop_to(images, logits)[..., :1], tf.nn.relu(crop_to(targets, logits))  # -1: ignored
     panels = [panel[:1] for panel in (images, targets, probabilities(logits, multilabel))]
     if logits.shape.rank == 5:
         panels = [panel[:, :, :, tf.shape(panel)[3] // 2] for panel in panels]

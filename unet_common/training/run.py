@@ -132,6 +132,7 @@ class Run:
             self.experiment.sampling.soften,
             network.region_of_interest,
             source.class_names,
+            source.ignoring,
         )
 
     @property
