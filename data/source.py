@@ -99,12 +99,16 @@ class Source(Settings, ABC):
 
     def problems(self) -> list[str]:
         """Reads everything; what is wrong, one line each."""
-        problems = []
+        problems, labels = [], set()
         for name in [*self.names(), *self.test_names()]:
             try:
-                self.read(name)
+                case = self.read(name)
             except UserError as error:
                 problems.append(str(error))
+            else:
+                labels.update([] if case.label is None else np.unique(case.label).tolist())
+        if len(labels) == 1 and not problems:
+            problems.append("all labels are the same everywhere: there is nothing to learn")
         return problems
 
     def notes(self) -> list[str]:

@@ -67,7 +67,8 @@ def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
         return read_image(path), None
     else:
         raise UserError(
-            f"{path}: is not a volume: give a .nii or .nii.gz file, a DICOM folder or a TIFF stack."
+            f"{path}: is neither an image nor a volume that is read: give a {', '.join(IMAGE_SUFFIXES)}, "
+            f"{', '.join(NIFTI_SUFFIXES)} file, or a folder of DICOM slices."
         )
     values = np.ascontiguousarray(geometry.canonical(values), np.float32)
     broken = int(np.size(values) - np.count_nonzero(np.isfinite(values)))

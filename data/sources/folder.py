@@ -176,7 +176,7 @@ class Folder(LabelFiles):
                     findings.append((path, size))
         kind = Counter(kinds.values()).most_common(1)[0][0] if kinds else (2, 1)
         findings += [
-            (path, f"{_describe(other)}, but most of the images are {_describe(kind)}")
+            (path, f"{_describe(other)}, but most of the images are {_describe(kind)}{_remedy(other, kind)}")
             for path, other in kinds.items()
             if other != kind
         ]
@@ -241,6 +241,13 @@ def _attempt(read: Callable[[Path], T], path: Path, findings: list[tuple[Path, s
     except UserError as error:
         findings.append((path, str(error).removeprefix(f"{path}: ")))
         return None
+
+
+def _remedy(kind: tuple[int, int], usual: tuple[int, int]) -> str:
+    if kind[0] != usual[0] or {kind[1], usual[1]} != {1, 3}:
+        return ""
+    mode, others = ("L", "RGB") if usual[1] == 1 else ("RGB", "L")
+    return f" (convert them, PIL: image.convert('{mode}'), or all others: image.convert('{others}'))"
 
 
 def _describe(kind: tuple[int, int]) -> str:

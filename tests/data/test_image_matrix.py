@@ -484,6 +484,7 @@ def written(folder: Path, form: str, write: Write) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")  # of Pillow's reading, beside ours
 @pytest.mark.parametrize(("kind", "form", "write"), FILES)
 def test_an_image_is_what_is_shown(tmp_path, kind, form, write):
     path = written(tmp_path, form, write)

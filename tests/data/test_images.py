@@ -52,6 +52,13 @@ def test_alpha_is_dropped(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "la.png"), GREY[..., np.newaxis])
 
 
+def test_there_is_no_largest_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow refuses twice as many pixels
+    path = tmp_path / "slide.png"
+    Image.fromarray(GREY).save(path)
+    np.testing.assert_array_equal(read_image(path)[..., 0], GREY)
+
+
 def test_tiff_pages_are_a_volume_and_planar_channels_come_last(tmp_path):
     volume = np.arange(60, dtype=np.uint8).reshape(5, 3, 4)
     tifffile.imwrite(tmp_path / "volume.tif", volume, photometric="minisblack")

@@ -178,6 +178,12 @@ class TestIsbi2012Refuses:
         assert "image/6.png: there is no such file" in lines[4]
         assert "image/7.png: cannot be read" in lines[5]
 
+    def test_labels_of_nothing(self, tmp_path):
+        write_volumes(tmp_path)
+        stack(tmp_path / "train-labels.tif", np.full_like(CELLS, 255))
+        with pytest.raises(UserError, match="all labels are the same everywhere: there is nothing to learn"):
+            Isbi2012(directory=tmp_path).check()
+
     def test_volumes_of_different_length(self, tmp_path):
         write_volumes(tmp_path)
         stack(tmp_path / "train-labels.tif", CELLS[:-1])
@@ -271,7 +277,7 @@ class TestFolder:
             "size.png: the mask has the size (7, 10), its image (8, 10)",
             "values.png: unexpected values 128; expected are 0, 255",
             "save masks as PNG or TIFF",
-            "colour.png: colour images, but most of the images are grey images",
+            "colour.png: colour images, but most of the images are grey images (convert them, PIL: image.convert('L')",
             "cut.png: cannot be read as an image",
             "unlike.png: a mask must hold one number a pixel",
         ):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from data.labels.label_maps import to_classes
 from data.labels.outputs import IGNORED, Outputs
+from data.preprocessing.regions import Regions
 from data.source import Case
 from unet_common import losses
 from unet_common.evaluation.scores import Scores
@@ -179,6 +180,17 @@ def test_soft_labels_of_ignored_pixels():
     targets = Outputs(4, True, soft=(1,), ignoring=True).encode(label)
     assert np.all(targets[:, 6:] == IGNORED)
     assert np.all(targets[:, :6] >= 0)
+
+
+def test_a_region_of_interest_has_ignored_pixels_of_its_own():
+    label = np.zeros((32, 32), np.uint8)
+    label[8:20, 8:20], label[12:16, 12:16] = 1, 255
+    outputs = Outputs(2, True, region=Regions(margin=2), ignoring=True)
+    _image, target = outputs.example(np.ones((32, 32, 1), np.float32), label)
+    np.testing.assert_array_equal(target[..., 0] == IGNORED, label == 255)
+    enlarged = (target[..., 1] == IGNORED).sum()
+    assert enlarged > 2 * (label == 255).sum()  # the same pixels, of the region in the size of the image
+    assert set(np.unique(target)) == {IGNORED, 0, 1}
 
 
 @pytest.mark.parametrize("rank", [2, 3])
