@@ -189,11 +189,7 @@ def _row(title: str, references: list[str]) -> Row:
     """Three functions of one name. Where a graph package composes blocks, the other may do so in the same words."""
     low, high, keras = references
     same = body(low) == body(high)
-    note = (
-        "The same lines as in `lowlevel`: they call blocks and no layer, and a graph is a graph."
-        if same
-        else ""
-    )
+    note = "The same lines as in `lowlevel`: no layer is called here, and a graph is a graph." if same else ""
     return Row(title=title, lowlevel=low, highlevel={"references": high, "note": note}, keras=keras)
 
 
