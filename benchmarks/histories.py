@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def train_all(directory: Path) -> list[Run]:
-    """One run of each implementation."""
+    """Train one run of each implementation."""
     runs = []
     for name in IMPLEMENTATIONS:
         runs.append(Run.create(directory / name, experiment_from({"implementation": name, **SETTINGS})))

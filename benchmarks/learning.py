@@ -1,4 +1,4 @@
-"""What each network learns with the same settings: python -m benchmarks.learning [NAME ...]
+"""Losses and Dice of each network, trained with the same settings: python -m benchmarks.learning [NAME ...]
 
 Each 2D network of the catalogue that knows two classes, with its default hyperparameters, trained on the generated
 membranes with the default settings of an experiment, but few steps. By `lowlevel`: the three learn alike. Prints a

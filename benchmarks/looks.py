@@ -1,4 +1,4 @@
-"""What the second look of `unet_fine_grained` sees: python -m benchmarks.looks --run RUN --output FIGURE.png
+"""The second look of `unet_fine_grained` in pictures: python -m benchmarks.looks --run RUN --output FIGURE.png
 
 Validation images with the window around the largest object; in the window the image, the truth, and what either look
 found of the small classes, with their Dice over all cases.
@@ -73,7 +73,7 @@ def draw(pairs: Sequence[Sequence[Prediction]], margin: int, output: Path) -> No
 
 
 def frame(axes: Axes, window: Window) -> None:
-    """The window's border, in the picture of the whole image."""
+    """Draw the window's border in the picture of the whole image."""
     (top, left), (height, width) = window.start, window.sides
     axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=YELLOW, linewidth=1.5))
 

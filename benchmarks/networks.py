@@ -1,4 +1,4 @@
-"""What each network of the catalogue costs: python -m benchmarks.networks [NAME ...]
+"""Costs of each network of the catalogue: python -m benchmarks.networks [NAME ...]
 
 Parameters, the time of a prediction and of a step of training (SGD) with one 256 x 256 image, and the peak memory of
 such steps, in each implementation. Times are ratios to those of `unet` in `lowlevel`, measured in turns with it (a b c

@@ -33,7 +33,7 @@ AUGMENTATION = {
 
 
 def patches() -> None:
-    """Eight volumes of 96^3; crops of 48^3, every change happening to every sample."""
+    """Time crops of 48^3 from eight volumes of 96^3, every change happening to every sample."""
     import unet_common  # noqa: F401  (sets TensorFlow up)
     from data.commands.pack import pack
     from data.outputs import Outputs
@@ -87,7 +87,7 @@ def patches() -> None:
 
 
 def tiles() -> None:
-    """A volume of 128^3 in tiles of 64^3 without overlap, against the network on the same eight tiles."""
+    """Time a volume of 128^3 in tiles of 64^3 without overlap, against the network on the same eight tiles."""
     from unet_common.implementation import load
     from unet_common.networks import CATALOGUE
     from unet_common.prediction.settings import PredictionSettings
@@ -120,7 +120,7 @@ def tiles() -> None:
 
 
 def memory() -> None:
-    """In a process of its own, with a function in place of the network."""
+    """Measure memory in a process of its own, with a function in place of the network."""
     code = "import benchmarks.volumes as b; b.large_volume()"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
 
@@ -150,7 +150,7 @@ def large_volume() -> None:
 
 
 class PeakMemory:
-    """By how many bytes the resident memory of this process grew at the most; looked up every 10 ms.
+    """The most bytes by which the resident memory of this process grew; looked up every 10 ms.
 
     The kernel's own maximum cannot be reset, and includes what importing took.
     """

@@ -26,6 +26,6 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a small text file through `replacing`."""
+    """Write a small text file through `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""From nested dictionaries, as they come from YAML and flags, to validated settings."""
+"""The validation of settings, which come as nested dictionaries from YAML and flags."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
 
 
 def validated(kind: type[Settings], settings: dict[str, Any]) -> Any:
-    """`kind` made of `settings`. Raises UserError with a line for each mistake."""
+    """An object of the class `kind` made of `settings`. Raises UserError with a line for each mistake."""
     problems: list[str] = []
     result = attempt(kind, settings, "", problems)
     refuse(problems)
@@ -32,7 +32,7 @@ def validated(kind: type[Settings], settings: dict[str, Any]) -> Any:
 
 
 def refuse(problems: list[str]) -> None:
-    """One mistake is told in a line, more in a list."""
+    """Raise a UserError that tells one mistake in a line, more in a list."""
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:
@@ -40,7 +40,7 @@ def refuse(problems: list[str]) -> None:
 
 
 def attempt(kind: type[Settings], settings: dict, prefix: str, problems: list[str]) -> Any:
-    """`kind` made of `settings`; on mistakes, None and a line each in `problems`."""
+    """An object of the class `kind` made of `settings`; on mistakes, None and a line each in `problems`."""
     try:
         return kind(**settings)
     except ValidationError as error:

@@ -62,7 +62,7 @@ class Optimizer(Settings):
 
 
 class Training(Settings):
-    """How long to train, and what happens on the way."""
+    """The length of a training, and what happens on the way."""
 
     steps: PositiveInt | None = Field(None, description="updates of the weights (or give epochs)")
     epochs: PositiveFloat | None = Field(None, description="passes over the data (or give steps)")
@@ -261,7 +261,7 @@ def resolve(experiment: Experiment) -> Experiment:
 
 
 def _decided(experiment: Experiment, filled: dict[str, Settings]) -> dict[str, dict[str, Any]]:
-    """By group, the settings that the data decided: those left open in `experiment`, or replaced in `filled`."""
+    """The settings that the data decided, by group: those left open in `experiment`, or replaced in `filled`."""
     decided = {}
     for group, settings in filled.items():
         before, after = getattr(experiment, group), settings.model_dump(mode="json")

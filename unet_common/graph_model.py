@@ -31,7 +31,7 @@ def assign(session: v1.Session, values: list[tuple[tf.Variable, np.ndarray]]) ->
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """What a session runs for one step.
+    """The operations that a session runs for one step.
 
     loss: of the batch, before the step. update: changes the weights. rate: takes the learning rate, float64.
     """

@@ -94,7 +94,7 @@ def model_fn(
 
 
 def params_of(run: Run) -> dict[str, Any]:
-    """What the model function is told of a training."""
+    """The parameters that tell the model function of a training."""
     experiment = run.experiment
     return {
         "network": run.network,
@@ -129,7 +129,7 @@ def pooled_dice(counts: tf.Tensor) -> tuple[tf.Tensor, tf.Operation]:
 
 
 class FirstCase(v1.train.SessionRunHook):
-    """Writes the picture of an evaluation's first case: in EVAL the Estimator runs no summaries by itself."""
+    """A hook that writes the picture of an evaluation's first case: in EVAL the Estimator itself runs no summaries."""
 
     def __init__(self, picture, directory):
         self.picture, self.directory = picture, directory

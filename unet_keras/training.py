@@ -111,7 +111,7 @@ class PooledDice(keras.metrics.Metric):
 
 
 class MonitorCallback(keras.callbacks.Callback):
-    """Before a step its learning rate; after it the report, the validation and the checkpoint that are due."""
+    """A callback: before a step its learning rate; after it the report, validation and checkpoint that are due."""
 
     def __init__(self, monitor, run, model, manager):
         super().__init__()

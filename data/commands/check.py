@@ -1,4 +1,4 @@
-"""Examining a data set before anyone trains on it: every finding, and what it looks like."""
+"""The examination of a data set before anyone trains on it: every finding, and what it looks like."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,7 +12,7 @@ from data.source import Source
 def examine(
     source: Source, progress: Callable[[list[str]], Iterable[str]] = iter
 ) -> tuple[list[str], list[str]]:
-    """Reads every case.
+    """Read every case.
 
     progress: given the names of the cases, passes them on one by one; `tqdm` for example.
     Returns (what is wrong, one line each; what the readable cases are like, one line each).
@@ -55,7 +55,7 @@ def _named(source: Source) -> str:
 
 
 def _range(rows: list[tuple[float, ...]], form: str) -> str:
-    """Smallest, median and largest of each axis."""
+    """The smallest, median and largest value of each axis."""
     parts = [statistic(rows, axis=0) for statistic in (np.min, np.median, np.max)]
     texts = [" x ".join(form.format(number) for number in part) for part in parts]
     return texts[0] if texts[0] == texts[2] else f"{texts[0]} to {texts[2]}, median {texts[1]}"

@@ -77,7 +77,7 @@ def view_figure(
 
 
 def draw_view(axes: Axes, view: View, contours: bool = True) -> None:
-    """Draws a view in the middle of a panel, in its true proportions, with the letters of its sides.
+    """Draw a view in the middle of a panel, in its true proportions, with the letters of its sides.
 
     contours: also the classes, each in its colour: the truth as a line, the prediction as a tint.
     """
@@ -107,7 +107,7 @@ def draw_view(axes: Axes, view: View, contours: bool = True) -> None:
 
 
 def draw_frame(axes: Axes, view: View, window: tuple[slice, slice]) -> None:
-    """Where a part of a view lies; nothing if it is all of it."""
+    """Draw the frame of a part of a view; nothing if it is all of it."""
     rows, columns = window
     size = rows.stop - rows.start, columns.stop - columns.start
     if size != view.picture.shape[:2]:
@@ -146,7 +146,7 @@ def classes(views: Sequence[View]) -> list[int]:
 
 
 def key_size(views: Sequence[View], width: float = WIDTH) -> Size:
-    """Of the panel that `draw_key` needs."""
+    """The size of the panel that `draw_key` needs."""
     entries = _key(views)
     return 0.2 * max(1, -(-len(entries) // _per_line(entries, width))), width
 
@@ -161,7 +161,7 @@ def draw_key(axes: Axes, views: Sequence[View], width: float = WIDTH) -> None:
 
 
 def _per_line(entries: Sequence[Artist], width: float) -> int:
-    """An entry is about an inch long, and longer if its name is longer than 'prediction'."""
+    """The entries of a line. One is about an inch long, and longer if its name is longer than 'prediction'."""
     longest = max((len(entry.get_label()) for entry in entries), default=0)
     return max(1, int(width / max(1.1, 0.4 + 0.07 * longest)))
 

@@ -38,7 +38,7 @@ class View:
 
     @property
     def foreground(self) -> np.ndarray:
-        """[height, width] bool: what is a class in the truth or in the prediction."""
+        """The pixels that have a class in the truth or in the prediction, bool [height, width]."""
         found = np.zeros(self.picture.shape[:2], bool)
         for labels in (self.truth, self.prediction):
             if labels is not None:
@@ -111,7 +111,7 @@ def orthogonal_views(
     oriented: bool = True,
     overlapping: bool = False,
 ) -> tuple[View, View, View]:
-    """Axial, coronal and sagittal slice through the middle of the foreground, as of `slice_view`.
+    """The axial, coronal and sagittal slice through the middle of the foreground, as of `slice_view`.
 
     The foreground is that of the truth, or of the prediction where the truth is unknown or empty. All slices
     have the grey scale of the volume.

@@ -1,4 +1,4 @@
-"""Reading a DICOM series, one folder of slices, with pydicom.
+"""The reader of DICOM series, each a folder of slices, with pydicom.
 
 DICOM (PS3.3 C.7.6.2) gives places in the patient in mm with x growing towards Left and y towards Posterior (LPS).
 """
@@ -55,7 +55,7 @@ class _Slice:
 
 
 def has_dicom(directory: Path) -> bool:
-    """Whether a folder directly holds at least one DICOM file (PS3.10 7.1: 'DICM' after 128 bytes, or *.dcm)."""
+    """True if a folder directly holds at least one DICOM file (PS3.10 7.1: 'DICM' after 128 bytes, or *.dcm)."""
     return any(_is_dicom(path) for path in directory.iterdir())
 
 
@@ -226,7 +226,7 @@ def _slice(path: Path, header: Dataset, frame: int, tags: Dataset) -> _Slice:
 
 
 def _numbers(tags: Dataset, keyword: str, count: int) -> np.ndarray:
-    """float64 [count]. Raises ValueError if the element is missing or holds anything else."""
+    """Numbers, float64 [count]. Raises ValueError if the element is missing or holds anything else."""
     try:
         value = tags.get(keyword)
         numbers = np.array(value, np.float64).reshape(-1)
@@ -294,7 +294,7 @@ def _by(lengths: np.ndarray | tuple[int, ...]) -> str:
 
 
 def _affine(slices: list[_Slice], directory: Path) -> np.ndarray:
-    """From voxel index to mm in RAS+. Raises UserError if the slices do not lie on one rectangular grid."""
+    """The affine from voxel index to mm in RAS+. Raises UserError if the slices do not lie on one rectangular grid."""
     first, last = slices[0], slices[-1]
     positions = np.array([one.position for one in slices])
     if len(slices) > 1:

@@ -1,4 +1,4 @@
-"""Reading images and masks, and writing masks: PNG, JPEG, TIFF and BMP.
+"""Readers of images and masks, and a writer of masks: PNG, JPEG, TIFF and BMP.
 
 Who reads or writes imports the library of the format: the settings of data sets are validated without it.
 """
@@ -32,7 +32,7 @@ def image_files(directory: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """float32 [*size, channels] in the file's own range of values.
+    """An image, float32 [*size, channels], in the file's own range of values.
 
     A TIFF of several pages is a volume [pages, height, width, channels]. An alpha channel is
     dropped and a palette replaced by its colours. Pillow reads colour PNGs of 16 bit as 8 bit.
@@ -68,7 +68,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def write_mask(path: Path, mask: np.ndarray) -> Path:
-    """Writes non-negative whole numbers, [height, width] or [pages, height, width], atomically.
+    """Write non-negative whole numbers, [height, width] or [pages, height, width], atomically.
 
     The suffix chooses the format: PNG, BMP and TIFF are kept, everything else becomes PNG (JPEG
     would blur the values), and volumes and 16-bit BMPs become TIFF. The file has 8 bits if all

@@ -1,4 +1,4 @@
-"""Reading and writing NIfTI volumes, .nii and .nii.gz, with nibabel."""
+"""The reader and the writer of NIfTI volumes, .nii and .nii.gz, with nibabel."""
 
 import gzip
 import zlib
@@ -62,7 +62,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
 
 
 def write_nifti(path: Path, values: np.ndarray, geometry: Geometry) -> Path:
-    """Writes a volume [*size] or [*size, channels] as the project sees it, in the order and header of its origin.
+    """Write a volume [*size] or [*size, channels] as the project sees it, in the order and header of its origin.
 
     Label maps (whole numbers) get the integer type of the origin if that is one and holds them, else the smallest
     unsigned type that does; fractions become float32. Written atomically; returns the path.

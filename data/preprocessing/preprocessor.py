@@ -1,4 +1,4 @@
-"""From a case as its file has it to what a network sees, and back."""
+"""The way from a case as its file has it to what a network sees, and back."""
 
 from dataclasses import dataclass
 
@@ -59,13 +59,13 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """What happens to every case, in training, validation and prediction alike."""
+    """The steps that prepare every case, in training, validation and prediction alike."""
 
     settings: Preprocessing
     statistics: Statistics | None = None
 
     def __call__(self, case: Case) -> Prepared:
-        """Crops, resamples and normalises a case. Raises UserError where that is impossible.
+        """Crop, resample and normalise a case. Raises UserError where that is impossible.
 
         Without statistics, what they would do is left out: so they are found.
         """
@@ -155,7 +155,7 @@ def _non_zero(image: np.ndarray) -> tuple[slice, ...]:
 
 
 def _resize(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Linear, blurred first along axes that shrink; float32 [*size]."""
+    """The image at another size, linear, blurred first along axes that shrink; float32 [*size]."""
     shrinks = any(new < old for new, old in zip(size, values.shape, strict=True))
     result = skimage.transform.resize(
         values, size, order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True

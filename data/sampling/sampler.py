@@ -39,7 +39,7 @@ class Sampler:
         seed: int,
         outputs: Outputs,
     ) -> None:
-        """Reads every case once, and raises one UserError that lists all unsuitable ones.
+        """Read every case once, and raise one UserError that lists all unsuitable ones.
 
         sampling: its crop must be set. outputs: of the network.
         """
@@ -125,7 +125,7 @@ class Sampler:
 
 
 def check_crop(sizes: dict[str, tuple[int, ...]], crop: tuple[int, ...], pad: bool = False) -> None:
-    """Raises UserError if a crop does not fit into every image.
+    """Refuse a crop that does not fit into every image. Raises UserError.
 
     sizes: the size of every image by its name. pad: smaller images are continued, so any size fits.
     """
@@ -169,7 +169,7 @@ def _random_pixel(
 
 
 def labelled(source: Source, name: str) -> Case:
-    """Reads a case that must have a label; raises UserError if it has none."""
+    """Read a case that must have a label; raises UserError if it has none."""
     case = source.read(name)
     if case.label is None:
         raise UserError(f"'{name}' has no label: it can be predicted, but not trained or judged on")

@@ -1,4 +1,4 @@
-"""Anybody's images: a folder of images and a folder of masks with equal names."""
+"""A data set of one's own: a folder of images and a folder of masks with equal names."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Pair(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What reading all files showed.
+    """The findings of reading all files.
 
     problems: what is wrong, one line each. kind: (spatial axes, channels) of the images.
     label_values: the values of the masks in the order of the classes; () where each class has masks of its own.
@@ -142,12 +142,12 @@ class Folder(Source):
 
     @property
     def _mask_folders(self) -> list[str]:
-        """One for all classes, or one for each."""
+        """The folders of masks: one for all classes, or one for each."""
         return [f"{self.masks}/{name}" for name in self.class_names or ()] or [self.masks]
 
     @cached_property
     def _survey(self) -> Survey:
-        """Reads every file once."""
+        """Read every file once."""
         problems = self._unpaired()
         kinds, contents = {}, {}
         for name in self.names():
@@ -186,7 +186,7 @@ class Folder(Source):
         return Survey(problems, kind, label_values)
 
     def _unclear_masks(self, contents: dict[Path, set[int]]) -> list[str]:
-        """What is wrong with masks of single classes."""
+        """The faults of masks of single classes."""
         problems = []
         if self.label_values:
             problems.append(
@@ -226,7 +226,7 @@ class Folder(Source):
 
 
 def _attempt(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]) -> np.ndarray | None:
-    """Reads a file, or notes why that failed."""
+    """Read a file, or note why that failed."""
     try:
         return read(path)
     except UserError as error:

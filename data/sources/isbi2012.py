@@ -19,7 +19,7 @@ from data.source import Case, Source, natural_key
 
 
 class Slice(NamedTuple):
-    """Where a slice lies. `page` is its place in a TIFF volume, None if it has its own file."""
+    """The place of a slice. `page` is its place in a TIFF volume, None if it has its own file."""
 
     image: Path
     label: Path | None

@@ -1,4 +1,4 @@
-"""What the commands say and leave behind: curves, tables and pictures."""
+"""The reports of the commands: curves, tables and pictures."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -138,7 +138,7 @@ def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> list[
 
 
 class Gallery:
-    """Collects what pictures of predictions need, and nothing else of them: volumes are large."""
+    """A collection of what pictures of predictions need, and nothing else of them: volumes are large."""
 
     def __init__(self, class_names: tuple[str, ...] | None = None):
         self._class_names = class_names
@@ -162,7 +162,7 @@ class Gallery:
             self._images.append(ShownImage(case.name, *shown, *kind))
 
     def overview(self, path: Path, title: str) -> None:
-        """A picture of the first images; of volumes the worst and the best."""
+        """Draw the first images; of volumes the worst and the best."""
         if self._volumes:
             contact_sheet(self._volumes, path, title)
         elif self._images:

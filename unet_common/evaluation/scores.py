@@ -10,7 +10,7 @@ from unet_common.prediction.predictor import Prediction
 
 
 class Scores:
-    """Collects the scores of cases with a known truth, and keeps nothing else of them."""
+    """A collection of the scores of cases with a known truth, which keeps nothing else of them."""
 
     def __init__(self, membranes: bool, tolerance: float = 1.0):
         """

@@ -112,7 +112,7 @@ def _aligned(
 
 
 def _heading(metric: str, class_names: Sequence[str] | None) -> str:
-    """`dice_1` as `dice Anterior`, if class 1 has a name."""
+    """The heading of a column: `dice Anterior` for `dice_1`, if class 1 has a name."""
     of_class = re.fullmatch(r"(.+)_(\d+)", metric)
     if not of_class or int(of_class[2]) > len(class_names or ()):
         return metric

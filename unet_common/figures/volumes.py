@@ -32,7 +32,7 @@ _HEADINGS = {
 
 @dataclass(frozen=True)
 class ShownVolume:
-    """What the figures need of a predicted volume: three slices, and nothing that is as large as the volume.
+    """The part of a predicted volume that figures need: three slices, and nothing that is as large as the volume.
 
     name: of the case.
     views: axial, coronal and sagittal slice through the middle of the foreground.
@@ -51,7 +51,7 @@ class ShownVolume:
         scores: Scores | None = None,
         class_names: tuple[str, ...] | None = None,
     ) -> "ShownVolume":
-        """Cuts the slices.
+        """Cut the slices.
 
         case: of three axes; its label is the truth, with the classes of the prediction. Without a geometry nobody
             knows where Right, Anterior and Superior are: the slices lie across the axes 0, 1 and 2.
@@ -73,7 +73,7 @@ class ShownVolume:
 
     @property
     def dice(self) -> float:
-        """Mean over the foreground; nan if it is not known."""
+        """The mean Dice over the foreground; nan if it is not known."""
         dice = self.scores.get("dice")
         return math.nan if dice is None else float(dice)
 
@@ -95,7 +95,7 @@ def orthogonal_figure(case: ShownVolume, path: Path, title: str = "") -> None:
 
 
 def _table(scores: Scores, class_names: tuple[str, ...] | None) -> list[list[str]]:
-    """Headings; a line for each class if there are several; their mean. Empty without scores."""
+    """The table of scores: headings; a line for each class if there are several; their mean. Empty without scores."""
     columns = [name for name in _HEADINGS if scores.get(name) is not None]
     if not columns:
         return []
@@ -164,6 +164,6 @@ def _around_foreground(view: View) -> View:
 
 
 def _shortened(name: str, most: int) -> str:
-    """Both ends of a long name: cases often differ in their last characters alone."""
+    """A long name cut to both its ends: cases often differ in their last characters alone."""
     half = most // 2
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"

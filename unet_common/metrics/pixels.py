@@ -47,22 +47,22 @@ class PixelScores:
 
     @property
     def iou(self) -> np.ndarray:
-        """[classes] intersection over union (Jaccard index): TP / (TP + FP + FN)."""
+        """Intersection over union (Jaccard index), [classes]: TP / (TP + FP + FN)."""
         return _ratio(self._right, self._true + self._predicted - self._right)
 
     @property
     def dice(self) -> np.ndarray:
-        """[classes] Dice coefficient (F1 score): 2 TP / (2 TP + FP + FN)."""
+        """Dice coefficient (F1 score), [classes]: 2 TP / (2 TP + FP + FN)."""
         return _ratio(2 * self._right, self._true + self._predicted)
 
     @property
     def precision(self) -> np.ndarray:
-        """[classes] the part of the predicted pixels that is right: TP / (TP + FP)."""
+        """The part of the predicted pixels that is right, [classes]: TP / (TP + FP)."""
         return _ratio(self._right, self._predicted)
 
     @property
     def recall(self) -> np.ndarray:
-        """[classes] the part of the true pixels that was found: TP / (TP + FN)."""
+        """The part of the true pixels that was found, [classes]: TP / (TP + FN)."""
         return _ratio(self._right, self._true)
 
     @property
@@ -149,7 +149,7 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Mean of what is not nan; nan if nothing is left."""
+    """The mean of the values that are not nan; nan if none is left."""
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
     return float(values.mean()) if values.size else float("nan")

@@ -1,4 +1,4 @@
-"""How far apart are two surfaces? Scores of volumes (and images) in millimetres.
+"""Distances between surfaces: scores of volumes (and images) in millimetres.
 
 Definitions are those of Nikolov et al. 2018, "Deep learning to achieve clinically applicable segmentation of head
 and neck anatomy", arXiv:1809.04430, section "Performance metrics": surfaces are made of elements with an area, and

@@ -1,4 +1,4 @@
-"""What every network of the catalogue says of itself, apart from any API."""
+"""The base of every network of the catalogue, apart from any API."""
 
 from typing import Any, ClassVar, Literal
 
@@ -56,7 +56,7 @@ class Network(Settings):
 
     @property
     def left_open(self) -> frozenset[str]:
-        """As of all settings. Until the data has decided, these have the values of the defaults."""
+        """Settings that the data decides, as for all settings. Until then, these have the values of the defaults."""
         return frozenset(self.decided_by_data) - self.model_fields_set
 
     @model_validator(mode="after")
@@ -78,17 +78,17 @@ class Network(Settings):
 
     @property
     def size_rule(self) -> str:
-        """Which input sizes are accepted, in words."""
+        """The input sizes that are accepted, in words."""
         raise NotImplementedError
 
     @property
     def stride(self) -> tuple[int, ...]:
-        """Along each axis: shifting the input by this many pixels shifts the output by as many."""
+        """Pixels along each axis: shifting the input by so many shifts the output by as many."""
         raise NotImplementedError
 
     @property
     def context(self) -> tuple[int, ...]:
-        """Along each axis: pixels on either side of an output pixel that can influence it (an upper bound)."""
+        """Pixels along each axis, on either side of an output pixel, that can influence it (an upper bound)."""
         raise NotImplementedError
 
     @property
@@ -107,13 +107,13 @@ class Network(Settings):
         return None
 
     def refusal(self, size: tuple[int, ...]) -> str | None:
-        """Why an input of `size` cannot go through in one piece, good as its sides may be; None: it can."""
+        """The reason why an input of `size` cannot go through in one piece, good as its sides may be; None: it can."""
         if self.fixed_size in (None, size):
             return None
         return f"it has weights for each pixel of {_times(self.fixed_size)}"
 
     def in_one_piece(self, size: tuple[int, ...]) -> bool:
-        """Whether an image of `size`, padded as need be, can go through without being cut into tiles."""
+        """True if an image of `size`, padded as need be, can go through without being cut into tiles."""
         padding = self.padding_for(size)
         padded = tuple(before + side + after for side, (before, after) in zip(size, padding, strict=True))
         return self.refusal(padded) is None
@@ -158,7 +158,7 @@ class Network(Settings):
         return padding
 
     def crop_after(self, size: tuple[int, ...]) -> tuple[slice, ...]:
-        """Where an image of `size`, padded by `padding_for(size)`, lies in the network's output."""
+        """The place of an image of `size`, padded by `padding_for(size)`, in the network's output."""
         crop = []
         for axis, side in enumerate(size):
             start = (self.output_side(self._smallest_covering(side, axis), axis) - side) // 2

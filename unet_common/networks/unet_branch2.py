@@ -60,7 +60,7 @@ class UNetBranch2(UNetBackboned):
 
     @property
     def branch_factor(self) -> int:
-        """How many times smaller than the image the features are that the branch starts from."""
+        """The factor by which the features that the branch starts from are smaller than the image."""
         return 2 ** (BLOCKS + 1 - self.branch_level)
 
     @property

@@ -44,7 +44,7 @@ class UNetPlusPlus(UNet):
 
     @property
     def averages(self) -> bool:
-        """Whether all heads predict."""
+        """True if all heads predict."""
         return self.deep_supervision and self.level is None
 
     @property

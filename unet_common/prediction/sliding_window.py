@@ -1,4 +1,4 @@
-"""From an image of any size to class probabilities: padding, overlapping tiles, mirrored copies.
+"""Class probabilities of an image of any size: padding, overlapping tiles, mirrored copies.
 
 Everything here works on a plain function `predict(images) -> logits`, so that the three
 implementations share it, and on images and volumes alike.
@@ -24,7 +24,7 @@ WHOLE = PredictionSettings()
 
 
 class SlidingNetwork(Protocol):
-    """What a sliding window asks of a network; those of the catalogue know all of it."""
+    """The properties of a network that a sliding window needs; those of the catalogue have all of them."""
 
     rank: int  # spatial axes
     classes: int  # values per pixel of the output
@@ -38,7 +38,7 @@ class SlidingNetwork(Protocol):
 
 
 def probabilities(logits: np.ndarray, multilabel: bool = False) -> np.ndarray:
-    """[..., classes] logits to probabilities: sigmoid for one class or for each, softmax for more."""
+    """The probabilities of logits [..., classes]: sigmoid for one class or for each, softmax for more."""
     if multilabel or logits.shape[-1] == 1:
         return scipy.special.expit(logits)
     return scipy.special.softmax(logits, axis=-1)
@@ -256,13 +256,13 @@ def _tiles_along(
 
 
 def _gaussian(side: int) -> np.ndarray:
-    """[side] weights around the middle, with a deviation of an eighth of the side (Isensee et al. 2021)."""
+    """Weights [side] around the middle, with a deviation of an eighth of the side (Isensee et al. 2021)."""
     position = np.arange(side) - (side - 1) / 2
     return np.exp(-0.5 * (position / (side / 8)) ** 2)
 
 
 def _window(side: int, shared: int, discard: int, rises: bool, falls: bool) -> np.ndarray:
-    """[side] weights: 0 for `discard` pixels, a raised cosine over the shared ones, then 1."""
+    """Weights [side]: 0 for `discard` pixels, a raised cosine over the shared ones, then 1."""
     width = max(shared - 2 * discard, 1)
     position = np.arange(side) - discard
     ramp = np.clip((position + 0.5) / width, 0, 1)
@@ -276,7 +276,7 @@ def _window(side: int, shared: int, discard: int, rises: bool, falls: bool) -> n
 
 
 def check_symmetries(symmetries: str, network: SlidingNetwork) -> None:
-    """Raises UserError if they are not for this network."""
+    """Refuse symmetries that are not for this network. Raises UserError."""
     if symmetries == "all" and len(set(network.stride)) > 1:
         raise UserError(
             "symmetries 'all' exchanges axes, but this network treats them differently: use 'flips' instead."
@@ -284,7 +284,7 @@ def check_symmetries(symmetries: str, network: SlidingNetwork) -> None:
 
 
 def tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] | None:
-    """One number per axis. Raises UserError if these are not."""
+    """The sides of a tile, one number an axis. Raises UserError if there are fewer or more."""
     if tile is None:
         return None
     sides = (tile,) * rank if isinstance(tile, int) else tuple(tile)
@@ -296,7 +296,7 @@ def tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] |
 def _symmetries(
     kind: str, rank: int, flippable: Sequence[int] | None
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """(order of the axes, axes to mirror after that) of every view to predict."""
+    """The views to predict, each as (order of the axes, axes to mirror after that)."""
     orders = permutations(range(rank)) if kind == "all" else [tuple(range(rank))]
     allowed = [kind != "none" and (flippable is None or axis in flippable) for axis in range(rank)]
     for axes in orders:

@@ -50,7 +50,7 @@ def save_prediction(prediction: Prediction, directory: Path, probabilities: bool
 
 
 def _masks(prediction: Prediction) -> Iterator[tuple[str, np.ndarray]]:
-    """What is to be written: subfolder and label map; for classes that may overlap, one of 0 and 1 for each."""
+    """The masks to write, each with its subfolder; of classes that may overlap, one of 0 and 1 for each."""
     if not prediction.outputs.multilabel:
         yield "", prediction.label
         return
@@ -59,7 +59,7 @@ def _masks(prediction: Prediction) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _fresh(prediction: Prediction, path: Path) -> Path:
-    """`path`, unless it is the image itself."""
+    """The `path`, unless it is the image itself."""
     origin = prediction.case.path
     if origin and path.resolve() == origin.resolve():
         raise UserError(f"The mask would overwrite the image {origin}: choose another --output.")

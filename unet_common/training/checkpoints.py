@@ -1,4 +1,4 @@
-"""Finding a checkpoint to resume from, whichever implementation wrote it.
+"""The checkpoints of a run, to resume from, whichever implementation wrote them.
 
 All three write TensorFlow's own format: files `NAME-STEP.*` under temporary names first, then a small file
 `checkpoint` that lists them. So an interrupted write leaves the previous checkpoints intact; what can still go

@@ -16,7 +16,7 @@ def fold_path(path: Path, fold: int) -> Path:
 
 
 def is_cross_validation(path: Path) -> bool:
-    """Whether a folder holds the runs of folds."""
+    """True if a folder holds the runs of folds."""
     return (fold_path(path, 0) / "experiment.yaml").is_file()
 
 

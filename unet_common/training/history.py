@@ -1,4 +1,4 @@
-"""history.csv: the loss of every step and the results of every validation, appended as they come."""
+"""The file history.csv: the loss of every step and the results of every validation, appended as they come."""
 
 import csv
 from pathlib import Path

@@ -19,7 +19,7 @@ layers = v1.layers
 def encode(
     images: tf.Tensor, network: UNetBackboned, training: bool
 ) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
-    """What the decoder starts from, and what its blocks add, coarse to fine."""
+    """The features that the decoder starts from, and those that its blocks add, coarse to fine."""
     features = backbone(images, network.encoder, network.filters, training, "encoder")
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:

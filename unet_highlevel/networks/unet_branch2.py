@@ -16,7 +16,7 @@ layers = v1.layers
 
 @contextmanager
 def frozen(freeze: bool) -> Iterator[None]:
-    """Variables that are made within are not trained, if `freeze`: a custom getter makes each of them so.
+    """A scope whose variables are not trained, if `freeze`: a custom getter makes each of them so.
 
     That does not tell a batch normalisation to leave its moving statistics alone. Only `training=False` does.
     """

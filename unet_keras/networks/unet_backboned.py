@@ -15,7 +15,7 @@ from unet_keras.networks.backbones import backbone, two_units, unit
 def encode(
     images: keras.KerasTensor, network: UNetBackboned
 ) -> tuple[keras.KerasTensor, list[keras.KerasTensor | None]]:
-    """What the decoder starts from, and what its blocks add, coarse to fine."""
+    """The features that the decoder starts from, and those that its blocks add, coarse to fine."""
     features = backbone(images, network.encoder, network.filters, "encoder")
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:

@@ -18,7 +18,7 @@ v1 = tf.compat.v1
 def encode(
     images: tf.Tensor, network: UNetBackboned, training: bool
 ) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
-    """What the decoder starts from, and what its blocks add, coarse to fine."""
+    """The features that the decoder starts from, and those that its blocks add, coarse to fine."""
     features = backbone(images, network.encoder, network.filters, training, "encoder")
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:

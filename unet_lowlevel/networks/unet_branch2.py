@@ -16,7 +16,7 @@ v1 = tf.compat.v1
 
 @contextmanager
 def frozen(freeze: bool) -> Iterator[None]:
-    """Variables that are made within are not trained, if `freeze`: a custom getter makes each of them so.
+    """A scope whose variables are not trained, if `freeze`: a custom getter makes each of them so.
 
     That does not tell a batch normalisation to leave its moving statistics alone. Only `training=False` does.
     """

@@ -58,7 +58,7 @@ class Membranes(Generated):
 
 @lru_cache(maxsize=32)
 def micrograph(seed: int, index: int, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """One generated image, float32 [*size, 1] of whole grey values 0 .. 255, and its label.
+    """Generate an image, float32 [*size, 1] of whole grey values 0 .. 255, and its label.
 
     The label is uint8 [*size], 1 on membranes, which are four pixels thick. The arrays are shared
     between calls and therefore read-only.
@@ -147,7 +147,7 @@ def _stain(generator: np.random.Generator, cells: np.ndarray, distance: np.ndarr
 
 
 def _add_mitochondria(generator: np.random.Generator, tissue: np.ndarray, distance: np.ndarray) -> None:
-    """Dark ellipsoids with an outline and folded inner membranes (cristae), inside large cells."""
+    """Add dark ellipsoids with an outline and folded inner membranes (cristae), inside large cells."""
     rank = tissue.ndim
     roomy = np.flatnonzero(distance > 10.0)
     for _ in range(generator.poisson(tissue.size / 150.0**rank)):
@@ -174,7 +174,7 @@ def _add_mitochondria(generator: np.random.Generator, tissue: np.ndarray, distan
 
 
 def _add_vesicles(generator: np.random.Generator, tissue: np.ndarray, distance: np.ndarray) -> None:
-    """Small dark rings (vesicles, cut microtubules) and grains in the cytoplasm."""
+    """Add small dark rings (vesicles, cut microtubules) and grains in the cytoplasm."""
     rank = tissue.ndim
     room = np.flatnonzero(distance > 6.0)
     if not len(room):
@@ -190,7 +190,7 @@ def _add_vesicles(generator: np.random.Generator, tissue: np.ndarray, distance: 
 
 
 def _record(generator: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
-    """What the microscope makes of it: uneven staining, grain, blur and noise; float32 0 .. 255."""
+    """The picture that a microscope makes of it: uneven staining, grain, blur and noise; float32 0 .. 255."""
     uneven = 10.0 * smooth_noise(generator, tissue.shape, 110.0)[0]
     contrast = 1.0 + 0.1 * smooth_noise(generator, tissue.shape, 90.0)[0]
     grain = generator.normal(0.0, 45.0, tissue.shape)
