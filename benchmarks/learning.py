@@ -43,7 +43,7 @@ def learn(name: str, folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    names = sys.argv[1:] or [name for name in CATALOGUE if "binary" in CATALOGUE[name]().tasks]
+    names = sys.argv[1:] or [name for name in CATALOGUE if "binary" in CATALOGUE[name].tasks]
     for position, name in enumerate(names):
         with tempfile.TemporaryDirectory() as folder:
             row = learn(name, Path(folder) / "run")

@@ -42,17 +42,18 @@ def patches() -> None:
     from data.sampling import sampler as sampling
     from data.sampling.sampler import Sampler
     from data.settings import Augmentation, Preprocessing, Sampling
-    from data.sources import SOURCES
+    from data.source import Source
+    from data.sources import Blobs3d, Packed
     from unet_common.implementation import load
-    from unet_common.networks import CATALOGUE
+    from unet_common.networks import UNet
 
     settings = Preprocessing(normalisation="case")
-    generated = SOURCES["blobs3d"](images=8, size=(96, 96, 96))
+    generated = Blobs3d(images=8, size=(96, 96, 96))
     with tempfile.TemporaryDirectory() as folder:
-        sources = {"generated, in memory": generated}
+        sources: dict[str, Source] = {"generated, in memory": generated}
         for form in ("hdf5", "tfrecord"):
             pack(generated, settings, form, Path(folder) / form)
-            sources[form] = SOURCES["packed"](directory=Path(folder) / form)
+            sources[form] = Packed(directory=Path(folder) / form)
         kept = sampling.CACHE_BYTES
         for name, source in sources.items():
             sampling.CACHE_BYTES = (
@@ -73,7 +74,7 @@ def patches() -> None:
             for _ in range(8):
                 next(batches)
             print(f"{name}: {8 * 4 / (time.perf_counter() - start):.1f} samples per second with one worker")
-    network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
+    network = UNet(rank=3, depth=4, classes=3)
     model = load("keras").Model(network)
     images = np.zeros((4, 48, 48, 48, 1), np.float32)
     targets = np.zeros((4, 48, 48, 48, 3), np.float32)
@@ -89,11 +90,11 @@ def patches() -> None:
 def tiles() -> None:
     """Time a volume of 128^3 in tiles of 64^3 without overlap, against the network on the same eight tiles."""
     from unet_common.implementation import load
-    from unet_common.networks import CATALOGUE
+    from unet_common.networks import UNet
     from unet_common.prediction.settings import PredictionSettings
     from unet_common.prediction.sliding_window import predict_probabilities
 
-    network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
+    network = UNet(rank=3, depth=4, classes=3)
     model = load("keras").Model(network)
     image = np.random.default_rng(0).standard_normal((128, 128, 128, 1)).astype(np.float32)
     pieces = [
@@ -131,11 +132,11 @@ def large_volume() -> None:
     from data.preprocessing.preprocessor import Preprocessor
     from data.settings import Preprocessing
     from data.source import Case
-    from unet_common.networks import CATALOGUE
+    from unet_common.networks import UNet
     from unet_common.prediction.settings import PredictionSettings
     from unet_common.prediction.sliding_window import predict_slabs
 
-    network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
+    network = UNet(rank=3, depth=4, classes=3)
 
     def logits(images: np.ndarray) -> np.ndarray:
         return np.concatenate([images, -images, 0 * images], -1)

@@ -59,6 +59,7 @@ def validation_batches(
 
     def read(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         case = prepare(labelled(source, names[int(index)]))
+        assert case.label is not None
         size = case.label.shape
         sides = tile(size) if tile else None
         beyond = [(0, -side % step) for side, step in zip(size, sides, strict=True)] if sides else None

@@ -102,7 +102,7 @@ class _Finder(MetaPathFinder):
         if name != "tensorflow":
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec is not None:
+        if spec is not None and spec.origin is not None:
             spec.loader = _Loader(name, spec.origin)
         return spec
 

@@ -24,11 +24,11 @@ from data.preprocessing.preprocessor import Preprocessor
 from data.sampling.soft_labels import SIDES
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.source import Source
-from data.sources import SOURCES
+from data.sources import SOURCES, Membranes
 from data.validation import attempt, read_yaml, refuse, validated
 from unet_common import loss_parser
 from unet_common.initialisation import Initialisation
-from unet_common.networks import CATALOGUE, Network
+from unet_common.networks import CATALOGUE, Network, UNet
 from unet_common.schedule import Schedule
 
 FORMAT_VERSION = 1
@@ -84,8 +84,8 @@ class Experiment(Settings):
     """Everything a training depends on. Two trainings with equal experiments are equal."""
 
     implementation: Literal["lowlevel", "highlevel", "keras"] = "lowlevel"
-    network: SerializeAsAny[Network] = CATALOGUE["unet"]()
-    data: SerializeAsAny[Source] = SOURCES["membranes"]()
+    network: SerializeAsAny[Network] = UNet()
+    data: SerializeAsAny[Source] = Membranes()
     preprocessing: Preprocessing = Preprocessing()
     sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()
@@ -149,7 +149,7 @@ def experiment_from(settings: dict[str, Any]) -> Experiment:
             problems.append(f"{key}: must be a name or a group of settings, got {section!r}")
             continue
         name = section.get("name", default)
-        if name not in registry:
+        if not isinstance(name, str) or name not in registry:
             problems.append(f"{key}.name: must be one of {', '.join(registry)}; got {name!r}")
             continue
         settings[key] = attempt(registry[name], section, f"{key}.", problems)

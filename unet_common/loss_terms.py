@@ -5,7 +5,7 @@ names are in `losses/`.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
@@ -95,6 +95,9 @@ class BoundaryWeightedCrossEntropy(Arguments):
 
 class Overlap(Arguments):
     """The arguments of a mean over the classes but the background. Subclasses say where `weights` stands in theirs."""
+
+    if TYPE_CHECKING:  # a field here would be the first argument of all subclasses
+        weights: Weights | None
 
     def check(self, outputs: Logits) -> None:
         foreground = outputs.count - 1 if outputs.exclusive else outputs.count

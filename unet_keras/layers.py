@@ -30,7 +30,7 @@ class Randomness:
 
 
 def canonical_name(path: str) -> str:
-    """The name `encoder1/conv1/kernel` for `encoder1.conv1/kernel`: layers' names in Keras may have dots, no slashes."""
+    """The name `encoder1/conv1/kernel` for `encoder1.conv1/kernel`: names in Keras may have dots, no slashes."""
     return path.replace(".", "/")
 
 

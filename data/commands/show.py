@@ -69,7 +69,7 @@ def _draw_case(case: Case, path: Path, class_names: tuple[str, ...] | None) -> N
         views = orthogonal_views(case.image, case.label, None, case.spacing, oriented, case.overlapping)
     else:
         views = (View(picture(case.image), case.label, overlapping=case.overlapping),)
-    views = [replace(view, class_names=class_names) for view in views]
+    views = tuple(replace(view, class_names=class_names) for view in views)
     with rc_context(PICTURE_STYLE):
         figure, _ = view_figure(views, title)
         save_figure(figure, path)
@@ -86,6 +86,7 @@ def _draw_augmentation(
 ) -> None:
     """Draw the same crop again and again, so that nothing differs but what augmentation did."""
     prepared = _normalised(case, preprocessing)
+    assert prepared.label is not None
     size = prepared.label.shape
     crop = sampling.crop or tuple(min(side, 128 if len(size) == 2 else 64) for side in size)
     check_crop({case.name: size}, crop, sampling.pad)

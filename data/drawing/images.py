@@ -5,6 +5,7 @@ a thread beside a training.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -27,7 +28,7 @@ TRUTH_COLOUR, PREDICTION_COLOUR, BOTH_COLOUR = SKY, VERMILION, YELLOW
 # Classes 1, 2, ... of a label map with several; they repeat after the last.
 CLASS_COLOURS = (ORANGE, SKY, GREEN, PURPLE, YELLOW, BLUE, VERMILION)
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -43,7 +44,7 @@ STYLE = {
 }
 """Of curves, for `matplotlib.rc_context`."""
 
-PICTURE_STYLE = {**STYLE, "axes.grid": False, "text.parse_math": False}
+PICTURE_STYLE: dict[Any, Any] = {**STYLE, "axes.grid": False, "text.parse_math": False}
 """Of images. Names of cases and classes are texts, whatever is in them, and no formulas."""
 
 

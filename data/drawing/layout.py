@@ -40,7 +40,8 @@ def panels(rows: Sequence[Sequence[Size]], title: str) -> tuple[Figure, list[lis
     height = top + sum(max(size[0] for size in row) + HEADING for row in rows) + margin
     figure = Figure(figsize=(width, height))
     figure.text(margin / width, 1 - 0.12 / height, title, fontweight="bold", fontsize=11, va="top")
-    axes, y = [], height - top
+    axes: list[list[Axes]] = []
+    y = height - top
     for row in rows:
         y -= HEADING
         axes.append([])
@@ -82,7 +83,9 @@ def draw_view(axes: Axes, view: View, contours: bool = True) -> None:
     contours: also the classes, each in its colour: the truth as a line, the prediction as a tint.
     """
     height, width = view.size
-    inches = axes.get_figure().get_size_inches()
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    inches = figure.get_size_inches()
     place = axes.get_position()
     panel = place.height * inches[1] / (place.width * inches[0])  # height over width
     extent = (0, width, height, 0)
@@ -162,14 +165,16 @@ def draw_key(axes: Axes, views: Sequence[View], width: float = WIDTH) -> None:
 
 def _per_line(entries: Sequence[Artist], width: float) -> int:
     """The entries of a line. One is about an inch long, and longer if its name is longer than 'prediction'."""
-    longest = max((len(entry.get_label()) for entry in entries), default=0)
+    longest = max((len(str(entry.get_label())) for entry in entries), default=0)
     return max(1, int(width / max(1.1, 0.4 + 0.07 * longest)))
 
 
 def _key(views: Sequence[View]) -> list[Artist]:
     shown = classes(views)
     names = views[0].class_names if views else None  # all views of a figure are of one data set
-    entries = [Patch(color=class_colour(index), label=class_name(index, names)) for index in shown]
+    entries: list[Artist] = [
+        Patch(color=class_colour(index), label=class_name(index, names)) for index in shown
+    ]
     if shown and any(view.prediction is not None for view in views):
         entries.append(Patch(color="#CCCCCC", label="prediction"))
         if any(view.truth is not None for view in views):

@@ -40,7 +40,7 @@ class Geometry:
     """
 
     stored: np.ndarray
-    size: tuple[int, int, int]
+    size: tuple[int, ...]
     header: nib.Nifti1Header | None = None
 
     @property
@@ -49,7 +49,7 @@ class Geometry:
         return self.stored @ _orientations().inv_ornt_aff(self._turns, self.size)
 
     @property
-    def spacing(self) -> tuple[float, float, float]:
+    def spacing(self) -> tuple[float, ...]:
         """Distance between neighbouring voxels along each axis as the project sees it, in mm."""
         return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
 

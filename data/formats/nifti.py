@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ SUFFIXES = (".nii", ".nii.gz")
 
 
 def is_nifti(path: Path) -> bool:
+    """True for a NIfTI file, by its name."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -30,7 +32,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
     import nibabel as nib
 
     try:
-        file = nib.load(path)
+        file: Any = nib.load(path)  # its declared type has no voxels
         slope, intercept = file.dataobj.slope, file.dataobj.inter
         whole = file.get_data_dtype().kind in "iu" and (slope, intercept) == (1, 0)
         values = np.asarray(file.dataobj) if whole else file.get_fdata(dtype=np.float32, caching="unchanged")

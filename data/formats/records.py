@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
@@ -26,7 +26,7 @@ from data.errors import UserError
 from data.files import replacing, write_text
 from data.settings import Preprocessing, Settings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Final = 1
 INDEX = "index.json"
 MARKER = "packing.json"
 """Is in the folder from the beginning of packing until the index is there."""
@@ -267,7 +267,7 @@ def encode_example(record: Record) -> bytes:
     """
     tf = _tensorflow()
 
-    def feature(value: bytes | str | tuple[int, ...]) -> tf.train.Feature:
+    def feature(value: bytes | str | tuple[int, ...]) -> Any:
         if isinstance(value, tuple):
             return tf.train.Feature(int64_list=tf.train.Int64List(value=value))
         value = value.encode() if isinstance(value, str) else value
@@ -297,9 +297,7 @@ def decode_example(content: bytes) -> Record:
         key: feature.bytes_list.value[0] for key, feature in features.items() if feature.bytes_list.value
     }
 
-    def array(key: str) -> np.ndarray | None:
-        if key not in single:
-            return None
+    def array(key: str) -> np.ndarray:
         dtype = np.dtype(single[f"{key}_dtype"].decode()).newbyteorder("<")
         shape = tuple(features[f"{key}_shape"].int64_list.value)
         return np.frombuffer(zlib.decompress(single[key]), dtype).reshape(shape)
@@ -307,7 +305,7 @@ def decode_example(content: bytes) -> Record:
     return Record(
         name=single["name"].decode(),
         image=array("image"),
-        label=array("label"),
+        label=array("label") if "label" in single else None,
         spacing=tuple(np.frombuffer(single["spacing"], "<f8").tolist()),
         affine=np.frombuffer(single["affine"], "<f8").reshape(4, 4) if "affine" in single else None,
         file=single["file"].decode() if "file" in single else None,

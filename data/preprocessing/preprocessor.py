@@ -29,6 +29,7 @@ class Prepared:
 
     @property
     def resampled(self) -> bool:
+        """True if the pixels are not those of the file."""
         return self.image.shape[:-1] != tuple(part.stop - part.start for part in self.box)
 
     def restore(self, probability: np.ndarray, multilabel: bool = False) -> np.ndarray:
@@ -145,7 +146,7 @@ def normalise(image: np.ndarray, settings: Preprocessing) -> np.ndarray:
 
 def _non_zero(image: np.ndarray) -> tuple[slice, ...]:
     """The smallest box that holds every pixel with a value; the whole image if there is none."""
-    body = image.any(axis=-1)
+    body = np.asarray(image.any(axis=-1))
     box = []
     for axis in range(body.ndim):
         others = tuple(other for other in range(body.ndim) if other != axis)

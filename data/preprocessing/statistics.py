@@ -26,7 +26,7 @@ class Statistics(Settings):
             raise UserError(
                 f"The image has {image.shape[-1]} channels, but the training images had {len(self.mean)}."
             )
-        mean, std = np.float32(self.mean), np.float32(self.std)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         return (image.astype(np.float32) - mean) / std
 
     def save(self, path: Path) -> None:

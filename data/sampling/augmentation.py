@@ -77,15 +77,16 @@ def augment(
         ]
         window = np.ix_(*[reflected(line, side) for line, side in zip(grid, label.shape, strict=True)])
         crop_of_image, crop_of_label = image[window], label[window]
-        coordinates = np.meshgrid(*grid, indexing="ij", sparse=True)
+        places = np.meshgrid(*grid, indexing="ij", sparse=True)
     else:
+        places = tuple(coordinates)
         crop_of_image = _resample(image, coordinates)
         crop_of_label = _resample_label(label, coordinates, settings.label_interpolation)
     if flipped[0]:
         crop_of_label = _swap(crop_of_label, settings.swap_labels, overlapping)
     result = _change_intensity(crop_of_image, settings, generator)
     if positions:
-        result = append_positions(result, coordinates, label.shape)
+        result = append_positions(result, places, label.shape)
     return result, np.ascontiguousarray(crop_of_label)
 
 

@@ -64,7 +64,8 @@ class Folder(Source):
 
     @property
     def classes(self) -> int:
-        return len(self.class_names) + 1 if self.overlapping else len(self._sound.label_values)
+        names = self.class_names
+        return len(self._sound.label_values) if names is None else len(names) + 1
 
     @property
     def overlapping(self) -> bool:
@@ -187,17 +188,17 @@ class Folder(Source):
 
     def _unclear_masks(self, contents: dict[Path, set[int]]) -> list[str]:
         """The faults of masks of single classes."""
-        problems = []
+        problems, names = [], self.class_names or ()
         if self.label_values:
             problems.append(
                 "data.label_values is for masks that hold all classes, not for one folder a class"
             )
-        if len(self.class_names) > MAX_OVERLAPPING:
+        if len(names) > MAX_OVERLAPPING:
             problems.append(
-                f"{self._folder(self.masks)}: holds {len(self.class_names)} folders, one for each class; at most "
+                f"{self._folder(self.masks)}: holds {len(names)} folders, one for each class; at most "
                 f"{MAX_OVERLAPPING} are allowed"
             )
-        for name in self.class_names:
+        for name in names:
             folder = self._folder(f"{self.masks}/{name}")
             found = [values for path, values in contents.items() if path.parent == folder]
             if found and not any(values - {0} for values in found):

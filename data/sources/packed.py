@@ -22,10 +22,10 @@ class PackedGeometry(Geometry):
     training to the last bit.
     """
 
-    packed_spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    packed_spacing: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     @property
-    def spacing(self) -> tuple[float, float, float]:
+    def spacing(self) -> tuple[float, ...]:
         return self.packed_spacing
 
     @property

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -15,7 +16,7 @@ from data.drawing.slices import View, foreground_windows, orthogonal_views
 from data.labels import class_name
 from data.source import Case
 
-Scores = Mapping[str, str | float | None]
+Scores = Mapping[str, Any]
 """As a row of the tables: `dice`, the mean over the foreground; `dice_1`, `dice_2`, ... of each class."""
 
 # Scores below the slices, with their headings.
@@ -40,7 +41,7 @@ class ShownVolume:
     """
 
     name: str
-    views: tuple[View, View, View]
+    views: tuple[View, ...]
     scores: Scores = field(default_factory=dict)
 
     @classmethod

@@ -132,8 +132,11 @@ def pixel_scores(
     """
     if not overlapping:
         return PixelScores(confusion_matrix(truth, prediction, classes))
-    masks = ([is_class(labels, number, True) for number in range(classes)] for labels in (truth, prediction))
-    return OverlappingScores(np.stack([confusion_matrix(*pair, 2) for pair in zip(*masks, strict=True)]))
+    matrices = [
+        confusion_matrix(is_class(truth, number, True), is_class(prediction, number, True), 2)
+        for number in range(classes)
+    ]
+    return OverlappingScores(np.stack(matrices))
 
 
 def _same_shape(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,6 +153,6 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 def _mean(values: Sequence[float]) -> float:
     """The mean of the values that are not nan; nan if none is left."""
-    values = np.asarray(values, float)
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else float("nan")
+    known = np.asarray(values, float)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if known.size else float("nan")

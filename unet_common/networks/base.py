@@ -43,10 +43,12 @@ class Network(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def with_new_names(cls, settings: Any) -> Any:
+    def _accept_old_names(cls, settings: Any) -> Any:
+        return cls.with_new_names(settings) if isinstance(settings, dict) else settings
+
+    @classmethod
+    def with_new_names(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings whose old names are replaced by those of today, and without those that are left open."""
-        if not isinstance(settings, dict):
-            return settings
         named = {cls.renamed.get(name, name): value for name, value in settings.items()}
         return {
             name: value
@@ -108,7 +110,7 @@ class Network(Settings):
 
     def refusal(self, size: tuple[int, ...]) -> str | None:
         """The reason why an input of `size` cannot go through in one piece, good as its sides may be; None: it can."""
-        if self.fixed_size in (None, size):
+        if self.fixed_size is None or self.fixed_size == size:
             return None
         return f"it has weights for each pixel of {_times(self.fixed_size)}"
 
@@ -131,8 +133,9 @@ class Network(Settings):
             )
         if reason := self.refusal(tuple(size)):
             raise UserError(f"{self.name} does not take {_times(size)} pixels in one piece: {reason}.")
-        output = tuple(self.output_side(side, axis) for axis, side in enumerate(size))
-        if None in output:
+        sides = [self.output_side(side, axis) for axis, side in enumerate(size)]
+        output = tuple(side for side in sides if side is not None)
+        if len(output) < len(sides):
             smaller = tuple(self._nearest(side, axis, -1) for axis, side in enumerate(size))
             larger = tuple(self._nearest(side, axis, +1) for axis, side in enumerate(size))
             good = [_times(option) for option in (smaller, larger) if None not in option]
@@ -150,8 +153,7 @@ class Network(Settings):
         """
         padding = []
         for axis, side in enumerate(size):
-            padded = self._smallest_covering(side, axis)
-            output = self.output_side(padded, axis)
+            padded, output = self._smallest_covering(side, axis)
             margin = (padded - output) // 2  # lost at each border inside the network
             before = margin + (output - side) // 2
             padding.append((before, padded - side - before))
@@ -161,14 +163,17 @@ class Network(Settings):
         """The place of an image of `size`, padded by `padding_for(size)`, in the network's output."""
         crop = []
         for axis, side in enumerate(size):
-            start = (self.output_side(self._smallest_covering(side, axis), axis) - side) // 2
+            _padded, output = self._smallest_covering(side, axis)
+            start = (output - side) // 2
             crop.append(slice(start, start + side))
         return tuple(crop)
 
-    def _smallest_covering(self, side: int, axis: int) -> int:
+    def _smallest_covering(self, side: int, axis: int) -> tuple[int, int]:
+        """The smallest input side whose output is at least `side` long, and the output's."""
         for padded in range(side, side + SEARCH):
-            if (self.output_side(padded, axis) or 0) >= side:
-                return padded
+            output = self.output_side(padded, axis) or 0
+            if output >= side:
+                return padded, output
         raise UserError(f"{self.name} has no input size whose output covers {side} pixels")
 
     def _nearest(self, side: int, axis: int, direction: int) -> int | None:
@@ -179,5 +184,5 @@ class Network(Settings):
         return None
 
 
-def _times(size: tuple[int, ...]) -> str:
+def _times(size: tuple[int | None, ...]) -> str:
     return "x".join(str(side) for side in size)

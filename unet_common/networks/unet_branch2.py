@@ -26,7 +26,7 @@ class UNetBranch2(UNetBackboned):
         f"{UNetBackboned.paper}; a branch that is enlarged bilinearly: Long et al. 2015, arXiv:1411.4038"
     )
 
-    name: Literal["unet_branch2"] = "unet_branch2"
+    name: Literal["unet_branch2"] = "unet_branch2"  # type: ignore[assignment]  # a name of its own
     encoder: Backbone = Field("unet", description=UNetBackboned.model_fields["encoder"].description)
     branch_level: Annotated[int, Field(ge=1, le=BLOCKS)] = Field(
         4,

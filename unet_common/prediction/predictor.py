@@ -142,9 +142,9 @@ class Predictor:
                     len(of_runs)
                 )
                 label[rows] = outputs.label_map(mean, settings.threshold)
-                if keep:
+                if probability is not None:
                     probability[rows] = mean
-        if not keep:
+        if probability is None:
             return Prediction(case, prepared[0].restore_label(label), None, outputs)
         probability = prepared[0].restore(probability, outputs.multilabel)
         label = outputs.label_map(probability, settings.threshold)
@@ -282,7 +282,9 @@ def _check_fits(case: Case, run: Run) -> None:
 def _default_tile(run: Run, size: tuple[int, ...]) -> tuple[int, ...] | None:
     """The tile of large volumes, and of what the network does not take in one piece: the training's crop."""
     if (len(size) == 3 and np.prod(size) > MAX_WHOLE) or not run.network.in_one_piece(size):
-        return run.network.output_size(run.experiment.sampling.crop)
+        crop = run.experiment.sampling.crop
+        assert crop is not None  # a run's experiment is complete
+        return run.network.output_size(crop)
     return None
 
 
@@ -292,17 +294,18 @@ def _mirrored_axes(run: Run) -> tuple[int, ...] | None:
     Not the one between left and right if their labels were swapped: mirrored, it would vote for the other side.
     """
     augmentation = run.experiment.augmentation
-    axes = augmentation.flip_axes
-    if axes is None and augmentation.swap_labels:
-        axes = tuple(range(run.network.rank))
-    return axes if not augmentation.swap_labels else tuple(axis for axis in axes if axis != 0)
+    if not augmentation.swap_labels:
+        return augmentation.flip_axes
+    axes = range(run.network.rank) if augmentation.flip_axes is None else augmentation.flip_axes
+    return tuple(axis for axis in axes if axis != 0)
 
 
 class _progress(AbstractContextManager):  # noqa: N801  (used like a function)
     """The progress over the tiles of one case, of several networks in turn; shown only where there are several."""
 
     def __init__(self, name: str, networks: int):
-        self._name, self._networks, self._bar = name, networks, None
+        self._name, self._networks = name, networks
+        self._bar: tqdm | None = None
 
     def __enter__(self) -> Any:
         return self

@@ -26,15 +26,34 @@ WHOLE = PredictionSettings()
 class SlidingNetwork(Protocol):
     """The properties of a network that a sliding window needs; those of the catalogue have all of them."""
 
-    rank: int  # spatial axes
-    classes: int  # values per pixel of the output
-    multilabel: bool  # each of them has a sigmoid of its own
-    stride: tuple[int, ...]  # along each axis: a shift of the input by this shifts the output by as much
-    context: tuple[int, ...]  # along each axis: an output pixel depends on input pixels up to this far away
+    @property
+    def rank(self) -> int:
+        """Spatial axes."""
 
-    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]: ...
-    def padding_for(self, size: tuple[int, ...]) -> list[tuple[int, int]]: ...
-    def crop_after(self, size: tuple[int, ...]) -> tuple[slice, ...]: ...
+    @property
+    def classes(self) -> int:
+        """Values per pixel of the output."""
+
+    @property
+    def multilabel(self) -> bool:
+        """True if each of them has a sigmoid of its own."""
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """Pixels along each axis: a shift of the input by this shifts the output by as much."""
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """Pixels along each axis: an output pixel depends on input pixels up to this far away."""
+
+    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Spatial size of the output for an input of spatial `size`."""
+
+    def padding_for(self, size: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Pixels to add (before, after) on each axis so that the output covers an image of `size`."""
+
+    def crop_after(self, size: tuple[int, ...]) -> tuple[slice, ...]:
+        """The place of an image of `size`, padded by `padding_for(size)`, in the network's output."""
 
 
 def probabilities(logits: np.ndarray, multilabel: bool = False) -> np.ndarray:
@@ -170,7 +189,8 @@ def _average_over_views(
     multilabel: bool,
 ) -> np.ndarray:
     """Probabilities [batch, *output, classes] of tiles, the mean over their turned and mirrored copies."""
-    rank, total = images.ndim - 2, None
+    rank = images.ndim - 2
+    total: np.ndarray | None = None
     for axes, mirrored in views:
         order = (0, *(axis + 1 for axis in axes), rank + 1)
         mirrored = tuple(axis + 1 for axis in mirrored)
@@ -178,6 +198,7 @@ def _average_over_views(
         result = probabilities(np.asarray(logits, np.float32), multilabel)
         result = np.flip(result, mirrored).transpose(np.argsort(order))
         total = result.copy() if total is None else total + result
+    assert total is not None
     return total / np.float32(len(views))
 
 

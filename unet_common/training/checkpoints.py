@@ -18,7 +18,7 @@ from unet_common.weights.interchange import Weights, is_weight
 
 def step_of(checkpoint: str) -> int:
     """The step in a checkpoint's name: `.../model.ckpt-300` -> 300."""
-    return int(re.fullmatch(r".*-(\d+)", checkpoint)[1])
+    return int(checkpoint.rpartition("-")[2])
 
 
 def saved_checkpoints(directory: Path) -> list[str]:

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -42,7 +43,7 @@ class Monitor:
             unit="step",
             disable=self._plain,
         )
-        self._handlers: dict[int, object] = {}
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "Monitor":
         if threading.current_thread() is threading.main_thread():

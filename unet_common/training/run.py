@@ -18,7 +18,7 @@ from data.source import Source
 from data.split import Split, divide
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
-from unet_common.networks import Network
+from unet_common.networks import Network, UNetBackboned, UNetEncoder
 from unet_common.training.state import NOT_STARTED, State
 from unet_common.weights.interchange import (
     Weights,
@@ -64,7 +64,7 @@ class Run:
         run = cls(path, experiment, parts, statistics(images, source.channels))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         if experiment.pretrained:
-            run._convert_pretrained()
+            run._convert_pretrained(experiment.pretrained)
         run.state.write(NOT_STARTED)
         parts.save(path / "split.json")
         run.statistics.save(path / "statistics.json")
@@ -115,10 +115,12 @@ class Run:
 
     @property
     def network(self) -> Network:
+        """The network's hyperparameters."""
         return self.experiment.network
 
     @property
     def source(self) -> Source:
+        """The data set."""
         return self.experiment.data
 
     @cached_property
@@ -159,10 +161,12 @@ class Run:
 
     @property
     def figures(self) -> Path:
+        """The folder of the pictures."""
         return self.path / "figures"
 
     @property
     def history(self) -> Path:
+        """The file of `unet_common.training.history`."""
         return self.path / "history.csv"
 
     @property
@@ -189,9 +193,10 @@ class Run:
             return starting_weights(self.experiment.initial_weights, self.network)
         return {}
 
-    def _convert_pretrained(self) -> None:
+    def _convert_pretrained(self, origin: str) -> None:
         """Write `pretrained_weights`. Raises UserError if they do not fit the network."""
-        network, origin = self.network, self.experiment.pretrained
+        network = self.network
+        assert isinstance(network, (UNetEncoder, UNetBackboned))  # an experiment is checked for that
         weights = pretrained_weights(origin, network)
         drawn = load(self.experiment.implementation).Model(network).weights()
         shapes = {name: value.shape for name, value in drawn.items() if name.startswith("encoder/")}

@@ -8,7 +8,7 @@ those that an unbroken one would have drawn.
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -27,7 +27,9 @@ def stateless_seed(seed: int, name: str) -> int:
     return int.from_bytes(digest[:4], "little") >> 1
 
 
-def initial_kernel(shape, fan_in: int, fan_out: int, rule: Initialisation, seed: int, dtype) -> tf.Tensor:
+def initial_kernel(
+    shape: Sequence[int], fan_in: int, fan_out: int, rule: Initialisation, seed: int, dtype: tf.DType
+) -> tf.Tensor:
     """Draw the initial weights of a convolution, with mean 0 and the `standard_deviation` of the rule.
 
     Normal draws are cut off at two deviations of what they were before that.

@@ -130,7 +130,7 @@ def _check_header(path: Path, attributes: h5py.AttributeManager, network: Networ
             "Read it with the version of the program that wrote it."
         )
     # Hyperparameters that were added later have a default that means what was before.
-    defaults = json.loads(type(network)().model_dump_json())
+    defaults = json.loads(type(network).model_validate({}).model_dump_json())
     stored = {**defaults, **type(network).with_new_names(json.loads(attributes["hyperparameters"]))}
     wanted = json.loads(network.model_dump_json())
     differences = [

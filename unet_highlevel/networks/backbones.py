@@ -138,7 +138,7 @@ def darknet52(x: tf.Tensor, filters: int, training: bool, name: str) -> dict[str
 
 def backbone(x: tf.Tensor, kind: Backbone, filters: int, training: bool, name: str) -> dict[str, tf.Tensor]:
     """The encoder called `kind`: images to features by name."""
+    if kind in ("vgg16", "resnet34"):
+        return encoder(x, kind, filters, training, name)
     own = {"unet": contracting_path, "resnet50": resnet50, "darknet52": darknet52}
-    if kind in own:
-        return own[kind](x, filters, training, name)
-    return encoder(x, kind, filters, training, name)
+    return own[kind](x, filters, training, name)

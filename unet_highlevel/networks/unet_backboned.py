@@ -24,7 +24,7 @@ def encode(
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:
         x = two_units(x, network.centre_filters, training, "centre")
-    return x, [features.get(name) for name in SKIPS[network.encoder]]
+    return x, [features[name] if name else None for name in SKIPS[network.encoder]]
 
 
 def reduce(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:

@@ -124,7 +124,7 @@ def darknet52(x: keras.KerasTensor, filters: int, name: str) -> dict[str, keras.
 
 def backbone(x: keras.KerasTensor, kind: Backbone, filters: int, name: str) -> dict[str, keras.KerasTensor]:
     """The encoder called `kind`: images to features by name."""
+    if kind in ("vgg16", "resnet34"):
+        return encoder(x, kind, filters, name)
     own = {"unet": contracting_path, "resnet50": resnet50, "darknet52": darknet52}
-    if kind in own:
-        return own[kind](x, filters, name)
-    return encoder(x, kind, filters, name)
+    return own[kind](x, filters, name)

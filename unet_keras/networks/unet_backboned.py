@@ -20,7 +20,7 @@ def encode(
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:
         x = two_units(x, network.centre_filters, "centre")
-    return x, [features.get(name) for name in SKIPS[network.encoder]]
+    return x, [features[name] if name else None for name in SKIPS[network.encoder]]
 
 
 def reduce(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

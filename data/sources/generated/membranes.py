@@ -112,8 +112,8 @@ def _pack(generator: np.random.Generator, size: tuple[int, ...]) -> tuple[np.nda
     margin = 40.0
     volume = np.prod(np.add(size, 2 * margin))
     throws = int(30 * volume / 32.0 ** len(size)) + 50
-    radii = np.exp(generator.uniform(*np.log(CELL_RADIUS), throws))[:, np.newaxis]
-    radii = np.sort(radii[:, 0])[::-1]
+    smallest, largest = np.log(CELL_RADIUS)
+    radii = np.sort(np.exp(generator.uniform(smallest, largest, throws)))[::-1]
     centres = generator.uniform(-margin, np.add(size, margin), (throws, len(size)))
     kept: list[int] = []
     for number in range(throws):
