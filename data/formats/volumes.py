@@ -7,10 +7,9 @@ import numpy as np
 from data.errors import UserError
 from data.formats.geometry import Geometry, same_place
 from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
-from data.formats.images import read_image, read_mask
+from data.formats.images import paths_in, read_image, read_mask
 from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
 from data.formats.nifti import is_nifti, read_nifti
-from data.source import natural_key
 
 # Label values are kept in 32 bits; more than this is no label.
 LARGEST_LABEL = np.iinfo(np.int32).max
@@ -36,18 +35,8 @@ def is_volume(path: Path) -> bool:
 
 
 def volume_files(directory: Path) -> list[Path]:
-    """NIfTI files, TIFF files and DICOM folders directly in a directory, in natural order.
-
-    Raises UserError if the directory is missing.
-    """
-    if not directory.is_dir():
-        raise UserError(f"The folder {directory} does not exist.")
-    found = [
-        path
-        for path in directory.iterdir()
-        if not path.name.startswith(".") and (is_volume(path) or path.suffix.lower() in (".tif", ".tiff"))
-    ]
-    return sorted(found, key=lambda path: natural_key(path.name))
+    """NIfTI files, TIFF files and DICOM folders directly in a directory, as of `paths_in`."""
+    return paths_in(directory, lambda path: is_volume(path) or path.suffix.lower() in (".tif", ".tiff"))
 
 
 def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
