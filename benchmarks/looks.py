@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from data.drawing.images import PICTURE_STYLE, YELLOW, coloured, displayed, save_figure
-from data.labels import class_masks
+from data.labels.label_maps import class_masks
 from data.preprocessing.regions import Window, largest_object, window_around
 from unet_common.metrics.pixels import pixel_scores
 from unet_common.prediction.predictor import Prediction, Predictor, validation_cases

@@ -36,7 +36,7 @@ def patches() -> None:
     """Time crops of 48^3 from eight volumes of 96^3, every change happening to every sample."""
     import unet_common  # noqa: F401  (sets TensorFlow up)
     from data.commands.pack import pack
-    from data.outputs import Outputs
+    from data.labels.outputs import Outputs
     from data.pipeline import training_batches
     from data.preprocessing.preprocessor import Preprocessor
     from data.sampling import sampler as sampling
@@ -128,7 +128,7 @@ def memory() -> None:
 
 def large_volume() -> None:
     """Predict 512 x 512 x 300 voxels and tell by how much the peak memory of this process grew."""
-    from data.outputs import Outputs
+    from data.labels.outputs import Outputs
     from data.preprocessing.preprocessor import Preprocessor
     from data.settings import Preprocessing
     from data.source import Case

@@ -11,7 +11,7 @@ from PIL import Image
 
 from data.drawing.images import coloured, displayed, grey_limits, overlay
 from data.drawing.slices import middle
-from data.labels import largest_class
+from data.labels.label_maps import largest_class
 from unet_common.evaluation.report import predict_all
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.metrics.pixels import pixel_scores

@@ -1,9 +1,12 @@
-"""Files that are either the old one or the complete new one, never half of each."""
+"""Files: written whole or not at all, and in the order in which people count."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from data.errors import UserError
 
 
 @contextmanager
@@ -29,3 +32,21 @@ def write_text(path: Path, text: str) -> None:
     """Write a small text file through `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key with which '10' comes after '2': numbers in names compare as numbers."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", text)
+    numbered = [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p.lower()) for p in parts]
+    return numbered, text  # the text itself puts 'A' and 'a', '1' and '01' in one order
+
+
+def paths_in(directory: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """The `wanted` files and folders directly in a directory, in natural order (2.png before 10.png); no hidden ones.
+
+    Raises UserError if the directory is missing.
+    """
+    if not directory.is_dir():
+        raise UserError(f"The folder {directory} does not exist.")
+    found = [path for path in directory.iterdir() if not path.name.startswith(".") and wanted(path)]
+    return sorted(found, key=lambda path: natural_key(path.name))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.preprocessing.borders import mirror
 from data.preprocessing.preprocessor import Preprocessor
 from data.sampling.sampler import Sampler, labelled

@@ -1,6 +1,5 @@
 """The form that a data set has for the rest of the project: named cases that can be read one by one."""
 
-import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ class Case:
     name: unique in its source; also the stem of output files.
     image: float32 [*size, channels], in the file's own range of values.
     label: integer class index [*size], 0 = background; None where the truth is unknown.
-    overlapping: the label holds a set of classes for each pixel (see `data.labels`).
+    overlapping: the label holds a set of classes for each pixel (see `data.labels.label_maps`).
     path: where the image came from; None for generated images.
     geometry: where the voxels of a volume lie; None for what has none.
     prepared: whether cropping, resampling and the normalisation of single images are done, as in records.
@@ -111,10 +110,3 @@ class Source(Settings, ABC):
             raise UserError(
                 f"The data set '{self.name}'{where} has {len(problems)} problem(s):\n{bullet_list(problems)}"
             )
-
-
-def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key with which '10' comes after '2': numbers in names compare as numbers."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", text)
-    numbered = [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p.lower()) for p in parts]
-    return numbered, text  # the text itself puts 'A' and 'a', '1' and '01' in one order

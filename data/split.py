@@ -7,9 +7,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from data.errors import UserError, bullet_list
-from data.files import write_text
+from data.files import natural_key, write_text
 from data.settings import Sampling, Settings
-from data.source import natural_key
 
 
 class Split(Settings):

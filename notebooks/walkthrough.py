@@ -28,7 +28,7 @@ from IPython.display import Image, Markdown, display
 
 import unet_common  # noqa: F401  (first: it sets TensorFlow up)
 from data.commands.show import show
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Preprocessor
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.sources import SOURCES
@@ -112,19 +112,17 @@ for name in IMPLEMENTATIONS[1:]:
 # ## How each API says it
 #
 # The decoder's block: an up-convolution, the encoder's features of the same resolution beside it, convolutions.
-# In the two graph APIs it is a function that adds operations to a graph; what differs between these two is one
-# level down, in `transposed_convolution`, which the first writes by hand. In Keras the block is an object that
-# owns its weights and is called.
+# In the two graph APIs it adds operations to a graph; in Keras it makes layers, which own their weights, and connects
+# them. The first writes the layers by hand; here its transposed convolution, which the others have.
 
 # %%
-for name, block in zip(IMPLEMENTATIONS, ("decoder_block", "decoder_block", "DecoderBlock"), strict=True):
-    code = getsource(getattr(import_module(f"unet_{name}.networks.unet"), block))
+for name in IMPLEMENTATIONS:
+    code = getsource(import_module(f"unet_{name}.networks.unet").decoder_block)
     display(Markdown(f"**`{name}`**\n```python\n{code}```"))
 
 # %%
-for name, module in zip(IMPLEMENTATIONS, ("ops", "layers", "layers"), strict=True):
-    code = getsource(import_module(f"unet_{name}.{module}").transposed_convolution)
-    display(Markdown(f"**`{name}`**\n```python\n{code}```"))
+code = getsource(import_module("unet_lowlevel.ops").transposed_convolution)
+display(Markdown(f"**`lowlevel`**\n```python\n{code}```"))
 
 # %% [markdown]
 # ## Training

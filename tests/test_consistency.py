@@ -5,31 +5,16 @@ such a file fails. float64 is the proof, float32 a smoke test: there, differentl
 winners of poolings and rectifiers, and that is no difference between the networks.
 """
 
-from importlib import import_module
 from itertools import permutations
 
 import numpy as np
 import pytest
+from helpers import CASES, LOSS, SEED, STEP, cases
 
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
 from unet_common.weights.interchange import is_kernel, is_weight, load_weights
-
-
-def cases(float32: bool = False):
-    """Every configuration; those that `SLOW` lists by number, and most of the smoke tests, are for `-m slow`."""
-    for name in CATALOGUE:
-        expected = import_module(f"expected.{name}")
-        for index, configuration in enumerate(expected.CONFIGURATIONS):
-            deep = getattr(expected, "SLOW", ())
-            slow = index in deep or (float32 and (index > 0 or deep))
-            marks = [pytest.mark.slow] if slow else []
-            yield pytest.param(name, *configuration, id=f"{name}-{index}", marks=marks)
-
-
-CASES = list(cases())
-SEED, STEP, LOSS = 3, 7, "dice + cross_entropy"
 
 
 def batch(network, size):

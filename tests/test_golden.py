@@ -17,7 +17,7 @@ from pathlib import Path
 import conftest  # noqa: F401  (sets TensorFlow up, also when this file is run as a program)
 import numpy as np
 import pytest
-from test_consistency import CASES, LOSS, SEED, STEP
+from helpers import CASES, LOSS, SEED, STEP
 
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE

@@ -117,3 +117,73 @@ def test_no_layers_object_in_the_low_level_package():
             node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)
         }, path
         assert not {"keras", "tf_keras", "tensorflow_estimator"} & set(imported(path)), path
+
+
+def rooms():
+    """Arrows between the rooms of `data` and `unet_common`: a room is a folder, or a file that lies in none."""
+    arrows = {}
+    for path in [*(ROOT / "data").rglob("*.py"), *(ROOT / "unet_common").rglob("*.py")]:
+        room = ".".join(path.relative_to(ROOT).with_suffix("").parts[:2])
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            for name in names:
+                other = ROOT.joinpath(*name.split(".")[:2])
+                if name.split(".")[0] in ("data", "unet_common") and (
+                    other.is_dir() or other.with_suffix(".py").is_file()
+                ):
+                    arrows.setdefault(room, set()).add(".".join(name.split(".")[:2]))
+    return {room: others - {room, "data", "unet_common"} for room, others in arrows.items()}
+
+
+def test_no_two_rooms_need_each_other():
+    arrows = rooms()
+    assert (
+        "data.source" in arrows["data.sources"] and "unet_common.training" in arrows["unet_common.prediction"]
+    )
+
+    def reached(room):
+        found, waiting = set(), [room]
+        while waiting:
+            for other in arrows.get(waiting.pop(), set()) - found:
+                found.add(other)
+                waiting.append(other)
+        return found
+
+    assert [room for room in arrows if room in reached(room)] == []
+
+
+def test_no_room_is_a_street():
+    """A dozen files can be looked through; the networks are a catalogue, which grows."""
+    for package in ("data", "unet_common"):
+        for folder in [ROOT / package, *(path for path in (ROOT / package).rglob("*") if path.is_dir())]:
+            if folder.name not in ("networks", "__pycache__"):
+                assert len(list(folder.glob("*.py"))) <= 12, folder
+
+
+def test_tests_lie_in_the_rooms_of_what_they_test():
+    of_code = {path.name for package in ("data", "unet_common") for path in (ROOT / package).iterdir()}
+    of_code |= {"data", "comparison", "docs"}
+    for folder in (ROOT / "tests").iterdir():
+        if folder.is_dir() and any(folder.glob("test_*.py")):
+            assert folder.name in of_code, folder
+
+
+def test_tests_take_helpers_from_one_file():
+    for path in (ROOT / "tests").rglob("*.py"):
+        assert not [name for name in imported(path) if name.startswith("test_")], path
+
+
+def test_what_outputs_mean_is_handed_on_as_one():
+    """`data.labels.outputs.Outputs` knows all of these; no function takes two of them beside each other."""
+    of_outputs = {"multilabel", "overlapping", "soft", "softened", "region", "regions", "auxiliary"}
+    for package in ("data", "unet_common", *PACKAGES):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(tree(path)):
+                if isinstance(node, ast.FunctionDef):
+                    names = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+                    assert len(names & of_outputs) < 2, f"{path}: {node.name}"

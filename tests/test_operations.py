@@ -9,83 +9,14 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import RANKS, SIZES, Operation, images
 
 from unet_common import resizing
-from unet_common.graph_model import assign, canonical_variables
 from unet_common.resizing import linear_kernel
 from unet_common.weights.initial import choose_initialisation
 from unet_lowlevel import ops
 
 v1 = tf.compat.v1
-
-SIZES = {2: (5, 6), 3: (4, 3, 5)}
-RANKS = pytest.mark.parametrize("rank", SIZES)
-
-
-def images(rank, channels=3, size=None):
-    """Two images of random values."""
-    return np.random.default_rng(10 + rank).standard_normal((2, *(size or SIZES[rank]), channels))
-
-
-class Operation:
-    """`build(x)` in a graph of its own, with weights that are not their initial values."""
-
-    def __init__(self, build, x, seed=0, step=0, initial=False):
-        with tf.Graph().as_default() as graph:
-            v1.set_random_seed(seed)
-            global_step = v1.train.get_or_create_global_step()
-            self.x = v1.placeholder(x.dtype, [None] * (x.ndim - 1) + [x.shape[-1]])
-            self.y = build(self.x)
-            self.updates = v1.get_collection(v1.GraphKeys.UPDATE_OPS)
-            self.trainable = {v.op.name: v for v in v1.trainable_variables()}
-            self.variables = canonical_variables(graph)
-            self.session = v1.Session(graph=graph)
-            self.session.run(v1.global_variables_initializer())
-        assign(self.session, [(global_step, step)])
-        if not initial:
-            generator = np.random.default_rng(1)
-            for variable in self.variables.values():
-                assign(self.session, [(variable, generator.uniform(0.5, 1.5, variable.shape))])
-
-    def __call__(self, x):
-        return self.session.run(self.y, {self.x: x})
-
-    def weights(self):
-        return self.session.run(self.variables)
-
-    def check_gradients(self, x):
-        """Those of the input and of every weight, element by element, against central differences."""
-        direction = np.random.default_rng(2).standard_normal(self(x).shape)
-        with self.session.graph.as_default():
-            value = tf.reduce_sum(self.y * direction)
-            gradients = tf.gradients(value, [self.x, *self.trainable.values()])
-        of_x, *of_weights = self.session.run(gradients, {self.x: x})
-
-        def at(point):
-            return self.session.run(value, {self.x: point})
-
-        np.testing.assert_allclose(of_x, central_differences(at, x), rtol=0, atol=1e-7)
-        for (name, variable), gradient in zip(self.trainable.items(), of_weights, strict=True):
-            before = self.session.run(variable)
-
-            def at_weight(point, variable=variable):
-                assign(self.session, [(variable, point)])
-                return at(x)
-
-            np.testing.assert_allclose(
-                gradient, central_differences(at_weight, before), rtol=0, atol=1e-7, err_msg=name
-            )
-            assign(self.session, [(variable, before)])
-
-
-def central_differences(function, point, distance=1e-5):
-    """The gradient of a scalar function at `point`: two evaluations for each of its elements."""
-    gradient = np.empty_like(point)
-    for index in np.ndindex(point.shape):
-        shift = np.zeros_like(point)
-        shift[index] = distance
-        gradient[index] = (function(point + shift) - function(point - shift)) / (2 * distance)
-    return gradient
 
 
 @RANKS

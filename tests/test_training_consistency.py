@@ -6,55 +6,17 @@ theirs to float32: the momentum 0.9 would differ by 2e-8, and so the moving stat
 
 import numpy as np
 import pytest
+from helpers import SETTINGS, assert_equal_courses, train_all
 
 from comparison import steps
 from unet_common.experiment import experiment_from
-from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.training.history import read_history
+from unet_common.implementation import load
 from unet_common.training.run import Run
-from unet_common.weights.interchange import load_weights
-
-SETTINGS = {
-    "network": {"depth": 3, "filters": 3},
-    "data": {"images": 6, "size": [48, 48]},
-    "sampling": {"crop": [32, 32]},
-    "augmentation": {"flips": True, "rotation": 30, "noise": 0.1},
-    "optimizer": {"name": "sgd", "learning_rate": 2.0**-4, "momentum": 0.875},
-    "training": {"steps": 10, "validate_every": 4, "batch_size": 2},
-    "precision": "float64",
-}
 
 
 def slow(*values):
     """Parameters of a test for `-m slow`: what they vary is in the others, too."""
     return pytest.param(*values, marks=pytest.mark.slow)
-
-
-def train_all(directory, implementations=IMPLEMENTATIONS, **changes):
-    """History, final weights and run of each implementation, trained by its own loop."""
-    results = []
-    for name in implementations:
-        run = Run.create(directory / name, experiment_from({**SETTINGS, **changes, "implementation": name}))
-        load(name).train(run)
-        assert run.state.name == "finished"
-        results.append((read_history(run.history), load_weights(run.final_weights, run.network), run))
-    return results
-
-
-def assert_equal_courses(results, loss, weights, moving):
-    """Compare with the first; bounds are absolute."""
-    (history, final, _), *others = results
-    for other_history, other_final, run in others:
-        name = run.experiment.implementation
-        assert [row["step"] for row in other_history] == [row["step"] for row in history]
-        for column, bound in (("loss", loss), ("validation_loss", max(loss, 1e-6)), ("learning_rate", 0)):
-            here, there = ([row[column] or 0 for row in rows] for rows in (history, other_history))
-            np.testing.assert_allclose(there, here, rtol=0, atol=bound, err_msg=f"{name}: {column}")
-        for weight, value in final.items():
-            bound = moving if "moving" in weight else weights
-            np.testing.assert_allclose(
-                other_final[weight], value, rtol=0, atol=bound, err_msg=f"{name}: {weight}"
-            )
 
 
 @pytest.mark.parametrize("dropout", [slow(0.0), 0.25])

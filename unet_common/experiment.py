@@ -20,8 +20,8 @@ from pydantic import (
 
 from data.errors import UserError
 from data.files import write_text
+from data.labels.soft_labels import SIDES
 from data.preprocessing.preprocessor import Preprocessor
-from data.sampling.soft_labels import SIDES
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.source import Source
 from data.sources import SOURCES, Membranes

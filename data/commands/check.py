@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from data.errors import UserError
-from data.labels import is_class
+from data.labels.label_maps import is_class
 from data.source import Source
 
 

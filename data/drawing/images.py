@@ -15,7 +15,7 @@ from skimage.measure import find_contours
 from skimage.segmentation import find_boundaries
 
 from data.files import replacing
-from data.labels import class_masks, largest_class
+from data.labels.label_maps import class_masks, largest_class
 
 # Okabe and Ito 2008, "Color Universal Design": told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -70,7 +70,7 @@ def overlay(
     image: [height, width, channels], any range; stretched to its 1st..99th percentile. One channel is grey, three
         are colour, of others the first is shown.
     truth: [height, width] class indices, or None if unknown. prediction: [height, width] class indices.
-    overlapping: these are sets of classes (see `data.labels`); a set has the mean of its classes' colours.
+    overlapping: these are sets of classes (see `data.labels.label_maps`); a set has the mean of its classes' colours.
     several: as of `coloured`.
     Returns uint8 [height, width, 3]. Raises ValueError for other heights and widths.
     """

@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from data.drawing.images import YELLOW, class_colour, outlines
 from data.drawing.slices import View, foreground_windows
-from data.labels import class_masks, class_name, is_class, largest_class
+from data.labels.label_maps import class_masks, class_name, is_class, largest_class
 
 # Inches: of a row of panels, between panels, and above them for their headings.
 WIDTH, GAP, HEADING = 9.0, 0.1, 0.26

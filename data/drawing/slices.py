@@ -17,7 +17,7 @@ class View:
     pixel: height and width of a pixel, in mm or any other unit.
     title: such as 'axial, slice 12 of 40'.
     sides: the letters of the directions left, right, up and down, as in 'RLAP'; empty where unknown.
-    overlapping: truth and prediction are sets of classes (see `data.labels`).
+    overlapping: truth and prediction are sets of classes (see `data.labels.label_maps`).
     class_names: of the classes 1, 2, ..., for the key; None if they only have numbers.
     """
 

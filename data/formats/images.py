@@ -3,29 +3,16 @@
 Who reads or writes imports the library of the format: the settings of data sets are validated without it.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from data.errors import UserError
-from data.files import replacing
-from data.source import natural_key
+from data.files import paths_in, replacing
 
 TIFF = (".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg")
 SUFFIXES = (".png", ".bmp", *LOSSY, *TIFF)
-
-
-def paths_in(directory: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    """The `wanted` files and folders directly in a directory, in natural order (2.png before 10.png); no hidden ones.
-
-    Raises UserError if the directory is missing.
-    """
-    if not directory.is_dir():
-        raise UserError(f"The folder {directory} does not exist.")
-    found = [path for path in directory.iterdir() if not path.name.startswith(".") and wanted(path)]
-    return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def image_files(directory: Path) -> list[Path]:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import UserError
+from data.files import paths_in
 from data.formats.geometry import Geometry, same_place
 from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
-from data.formats.images import paths_in, read_image, read_mask
+from data.formats.images import read_image, read_mask
 from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
 from data.formats.nifti import is_nifti, read_nifti
 

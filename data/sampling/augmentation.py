@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import scipy
 
-from data.labels import is_class
+from data.labels.label_maps import is_class
 from data.noise import smooth_noise
 from data.preprocessing.borders import reflected
 from data.preprocessing.positions import append_positions

@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 
 from data.errors import UserError, bullet_list
-from data.labels import is_class, largest_class
-from data.outputs import Outputs
+from data.labels.label_maps import is_class, largest_class
+from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Prepared, Preprocessor
 from data.sampling.augmentation import augment, corner_around, random_corner
 from data.settings import Augmentation, Sampling

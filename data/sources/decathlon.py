@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from data.errors import UserError
+from data.files import natural_key
 from data.formats.volumes import volume_files, volume_name
-from data.source import Case, natural_key
+from data.source import Case
 from data.sources.pairs import Pair, VolumePairs
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from pydantic import Field
 
 from data.errors import UserError, bullet_list
+from data.files import natural_key
 from data.formats.images import LOSSY, image_files, read_image, read_mask
-from data.labels import MAX_OVERLAPPING, combine, first_few, guess_values, to_classes
-from data.source import Case, Source, natural_key
+from data.labels.label_maps import MAX_OVERLAPPING, combine, first_few, guess_values, to_classes
+from data.source import Case, Source
 
 
 class Pair(NamedTuple):

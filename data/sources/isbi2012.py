@@ -13,9 +13,10 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from data.errors import UserError
+from data.files import natural_key
 from data.formats.images import image_files, read_image, read_mask
-from data.labels import first_few
-from data.source import Case, Source, natural_key
+from data.labels.label_maps import first_few
+from data.source import Case, Source
 
 
 class Slice(NamedTuple):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from data.errors import UserError
 from data.formats.volumes import check_pair, read_label, read_volume
-from data.labels import first_few, guess_values, to_classes
+from data.labels.label_maps import first_few, guess_values, to_classes
 from data.source import Case, Source
 
 Pair = tuple[Path, Path | None]

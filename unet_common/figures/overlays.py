@@ -23,7 +23,7 @@ from data.drawing.images import (
     overlay,
     save_figure,
 )
-from data.labels import largest_class
+from data.labels.label_maps import largest_class
 from unet_common.metrics.pixels import pixel_scores
 
 
@@ -36,7 +36,7 @@ class ShownImage:
     prediction: np.ndarray  # [height, width] class indices
     probability: np.ndarray  # [height, width, classes]
     truth: np.ndarray | None = None  # [height, width] class indices
-    overlapping: bool = False  # truth and prediction are sets of classes (see `data.labels`)
+    overlapping: bool = False  # truth and prediction are sets of classes (see `data.labels.label_maps`)
     several: bool | None = None  # the data has several foreground classes; None: as these maps have
 
 

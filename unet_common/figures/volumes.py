@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from data.drawing.images import PICTURE_STYLE, save_figure
 from data.drawing.layout import GAP, WIDTH, draw_key, draw_view, key_size, panels, view_figure
 from data.drawing.slices import View, foreground_windows, orthogonal_views
-from data.labels import class_name
+from data.labels.label_maps import class_name
 from data.source import Case
 
 Scores = Mapping[str, Any]

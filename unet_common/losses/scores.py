@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from unet_common.losses.sizes import crop_to
 
 

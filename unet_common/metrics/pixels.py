@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.labels import is_class
+from data.labels.label_maps import is_class
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
@@ -128,7 +128,7 @@ def pixel_scores(
 ) -> PixelScores:
     """Scores of one predicted label map; arguments and errors as in `confusion_matrix`.
 
-    overlapping: the label maps hold sets of classes (see `data.labels`).
+    overlapping: the label maps hold sets of classes (see `data.labels.label_maps`).
     """
     if not overlapping:
         return PixelScores(confusion_matrix(truth, prediction, classes))

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import correlate, distance_transform_edt
 from skimage.measure import marching_cubes
 
-from data.labels import is_class, largest_class
+from data.labels.label_maps import is_class, largest_class
 
 # Of the robust Hausdorff distance: the largest distance but for a twentieth of the surface.
 PERCENTILE = 95
@@ -95,7 +95,7 @@ def volume_scores(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Scores of label maps [*size] with `classes` values, background included, for tables.
 
-    overlapping: the label maps hold sets of classes (see `data.labels`).
+    overlapping: the label maps hold sets of classes (see `data.labels.label_maps`).
 
     Returns:
         Means over the foreground classes that have a score (of volume errors the mean of their sizes), as `assd`,

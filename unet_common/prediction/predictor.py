@@ -10,11 +10,12 @@ import numpy as np
 from tqdm import tqdm
 
 from data.errors import UserError, bullet_list
+from data.files import natural_key
 from data.formats.images import image_files
 from data.formats.volumes import is_volume, read_volume, volume_files, volume_name
-from data.labels import class_masks, combine
-from data.outputs import Outputs
-from data.source import Case, natural_key
+from data.labels.label_maps import class_masks, combine
+from data.labels.outputs import Outputs
+from data.source import Case
 from data.validation import validated
 from unet_common.implementation import load
 from unet_common.networks import Network

@@ -12,7 +12,7 @@ from data.errors import UserError
 from data.files import replacing
 from data.formats.images import write_mask
 from data.formats.nifti import is_nifti, write_nifti
-from data.labels import is_class
+from data.labels.label_maps import is_class
 from unet_common.prediction.predictor import Prediction
 
 

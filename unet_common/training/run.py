@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import Statistics, statistics
 from data.sampling.sampler import Sampler, labelled

@@ -18,7 +18,8 @@ def attention_gate(
     [0, 1]; a convolution after the sigmoid would not. Kernels are as large as the factor where x is brought to the
     gate's size, and half the channels are between, as in the authors' program; the mask starts at a half.
     """
-    Conv, channels = {2: layers.Conv2D, 3: layers.Conv3D}[len(factor)], max(x.shape[-1] // 2, 1)
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[len(factor)]
+    channels = max(x.shape[-1] // 2, 1)
     of_x = Conv(
         channels, kernel_size=factor, strides=factor, padding="valid", use_bias=False, name=f"{name}.w_x"
     )(x)

@@ -18,7 +18,8 @@ def upsampling_block(
     x: keras.KerasTensor, skip: keras.KerasTensor | None, filters: int, network: UNetEncoder, name: str
 ) -> keras.KerasTensor:
     """Interpolation to twice the size, the encoder's features beside it, two convolutions."""
-    Conv, use_bias = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank], not network.decoder_batch_norm
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    use_bias = not network.decoder_batch_norm
     x = Upsample(sides(x, 2), "corners")(x)
     if skip is not None:
         x = layers.Concatenate()([x, skip])
@@ -32,8 +33,9 @@ def transpose_block(
     x: keras.KerasTensor, skip: keras.KerasTensor | None, filters: int, network: UNetEncoder, name: str
 ) -> keras.KerasTensor:
     """A transposed convolution to twice the size, the encoder's features beside it, one convolution."""
-    Conv, use_bias = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank], not network.decoder_batch_norm
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
+    use_bias = not network.decoder_batch_norm
     x = ConvTranspose(
         filters, kernel_size=4, strides=2, padding="same", use_bias=use_bias, name=f"{name}.up"
     )(x)

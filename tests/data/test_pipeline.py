@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from data.errors import UserError
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.pipeline import training_batches, validation_batches
 from data.preprocessing.borders import mirror, reflected
 from data.preprocessing.preprocessor import Preprocessor

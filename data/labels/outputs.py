@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import UserError
-from data.labels import class_masks, combine, largest_class, set_type
+from data.labels.label_maps import class_masks, combine, largest_class, set_type
+from data.labels.soft_labels import SIDES, soften
 from data.preprocessing.regions import Regions, beside_region
-from data.sampling.soft_labels import SIDES, soften
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Outputs:
     count: channels of the output.
     multilabel: each channel has a sigmoid and stands for one of the classes 1, 2, ..., which may overlap. Otherwise
         a single channel is a sigmoid, that of any foreground, and several are a softmax, the background's first.
-    overlapping: a label map holds a set of classes in each pixel, not the number of one (see `data.labels`).
-    soft: classes of which blurred copies follow behind the channels of the classes (see `data.sampling.soft_labels`).
+    overlapping: a label map holds a set of classes in each pixel, not the number of one (see `data.labels.label_maps`).
+    soft: classes of which blurred copies follow behind the channels of the classes (see `data.labels.soft_labels`).
     region: the last channels are about a region of the image, which is a second input, beside the whole.
     names: what people call the classes 1, 2, ...; None if they only have numbers.
     """
@@ -101,7 +101,7 @@ class Outputs:
             threshold: a pixel is of a class with a sigmoid from this probability on. Not used for a softmax.
 
         Returns:
-            [*size] of `label_type`: 0 or 1 for one class, the likeliest class, or a set as in `data.labels`.
+            [*size] of `label_type`: 0 or 1 for one class, the likeliest class, or a set as in `data.labels.label_maps`.
         """
         if self.multilabel:
             return combine(probability >= threshold)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import RANKS, Operation, images
 from pydantic import ValidationError
-from test_operations import RANKS, Operation, images
 
 from data.errors import UserError
 from unet_common.experiment import experiment_from

@@ -8,8 +8,7 @@ import sys
 import nibabel as nib
 import numpy as np
 import pytest
-from test_data_dicom import write_series
-from test_prediction import command
+from helpers import command, write_series
 
 import evaluate
 import predict

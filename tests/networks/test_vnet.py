@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers import Operation, command, images
 from PIL import Image
 from pydantic import ValidationError
-from test_operations import Operation, images
-from test_prediction import command
 
 import predict
 import train

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from helpers import assert_equal_courses, train_all
 from pydantic import ValidationError
-from test_training_consistency import assert_equal_courses, train_all
 
 from data.errors import UserError
 from unet_common.experiment import experiment_from, resolve

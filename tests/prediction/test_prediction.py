@@ -1,11 +1,11 @@
 """predict.py and evaluate.py: files in, masks and scores out."""
 
-import sys
 import threading
 
 import numpy as np
 import pytest
 import tifffile
+from helpers import command
 from PIL import Image
 
 import evaluate
@@ -18,15 +18,6 @@ from unet_common.training.run import Run
 
 TINY = ["--set", "network.depth=3", "--set", "network.filters=2", "--set", "data.size=[48, 48]"]
 TINY += ["--set", "data.images=5", "--set", "sampling.crop=[32, 32]", "--batch-size", "2"]
-
-
-def command(module, *arguments):
-    """Run a command's `main` as if it had been typed."""
-    before, sys.argv = sys.argv, [module.__name__, *map(str, arguments)]
-    try:
-        module.main()
-    finally:
-        sys.argv = before
 
 
 @pytest.fixture(scope="module")

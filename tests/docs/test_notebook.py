@@ -1,13 +1,13 @@
 """The notebook runs from the first cell to the last, and the one in the repository is made of its script."""
 
-from pathlib import Path
 from runpy import run_path
 
 import jupytext
 import nbformat
 import pytest
+from helpers import ROOT
 
-FOLDER = Path(__file__).parent.parent / "notebooks"
+FOLDER = ROOT / "notebooks"
 
 
 def cells(notebook):

@@ -3,50 +3,12 @@
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from helpers import AXIAL, VALUES, write_series, write_slice
+from pydicom.uid import generate_uid
 
 from data.errors import UserError
 from data.formats.dicom import has_dicom, read_dicom
 from data.formats.volumes import read_volume
-
-VALUES = np.random.default_rng(0).integers(-1000, 3000, (4, 6, 5)).astype(np.int16)  # slices, rows, columns
-SERIES = generate_uid()
-AXIAL = [1, 0, 0, 0, 1, 0]
-
-
-def write_slice(path, pixels, position, orientation=AXIAL, series=SERIES, **tags):
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    file.SOPClassUID, file.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-    file.SeriesInstanceUID, file.Modality = series, "CT"
-    file.Rows, file.Columns = pixels.shape
-    file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
-    file.BitsAllocated, file.BitsStored, file.HighBit = 16, 16, 15
-    file.PixelRepresentation = int(pixels.dtype.kind == "i")
-    file.PixelData = pixels.tobytes()
-    file.PixelSpacing, file.SliceThickness = [0.8, 0.6], 2.5
-    file.ImagePositionPatient, file.ImageOrientationPatient = [float(x) for x in position], orientation
-    for tag, value in tags.items():
-        if value is None:
-            delattr(file, tag)
-        else:
-            setattr(file, tag, value)
-    file.save_as(path, enforce_file_format=True)
-
-
-def write_series(folder, values=VALUES, orientation=AXIAL, origin=(10, -20, 30), step=2.5, skip=(), **tags):
-    """Slices under shuffled names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    normal = np.cross(orientation[:3], orientation[3:])
-    order = np.random.default_rng(1).permutation(len(values))
-    for index, pixels in enumerate(values):
-        if index not in skip:
-            position = np.array(origin) + index * step * normal
-            write_slice(folder / f"IM{order[index]:03d}", pixels, position, orientation, **tags)
-    return folder
 
 
 def test_slices_in_any_order_make_the_volume(tmp_path):

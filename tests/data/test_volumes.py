@@ -11,7 +11,7 @@ import threading
 import nibabel as nib
 import numpy as np
 import pytest
-from test_data_dicom import write_series
+from helpers import write_series
 
 import data.__main__ as program
 from data.commands.fetch import fetch_hippocampus

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from helpers import command
 from PIL import Image
-from test_prediction import command
 
 import evaluate
 import predict
@@ -18,12 +18,12 @@ from data.drawing.images import coloured
 from data.drawing.layout import classes
 from data.drawing.slices import View
 from data.errors import UserError
-from data.labels import class_masks, combine, is_class, largest_class
-from data.outputs import Outputs
+from data.labels.label_maps import class_masks, combine, is_class, largest_class
+from data.labels.outputs import Outputs
+from data.labels.soft_labels import weights
 from data.preprocessing.preprocessor import Prepared, Preprocessor
 from data.sampling.augmentation import augment
 from data.sampling.sampler import Sampler
-from data.sampling.soft_labels import weights
 from data.settings import Augmentation, Preprocessing, Sampling
 from data.source import Case
 from data.sources import SOURCES

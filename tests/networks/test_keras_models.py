@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_consistency import CASES
+from helpers import CASES
 
 from unet_common import losses
 from unet_common.networks import CATALOGUE

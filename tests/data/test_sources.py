@@ -1,10 +1,9 @@
 """The three data sets: what they give, and what they refuse in which words."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tifffile
+from helpers import ROOT
 from PIL import Image
 from pydantic import ValidationError
 from scipy.ndimage import distance_transform_edt, label
@@ -135,7 +134,7 @@ class TestIsbi2012:
             Isbi2012(directory=tmp_path).read("12")
 
 
-REAL = Path(__file__).parents[2] / "shared/data/isbi2012"
+REAL = ROOT.parent / "shared/data/isbi2012"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real slices are not in ../shared/data/isbi2012")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT
 
 from data.errors import UserError
 from unet_common.experiment import experiment_from
@@ -18,7 +19,6 @@ from unet_common.training.history import read_history
 from unet_common.training.run import Run
 from unet_common.weights.interchange import load_weights
 
-ROOT = Path(__file__).parent.parent
 SETTINGS = {
     "network": {"depth": 2, "filters": 2, "dropout": 0.25},
     "data": {"images": 5, "size": [32, 32]},

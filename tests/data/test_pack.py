@@ -12,12 +12,13 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import ROOT
 
 from data.commands.pack import pack
 from data.errors import UserError
 from data.formats.geometry import Geometry
 from data.formats.records import decode_hdf5
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import statistics
 from data.sampling.sampler import Sampler
@@ -29,7 +30,6 @@ from data.sources.generated.membranes import Membranes
 from data.sources.packed import Packed
 
 FORMS = ("hdf5", "tfrecord")
-ROOT = Path(__file__).parent.parent
 PLAIN = Preprocessing(normalisation="dataset")
 BLOBS = Blobs3d(images=4, size=(20, 18, 16))
 

@@ -4,10 +4,10 @@ import logging
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from helpers import ROOT
 
 from data import tensorflow_setup
 
@@ -46,7 +46,7 @@ def test_it_is_set_up_whichever_module_imports_it(first):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     done = subprocess.run(
         [sys.executable, "-c", first + FIRST],
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
@@ -62,7 +62,7 @@ def test_it_is_set_up_once():
 def test_a_program_that_has_imported_it_before_us_gets_the_same():
     done = subprocess.run(
         [sys.executable, "-c", "import tensorflow, data" + FIRST],
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

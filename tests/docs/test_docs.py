@@ -29,6 +29,7 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from helpers import ROOT
 from PIL import Image
 
 from comparison.source import code_lines
@@ -42,7 +43,6 @@ from unet_common.networks import CATALOGUE
 from unet_common.training.run import Run
 from unet_common.weights.interchange import save_weights
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 PROGRAMS = ("python", "ruff", "tensorboard")
@@ -217,9 +217,9 @@ def workplace(tmp_path_factory) -> Path:
 
 def write_dicom(folder: Path) -> None:
     """A series of four slices."""
-    import test_data_dicom
+    from helpers import write_series
 
-    test_data_dicom.write_series(folder)
+    write_series(folder)
 
 
 # Instead of DIRECTORY and the like, by the name of the data set.

@@ -3,15 +3,14 @@
 import inspect
 import re
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_operations import RANKS, SIZES, central_differences, images
+from helpers import RANKS, ROOT, SIZES, central_differences, images
 
 from data.errors import UserError
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from unet_common import losses
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.loss_terms import ARGUMENTS
@@ -456,7 +455,7 @@ def test_parsed_terms():
 
 
 def test_the_documentation_has_every_loss_and_expressions_that_work():
-    text = (Path(__file__).parent.parent / "docs/losses.md").read_text()
+    text = (ROOT / "docs/losses.md").read_text()
     for name in losses.TERMS:
         assert f"\n| `{name}" in text, name
     expressions = re.findall(r'--loss "(.*)"', text)

@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from data.errors import UserError
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.validation import validated
 from unet_common.networks import UNet
 from unet_common.prediction.settings import PredictionSettings

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import tensorflow as tf
+from helpers import ROOT
 
 import train
 from unet_common.cli import experiment_of
@@ -21,7 +22,6 @@ from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.networks import CATALOGUE
 from unet_lowlevel.model import build
 
-ROOT = Path(__file__).resolve().parent.parent
 v1 = tf.compat.v1
 
 needs_mkdocs = pytest.mark.skipif(

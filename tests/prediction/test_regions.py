@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.outputs import Outputs
+from data.labels.outputs import Outputs
 from data.preprocessing.regions import (
     Regions,
     Window,

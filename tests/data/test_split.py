@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
+from data.files import natural_key
 from data.preprocessing.statistics import Statistics, statistics
 from data.settings import Sampling
-from data.source import natural_key
 from data.split import Split, divide, fold, split
 
 NAMES = [f"slice-{number}" for number in range(20)]

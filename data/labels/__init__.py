@@ -1,0 +1,1 @@
+"""Label maps, and what the outputs of a network mean: classes, sets of classes, soft labels."""
