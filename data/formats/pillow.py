@@ -1,6 +1,7 @@
 """Reading PNG, JPEG and BMP files with Pillow, and colour PNGs of 16 bit with libpng."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ REFUSED = {
     "YCbCr": "brightness and two differences of colour",
 }
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 
 def read_pillow(path: Path) -> Stored:
     """The pixels of a PNG, JPEG or BMP file. Raises UserError, or what Pillow raises on damaged files."""
@@ -30,9 +34,10 @@ def read_pillow(path: Path) -> Stored:
     except UnidentifiedImageError:
         raise ValueError("its content is not that of a PNG, JPEG, BMP or TIFF file") from None
     with file:
-        if file.format == "PNG" and getattr(file, "n_frames", 1) > 1:
+        frames = getattr(file, "n_frames", 1)
+        if file.format == "PNG" and frames > 1:
             raise UserError(
-                f"{path}: is an animation of {file.n_frames} frames. Save the frames as images, or as pages of a TIFF."
+                f"{path}: is an animation of {frames} frames. Save the frames as images, or as pages of a TIFF."
             )
         is_jpeg = file.format in ("JPEG", "MPO")  # MPO: with further views behind the one that is shown
         stored = _deep_png(path) if file.format == "PNG" else None
@@ -48,7 +53,7 @@ def read_pillow(path: Path) -> Stored:
     return Stored(**{**vars(stored), "orientation": orientation})
 
 
-def _stored(path: Path, file, is_jpeg: bool) -> Stored:
+def _stored(path: Path, file: "Image.Image", is_jpeg: bool) -> Stored:
     mode, lossy = file.mode, "jpeg" if is_jpeg else None
     if mode == "RGBX":
         file, mode = file.convert("RGB"), "RGB"

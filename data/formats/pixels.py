@@ -1,4 +1,4 @@
-"""From pixels as a file stores them to pixels as a viewer shows them: one reading for images and masks.
+"""Pixels as a file stores them, and as a viewer shows them: one reading for images and masks.
 
 Formats differ in how they store (`pillow.py`, `tiff.py`); what is stored means the same in all of them.
 """
@@ -37,7 +37,7 @@ class Stored:
 
     @cached_property
     def grey_palette(self) -> bool:
-        """Whether there is a palette, and all of its colours are grey."""
+        """True if there is a palette, and all of its colours are grey."""
         return self.palette is not None and not (self.palette != self.palette[:, :1]).any()
 
     @property
@@ -47,7 +47,7 @@ class Stored:
 
     @property
     def black_and_white(self) -> bool:
-        """Whether a JPEG shows nothing but black and white, so that the middle between them tells the two apart.
+        """True if a JPEG shows nothing but black and white, so that the middle between them tells the two apart.
 
         JPEG compresses blocks of 8 x 8 pixels by themselves. A block that was all black or all white comes back as
         one value, the same in all such blocks; noise is in blocks that had both, and hardly ever reaches the middle
@@ -76,7 +76,7 @@ class Stored:
 
     @cached_property
     def _shown(self) -> np.ndarray:
-        """As `shown`, rows and columns as they are stored."""
+        """The pixels as `shown`, rows and columns as they are stored."""
         if self.palette is not None:
             return self.palette[self.values[..., 0]][..., : 1 if self.grey_palette else 3]
         largest = 2**self.bits - 1

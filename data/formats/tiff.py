@@ -27,7 +27,7 @@ MAY_LOSE = (22610, 33003, 33004, 33005, 34712, 34887, 34927, 34933, 34934, 50001
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether the content of a file is TIFF, whatever the ending of its name."""
+    """True if the content of a file is TIFF, whatever the ending of its name."""
     with path.open("rb") as file:
         return file.read(4) in SIGNATURES
 
@@ -58,7 +58,7 @@ def read_tiff(path: Path) -> Stored:
         alpha = None
     if values.dtype == bool:
         values = values.astype(np.uint8)
-    if photometric == PALETTE:
+    if palette is not None:
         values = values[..., :1]
         if values.max(initial=0) >= len(palette):
             raise UserError(f"{path}: has the index {values.max()}, but its palette {len(palette)} colours.")
@@ -69,7 +69,7 @@ def read_tiff(path: Path) -> Stored:
 
 
 def _refuse_strange(path: Path, series: Any, page: Any) -> None:
-    """Raises UserError for pixels that have no look, or one that viewers do not agree on."""
+    """Refuse pixels that have no look, or one that viewers do not agree on."""
     dtype, kind = series.dtype, page.photometric
     if dtype is None or dtype.kind not in "buif":
         raise UserError(
@@ -113,7 +113,10 @@ def _common(path: Path, file: Any, series: Any) -> tuple[int, np.ndarray | None]
         found.append((orientation, palette, int(page.photometric)))
     first = found[0]
     for orientation, palette, photometric in found[1:]:
-        if (orientation, photometric) != (first[0], first[2]) or not np.array_equal(palette, first[1]):
+        same_palette = palette is first[1] or (
+            palette is not None and first[1] is not None and np.array_equal(palette, first[1])
+        )
+        if (orientation, photometric) != (first[0], first[2]) or not same_palette:
             raise UserError(
                 f"{path}: its pages differ in orientation, palette or black and white (PhotometricInterpretation). "
                 "Save each as a file."

@@ -14,7 +14,7 @@ MANY_OBJECTS = 6
 
 @dataclass(frozen=True)
 class Contents:
-    """What there is in a label file.
+    """The contents of a label file.
 
     values: the numbers in it.
     objects: each number but 0 is one connected object (but for one in ten, which may lie behind another); None if
@@ -71,7 +71,7 @@ class Reading:
         return self._guess(contents, found)
 
     def unexpected(self, found: frozenset[int], values: tuple[int, ...]) -> str | None:
-        """What is wrong with a file that holds other values than those of the classes."""
+        """The fault of a file that holds other values than those of the classes; None if it holds no others."""
         others = found - set(values) - set(self.ignore)
         if self.any_foreground or not values or not others:
             return None
@@ -130,13 +130,13 @@ class Reading:
 
 
 def different_palettes(contents: Mapping[Path, Contents]) -> list[str]:
-    """What is wrong with masks whose numbers are indices of palettes: they must mean the same in all files."""
-    with_palette = [path for path, each in contents.items() if each.palette is not None]
-    if not with_palette:
+    """The faults of masks whose numbers are indices of palettes: these must mean the same in all files."""
+    palettes = {path: each.palette for path, each in contents.items() if each.palette is not None}
+    if not palettes:
         return []
-    first = with_palette[0]
-    used = sorted(set().union(*(contents[path].values for path in with_palette)))
-    colours = _colours(contents[first].palette, used)
+    first = next(iter(palettes))
+    used = sorted(set().union(*(contents[path].values for path in palettes)))
+    colours = _colours(palettes[first], used)
     save = "Save the numbers of the classes as grey values"
     for path, each in contents.items():
         if each.palette is None:
@@ -167,11 +167,11 @@ def _colours(palette: bytes, used: list[int]) -> dict[int, tuple[int, ...]]:
 
 
 def _numbered_objects(contents: list[Contents], sets: list[frozenset[int]]) -> bool:
-    """Whether files number their objects: from 1 on in each file, or further from file to file."""
+    """True if files number their objects: from 1 on in each file, or further from file to file."""
     many = [
         (each, values - {0}) for each, values in zip(contents, sets, strict=True) if each.objects is not None
     ]
-    if not many or sum(each.objects for each, _ in many) < 0.9 * len(many):
+    if not many or sum(bool(each.objects) for each, _ in many) < 0.9 * len(many):
         return False
     numbers = [values - {0} for values in sets if values - {0}]
     if len(numbers) == 1:
@@ -182,12 +182,12 @@ def _numbered_objects(contents: list[Contents], sets: list[frozenset[int]]) -> b
 
 
 def _dense(values: frozenset[int]) -> bool:
-    """Whether the numbers are 1, 2, ..., of which a few may be missing."""
+    """True if the numbers are 1, 2, ..., of which a few may be missing."""
     return len(values) >= 0.8 * max(values)
 
 
 def _objects(label: np.ndarray) -> bool:
-    """Whether most values but 0 are one connected object each."""
+    """True if most values but 0 are one connected object each."""
     import scipy
 
     if label.max() > 2**20:

@@ -15,7 +15,7 @@ IGNORED = -1.0
 
 @dataclass(frozen=True)
 class Outputs:
-    """What each channel of a network's output stands for.
+    """The meaning of each channel of a network's output.
 
     Made once for a training, and asked by whoever makes targets of label maps, scores of logits, or label maps of
     probabilities.
@@ -66,7 +66,7 @@ class Outputs:
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one class besides the background."""
+        """True if there is more than one class besides the background."""
         return self.classes > 1
 
     def encode(self, label: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Anybody's images: a folder of images and a folder of masks with equal names."""
+"""A data set of one's own: a folder of images and a folder of masks with equal names."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Pair(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What reading all files showed.
+    """The findings of reading all files.
 
     problems: what is wrong, one line each. kind: (spatial axes, channels) of the images.
     label_values: the values of the masks in the order of the classes; () where each class has masks of its own.
@@ -66,7 +66,8 @@ class Folder(LabelFiles):
 
     @property
     def classes(self) -> int:
-        return len(self.class_names) + 1 if self.overlapping else len(self._sound.label_values)
+        names = self.class_names
+        return len(self._sound.label_values) if names is None else len(names) + 1
 
     @property
     def overlapping(self) -> bool:
@@ -136,7 +137,7 @@ class Folder(LabelFiles):
         return files
 
     def _endings(self, subfolder: str) -> str:
-        """What there is in a folder without images."""
+        """The endings of what is in a folder without images."""
         found = {path.suffix for path in self._folder(subfolder).iterdir() if path.is_file()}
         others = f", but files that end in {first_few(found)}" if found else ""
         return f"no images{others}; read are {', '.join(SUFFIXES)}"
@@ -153,12 +154,12 @@ class Folder(LabelFiles):
 
     @property
     def _mask_folders(self) -> list[str]:
-        """One for all classes, or one for each."""
+        """The folders of masks: one for all classes, or one for each."""
         return [f"{self.masks}/{name}" for name in self.class_names or ()] or [self.masks]
 
     @cached_property
     def _survey(self) -> Survey:
-        """Reads every file once."""
+        """Read every file once."""
         findings: list[tuple[Path, str]] = []
         kinds: dict[Path, tuple[int, int]] = {}
         contents: dict[Path, Contents] = {}
@@ -191,18 +192,19 @@ class Folder(LabelFiles):
         return Survey(problems + grouped(findings) + different_palettes(contents), kind, label_values, notes)
 
     def _unclear_masks(self, contents: dict[Path, Contents]) -> list[str]:
-        """What is wrong with masks of single classes."""
+        """The faults of masks of single classes."""
+        names = self.class_names or ()
         problems = [
             f"data.{name} is for masks that hold all classes, not for one folder a class"
             for name in ("label_values", "ignore", "foreground")
             if getattr(self, name)
         ]
-        if len(self.class_names) > MAX_OVERLAPPING:
+        if len(names) > MAX_OVERLAPPING:
             problems.append(
-                f"{self._folder(self.masks)}: holds {len(self.class_names)} folders, one for each class; at most "
+                f"{self._folder(self.masks)}: holds {len(names)} folders, one for each class; at most "
                 f"{MAX_OVERLAPPING} are allowed"
             )
-        for name in self.class_names:
+        for name in names:
             folder = self._folder(f"{self.masks}/{name}")
             of_class = {path: each for path, each in contents.items() if path.parent == folder}
             problems += different_palettes(of_class)
@@ -235,7 +237,7 @@ class Folder(LabelFiles):
 
 
 def _attempt(read: Callable[[Path], T], path: Path, findings: list[tuple[Path, str]]) -> T | None:
-    """Reads a file, or notes why that failed."""
+    """Read a file, or note why that failed."""
     try:
         return read(path)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""What the sources have in common that read label files: how the values in them become classes."""
+"""The base of the sources that read label files: how the values in them become classes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +59,7 @@ class LabelFiles(Source):
 
 
 def notes_of(contents: Mapping[Path, Contents]) -> list[str]:
-    """What is worth knowing of label files, and no fault of theirs."""
+    """Facts worth knowing of label files that are no fault of theirs."""
     thresholded = [path.name for path, each in contents.items() if each.thresholded]
     if not thresholded:
         return []

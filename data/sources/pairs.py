@@ -1,4 +1,4 @@
-"""What the sources of volumes share: files of images and labels, one of each for a case."""
+"""The common base of sources of volumes: files of images and labels, one of each for a case."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -29,7 +29,7 @@ class VolumePairs(LabelFiles):
 
     @abstractmethod
     def unpaired(self) -> list[str]:
-        """What is wrong with the lists of files, one line each."""
+        """The faults of the lists of files, one line each."""
 
     @property
     def rank(self) -> int:
@@ -75,7 +75,7 @@ class VolumePairs(LabelFiles):
         problems = self.unpaired()
         _values, unclear = self.reading.classes(self._contents)
         problems += [f"{self.directory}: {unclear}"] if unclear else []
-        findings: list[tuple[Path, str]] = []
+        findings: list[tuple[Path | str, str]] = []
         channels: dict[Path, int] = {}
         for name, (path, label) in self.pairs.items():
             try:
@@ -84,7 +84,12 @@ class VolumePairs(LabelFiles):
                 findings.append(_divided(str(error), path, label))
                 continue
             channels[path] = case.image.shape[-1]
-            if values is not None and not unclear and (unexpected := self._unexpected(values)):
+            if (
+                label is not None
+                and values is not None
+                and not unclear
+                and (unexpected := self._unexpected(values))
+            ):
                 findings.append((label, unexpected))
         usual = Counter(channels.values()).most_common(1)
         findings += [
@@ -95,7 +100,7 @@ class VolumePairs(LabelFiles):
         return problems + grouped(findings) + different_palettes(self._contents)
 
     def _unexpected(self, values: np.ndarray) -> str | None:
-        """What is wrong with the values of a label, if they are not those of the data set."""
+        """The fault of the values of a label, if they are not those of the data set."""
         found = frozenset(np.unique(values).tolist())
         return self.reading.unexpected(found, self.values)
 
@@ -112,7 +117,7 @@ class VolumePairs(LabelFiles):
 
     @cached_property
     def _contents(self) -> dict[Path, Contents]:
-        """Of all labels that can be read; `problems` tells of the others."""
+        """The contents of all labels that can be read; `problems` tells of the others."""
         contents = {}
         for _image, label in self.pairs.values():
             try:
@@ -129,6 +134,6 @@ class VolumePairs(LabelFiles):
 def _divided(message: str, *paths: Path | None) -> tuple[Path | str, str]:
     """The file that a message begins with, and the rest of it."""
     for path in paths:
-        if message.startswith(f"{path}: "):
+        if path is not None and message.startswith(f"{path}: "):
             return path, message.removeprefix(f"{path}: ")
     return "", message

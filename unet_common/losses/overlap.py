@@ -15,7 +15,7 @@ SMOOTH = 1.0
 
 
 def dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf.Tensor:
-    """1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares."""
+    """The loss 1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares."""
     return 1 - weighted_mean(soft_dice(*pixels.foreground(), pixels.axes, squared), weights)
 
 
@@ -27,7 +27,7 @@ def soft_dice(targets: tf.Tensor, predicted: tf.Tensor, axes: list[int], squared
 
 
 def jaccard(pixels: Pixels, *, weights: Weights | None) -> tf.Tensor:
-    """1 - soft Jaccard index (intersection over union)."""
+    """The loss 1 - soft Jaccard index (intersection over union)."""
     targets, predicted = pixels.foreground()
     overlap, total = (tf.reduce_sum(part, pixels.axes) for part in (targets * predicted, targets + predicted))
     return 1 - weighted_mean((overlap + SMOOTH) / (total - overlap + SMOOTH), weights)
@@ -41,9 +41,9 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     """
     targets, log_p = pixels.log_probabilities()
     predicted = tf.exp(log_p)
-    if pixels.counted is not None:
-        counted = pixels.counted_questions[..., tf.newaxis]
-        targets, predicted = targets * counted, predicted * counted
+    counted = pixels.counted_questions
+    if counted is not None:
+        targets, predicted = (values * counted[..., tf.newaxis] for values in (targets, predicted))
     size = tf.reduce_sum(targets, pixels.axes)
     weights = 1 / tf.maximum(size, 1) ** 2
     rarest = tf.reduce_max(tf.where(size > 0, weights, tf.zeros_like(weights)), -1, keepdims=True)
@@ -51,7 +51,7 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     overlap, total = (tf.reduce_sum(part, pixels.axes) for part in (targets * predicted, targets + predicted))
     overlap, total = (tf.reduce_sum(weights * part, -1) for part in (overlap, total))
     # Where nothing is counted, nothing overlaps and there is nothing to divide by.
-    ratios = 2 * overlap / total if pixels.counted is None else tf.math.divide_no_nan(2 * overlap, total)
+    ratios = 2 * overlap / total if counted is None else tf.math.divide_no_nan(2 * overlap, total)
     return 1 - tf.reduce_mean(ratios)
 
 

@@ -1,14 +1,15 @@
 """A U-Net with a backbone and a second branch, written with `tf.layers`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 
 from unet_common.networks import UNetBranch2
 from unet_common.networks.backbones import BLOCKS
 from unet_common.resizing import bilinear
-from unet_highlevel.networks.unet_backboned import encode, enlarge, head, reduce
+from unet_highlevel.networks.unet_backboned import encode, enlarge, reduce
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -16,12 +17,12 @@ layers = v1.layers
 
 @contextmanager
 def frozen(freeze: bool) -> Iterator[None]:
-    """Variables that are made within are not trained, if `freeze`: a custom getter makes each of them so.
+    """A scope whose variables are not trained, if `freeze`: a custom getter makes each of them so.
 
     That does not tell a batch normalisation to leave its moving statistics alone. Only `training=False` does.
     """
 
-    def untrained(getter, name, **options):
+    def untrained(getter: Callable[..., tf.Variable], name: str, **options: Any) -> tf.Variable:
         return getter(name, **{**options, "trainable": False})
 
     with v1.variable_scope(v1.get_variable_scope(), custom_getter=untrained if freeze else None):
@@ -64,4 +65,4 @@ def unet_branch2(images: tf.Tensor, network: UNetBranch2, training: bool) -> tf.
     for level in range(network.branch_level + 1, BLOCKS + 1):
         x = reduce(x, training, f"reduce{level}")
         x = enlarge(x, skips[level - 1], network, training, f"enlarge{level}")
-    return head(x, network.classes, "head") + correction
+    return layers.conv2d(x, network.classes, kernel_size=3, padding="same", name="head") + correction
