@@ -135,6 +135,7 @@ def _about(source: Source, settings: Preprocessing) -> About:
         preprocessing=settings.model_copy(update={"positions": False}),
         overlapping=source.overlapping,
         class_names=source.class_names,
+        resampled_labels="linear",
     )
 
 

@@ -71,7 +71,8 @@ class About(Settings):
     """What all cases of a packed data set have in common; the properties of the source they came from.
 
     label_values: the numbers of the classes, which are the values in the labels unless these are sets of classes
-    (`overlapping`). preprocessing: what was done already.
+    (`overlapping`). preprocessing: what was done already. resampled_labels: how, where that changed the voxels: to the
+    nearest voxel, which shifts labels, until the packing of today.
     """
 
     source: str
@@ -83,6 +84,7 @@ class About(Settings):
     preprocessing: Preprocessing
     overlapping: bool = False
     class_names: tuple[str, ...] | None = None
+    resampled_labels: Literal["nearest", "linear"] = "nearest"
 
 
 class Entry(Settings):

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import skimage
 
 from data.errors import UserError
 from data.preprocessing.positions import append_positions
+from data.preprocessing.resampling import resample, resample_label
 from data.preprocessing.statistics import Statistics
 from data.settings import Preprocessing
 from data.source import Case
@@ -38,7 +38,7 @@ class Prepared:
         """
         if self.resampled:
             box = tuple(part.stop - part.start for part in self.box)
-            classes = [_resize(channel, box) for channel in np.moveaxis(probability, -1, 0)]
+            classes = [resample(channel, box) for channel in np.moveaxis(probability, -1, 0)]
             probability = np.stack(classes, axis=-1)
         if probability.shape[:-1] == self.original:
             return probability
@@ -107,14 +107,8 @@ def crop_and_resample(
             for side, have, want in zip(box_size, spacing, settings.spacing, strict=True)
         )
         if size != image.shape[:-1]:
-            image = np.stack([_resize(channel, size) for channel in np.moveaxis(image, -1, 0)], axis=-1)
-            label = (
-                None
-                if label is None
-                else skimage.transform.resize(
-                    label, size, order=0, mode="edge", anti_aliasing=False, preserve_range=True
-                ).astype(label.dtype)
-            )
+            image = np.stack([resample(channel, size) for channel in np.moveaxis(image, -1, 0)], axis=-1)
+            label = None if label is None else resample_label(label, size, case.overlapping)
         # What was asked for, but for the rounding to whole voxels.
         spacing = tuple(side * have / new for side, have, new in zip(box_size, spacing, size, strict=True))
     return image, label, spacing, box
@@ -152,12 +146,3 @@ def _non_zero(image: np.ndarray) -> tuple[slice, ...]:
         found = np.flatnonzero(body.any(axis=others))
         box.append(slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, body.shape[axis]))
     return tuple(box)
-
-
-def _resize(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Linear, blurred first along axes that shrink; float32 [*size]."""
-    shrinks = any(new < old for new, old in zip(size, values.shape, strict=True))
-    result = skimage.transform.resize(
-        values, size, order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
-    )
-    return result.astype(np.float32)
