@@ -55,6 +55,7 @@ def main() -> None:
 
 
 def resume(arguments: argparse.Namespace) -> None:
+    """Go on with a run, or with the folds of a cross-validation."""
     from unet_common.training.cross_validation import is_cross_validation, resume_folds
     from unet_common.training.run import Run
 
@@ -65,6 +66,7 @@ def resume(arguments: argparse.Namespace) -> None:
 
 
 def train(run: Run) -> None:
+    """Train a run with the package of its implementation, and report how it went."""
     from unet_common.evaluation.report import report_training
     from unet_common.implementation import load
 

@@ -16,7 +16,7 @@ from unet_common.cli import run_command
 from unet_common.experiment import experiment_from
 from unet_common.figures.history import comparison_figure
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.training.history import read_history
+from unet_common.training.history import Row, read_history
 from unet_common.training.run import Run
 
 # Momentum and rate are numbers that float32 holds exactly: `tf.train` rounds its constants to float32.
@@ -40,7 +40,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         runs = [Run.open(path) for path in arguments.runs or []] or train_all(Path(directory))
-        histories = {run.experiment.implementation: read_history(run.history) for run in runs}
+        histories: dict[str, list[Row]] = {
+            run.experiment.implementation: read_history(run.history) for run in runs
+        }
     comparison_figure(histories, arguments.output, arguments.title)
     first, *others = histories
     for other in others:
@@ -51,7 +53,7 @@ def main() -> None:
 
 
 def train_all(directory: Path) -> list[Run]:
-    """One run of each implementation."""
+    """Train one run of each implementation."""
     runs = []
     for name in IMPLEMENTATIONS:
         runs.append(Run.create(directory / name, experiment_from({"implementation": name, **SETTINGS})))

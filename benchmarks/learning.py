@@ -1,4 +1,4 @@
-"""What each network learns with the same settings: python -m benchmarks.learning [NAME ...]
+"""Losses and Dice of each network, trained with the same settings: python -m benchmarks.learning [NAME ...]
 
 Each 2D network of the catalogue that knows two classes, with its default hyperparameters, trained on the generated
 membranes with the default settings of an experiment, but few steps. By `lowlevel`: the three learn alike. Prints a
@@ -43,7 +43,7 @@ def learn(name: str, folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    names = sys.argv[1:] or [name for name in CATALOGUE if "binary" in CATALOGUE[name]().tasks]
+    names = sys.argv[1:] or [name for name in CATALOGUE if "binary" in CATALOGUE[name].tasks]
     for position, name in enumerate(names):
         with tempfile.TemporaryDirectory() as folder:
             row = learn(name, Path(folder) / "run")

@@ -1,4 +1,4 @@
-"""What the second look of `unet_fine_grained` sees: python -m benchmarks.looks --run RUN --output FIGURE.png
+"""The second look of `unet_fine_grained` in pictures: python -m benchmarks.looks --run RUN --output FIGURE.png
 
 Validation images with the window around the largest object; in the window the image, the truth, and what either look
 found of the small classes, with their Dice over all cases.
@@ -30,21 +30,27 @@ def main(run: Run, output: Path, most: int) -> None:
     predictor = Predictor([run])
     looks = [PredictionSettings(one_look=True), PredictionSettings()]
     both = [[predictor(case, look) for look in looks] for case in validation_cases(run)]
+    regions = run.network.region_of_interest
+    if regions is None:
+        raise SystemExit(f"{run.network.name} does not look twice.")
     classes = run.network.foreground_classes + 1
-    small = [f"dice_{number}" for number in range(classes - run.network.regions.classes, classes)]
+    small = [f"dice_{number}" for number in range(classes - regions.classes, classes)]
     for number, look in enumerate(("first", "second")):
         scores = [
-            pixel_scores(pair[number].case.label, pair[number].label, classes, True).per_class()
-            for pair in both
+            pixel_scores(truth(pair[number]), pair[number].label, classes, True).per_class() for pair in both
         ]
         means = [np.nanmean([score[name] for score in scores]) for name in small]
         print(
             f"{look} look: {', '.join(f'{name} {mean:.3f}' for name, mean in zip(small, means, strict=True))}"
         )
-    shown = [pair for pair in both if class_masks(pair[0].case.label, classes - 1, True)[..., -1].any()][
-        :most
-    ]
-    draw(shown, run.network.regions.margin, output)
+    shown = [pair for pair in both if class_masks(truth(pair[0]), classes - 1, True)[..., -1].any()][:most]
+    draw(shown, regions.margin, output)
+
+
+def truth(prediction: Prediction) -> np.ndarray:
+    """The label map of a validation case."""
+    assert prediction.case.label is not None
+    return prediction.case.label
 
 
 def draw(pairs: Sequence[Sequence[Prediction]], margin: int, output: Path) -> None:
@@ -61,7 +67,7 @@ def draw(pairs: Sequence[Sequence[Prediction]], margin: int, output: Path) -> No
             frame(panels["image"], window)
             panels["region"].imshow(window.cut(image))
             for name, label in (
-                ("truth", first.case.label),
+                ("truth", truth(first)),
                 ("first look", first.label),
                 ("second look", second.label),
             ):
@@ -73,7 +79,7 @@ def draw(pairs: Sequence[Sequence[Prediction]], margin: int, output: Path) -> No
 
 
 def frame(axes: Axes, window: Window) -> None:
-    """The window's border, in the picture of the whole image."""
+    """Draw the window's border in the picture of the whole image."""
     (top, left), (height, width) = window.start, window.sides
     axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=YELLOW, linewidth=1.5))
 

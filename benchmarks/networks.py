@@ -1,4 +1,4 @@
-"""What each network of the catalogue costs: python -m benchmarks.networks [NAME ...]
+"""Costs of each network of the catalogue: python -m benchmarks.networks [NAME ...]
 
 Parameters, the time of a prediction and of a step of training (SGD) with one 256 x 256 image, and the peak memory of
 such steps, in each implementation. Times are ratios to those of `unet` in `lowlevel`, measured in turns with it (a b c
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -28,14 +29,16 @@ def compare(name: str, folder: Path) -> list[dict[str, str]]:
     """A row for each implementation of a network with its default hyperparameters."""
     keys = [REFERENCE, *((name, implementation) for implementation in IMPLEMENTATIONS)]
     runs = [prepared(*key, folder / f"{number}") for number, key in enumerate(keys)]
-    prediction, training, models = [], [], []
+    prediction: list[Callable[[], object]] = []
+    training: list[Callable[[], object]] = []
+    models = []
     for run in runs:
         batch = one_batch(run)
         models.append(load(run.experiment.implementation).Model(run.network))
-        prediction.append(lambda model=models[-1], images=batch[0]: model.predict(images))
+        prediction.append(partial(models[-1].predict, batch[0]))
         training.append(build(run, batch).run)
     of_prediction, of_training = in_turns(prediction), in_turns(training)
-    peaks = [peak - before for before, peak in (memory([run])[0] for run in runs[1:])]
+    peaks = [memory([run])[0] for run in runs[1:]]
     parameters = sum(value.size for value in models[1].weights().values())
     print(
         f"{name}: unet in lowlevel took {median(of_prediction[0]):.3f} and {median(of_training[0]):.3f} s",
@@ -48,7 +51,7 @@ def compare(name: str, folder: Path) -> list[dict[str, str]]:
             "implementation": implementation,
             "prediction": ratio(of_prediction[number], of_prediction[0]),
             "step": ratio(of_training[number], of_training[0]),
-            "peak memory": f"{peaks[number - 1] / 2**30:.2f} GiB",
+            "peak memory": growth(peaks[number - 1]),
         }
         for number, implementation in enumerate(IMPLEMENTATIONS, 1)
     ]
@@ -56,7 +59,7 @@ def compare(name: str, folder: Path) -> list[dict[str, str]]:
 
 def prepared(name: str, implementation: str, folder: Path) -> Run:
     """A run that is never trained, whose only sample has about 256 x 256 pixels: the next size the network accepts."""
-    padding = CATALOGUE[name]().padding_for((SIDE, SIDE))
+    padding = CATALOGUE[name].model_validate({}).padding_for((SIDE, SIDE))
     size = [SIDE + before + after for before, after in padding]
     settings = {
         "implementation": implementation,
@@ -80,6 +83,11 @@ def in_turns(calls: list[Callable[[], object]]) -> list[list[float]]:
             if turn:
                 of_call.append(time.perf_counter() - start)
     return times
+
+
+def growth(peak: tuple[int, int] | None) -> str:
+    """The memory that was added to what a process had before, from `comparison.cost.memory`."""
+    return "not known" if peak is None else f"{(peak[1] - peak[0]) / 2**30:.2f} GiB"
 
 
 def linked(name: str) -> str:

@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -64,13 +65,8 @@ def step_time(name: str, arguments: argparse.Namespace) -> float:
         report(monitor, loss)
         ends.append(time.perf_counter())
 
-    with tempfile.TemporaryDirectory() as directory:
-        run = Run.create(Path(directory) / name, experiment_from(settings))
-        Monitor.stepped = timed
-        try:
-            load(name).train(run)
-        finally:
-            Monitor.stepped = report
+    with tempfile.TemporaryDirectory() as directory, patch.object(Monitor, "stepped", timed):
+        load(name).train(Run.create(Path(directory) / name, experiment_from(settings)))
     return float(np.median(np.diff(ends[WARM_UP:])))
 
 

@@ -33,7 +33,7 @@ AUGMENTATION = {
 
 
 def patches() -> None:
-    """Eight volumes of 96^3; crops of 48^3, every change happening to every sample."""
+    """Time crops of 48^3 from eight volumes of 96^3, every change happening to every sample."""
     import unet_common  # noqa: F401  (sets TensorFlow up)
     from data.commands.pack import pack
     from data.labels.outputs import Outputs
@@ -42,17 +42,18 @@ def patches() -> None:
     from data.sampling import sampler as sampling
     from data.sampling.sampler import Sampler
     from data.settings import Augmentation, Preprocessing, Sampling
-    from data.sources import SOURCES
+    from data.source import Source
+    from data.sources import Blobs3d, Packed
     from unet_common.implementation import load
-    from unet_common.networks import CATALOGUE
+    from unet_common.networks import UNet
 
     settings = Preprocessing(normalisation="case")
-    generated = SOURCES["blobs3d"](images=8, size=(96, 96, 96))
+    generated = Blobs3d(images=8, size=(96, 96, 96))
     with tempfile.TemporaryDirectory() as folder:
-        sources = {"generated, in memory": generated}
+        sources: dict[str, Source] = {"generated, in memory": generated}
         for form in ("hdf5", "tfrecord"):
             pack(generated, settings, form, Path(folder) / form)
-            sources[form] = SOURCES["packed"](directory=Path(folder) / form)
+            sources[form] = Packed(directory=Path(folder) / form)
         kept = sampling.CACHE_BYTES
         for name, source in sources.items():
             sampling.CACHE_BYTES = (
@@ -73,7 +74,7 @@ def patches() -> None:
             for _ in range(8):
                 next(batches)
             print(f"{name}: {8 * 4 / (time.perf_counter() - start):.1f} samples per second with one worker")
-    network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
+    network = UNet(rank=3, depth=4, classes=3)
     model = load("keras").Model(network)
     images = np.zeros((4, 48, 48, 48, 1), np.float32)
     targets = np.zeros((4, 48, 48, 48, 3), np.float32)
@@ -87,13 +88,13 @@ def patches() -> None:
 
 
 def tiles() -> None:
-    """A volume of 128^3 in tiles of 64^3 without overlap, against the network on the same eight tiles."""
+    """Time a volume of 128^3 in tiles of 64^3 without overlap, against the network on the same eight tiles."""
     from unet_common.implementation import load
-    from unet_common.networks import CATALOGUE
+    from unet_common.networks import UNet
     from unet_common.prediction.settings import PredictionSettings
     from unet_common.prediction.sliding_window import predict_probabilities
 
-    network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
+    network = UNet(rank=3, depth=4, classes=3)
     model = load("keras").Model(network)
     image = np.random.default_rng(0).standard_normal((128, 128, 128, 1)).astype(np.float32)
     pieces = [
@@ -120,7 +121,7 @@ def tiles() -> None:
 
 
 def memory() -> None:
-    """In a process of its own, with a function in place of the network."""
+    """Measure memory in a process of its own, with a function in place of the network."""
     code = "import benchmarks.volumes as b; b.large_volume()"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
 
@@ -131,11 +132,11 @@ def large_volume() -> None:
     from data.preprocessing.preprocessor import Preprocessor
     from data.settings import Preprocessing
     from data.source import Case
-    from unet_common.networks import CATALOGUE
+    from unet_common.networks import UNet
     from unet_common.prediction.settings import PredictionSettings
     from unet_common.prediction.sliding_window import predict_slabs
 
-    network = CATALOGUE["unet"](rank=3, depth=4, classes=3)
+    network = UNet(rank=3, depth=4, classes=3)
 
     def logits(images: np.ndarray) -> np.ndarray:
         return np.concatenate([images, -images, 0 * images], -1)
@@ -150,7 +151,7 @@ def large_volume() -> None:
 
 
 class PeakMemory:
-    """By how many bytes the resident memory of this process grew at the most; looked up every 10 ms.
+    """The most bytes by which the resident memory of this process grew; looked up every 10 ms.
 
     The kernel's own maximum cannot be reset, and includes what importing took.
     """

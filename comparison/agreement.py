@@ -1,4 +1,4 @@
-"""Do the three agree? Weights, outputs of layers and gradients in float64, and the courses of real trainings."""
+"""Do the three agree? Weights, outputs of layers and gradients in float64, and the loss curves of real trainings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from comparison.chart import Series, line_chart
-from comparison.explanations import ROUNDED, Kind, is_explained, reason, reason_of_courses
+from comparison.explanations import ROUNDED, Kind, is_explained, reason, reason_of_curves
 from comparison.outputs import layer_outputs
 from comparison.steps import Batch
 from unet_common.figures.history import HistoryRow
@@ -182,7 +182,7 @@ def agreement(groups: Sequence[Group], batch: Batch, runs: Sequence[Run], proofs
         groups: heat maps, first that of the initial weights. batch: from which those of `float64_groups` were made.
         runs: the trainings. proofs: shorter ones in float64.
     """
-    courses = {run.experiment.implementation: losses_of(run) for run in runs}
+    curves = {run.experiment.implementation: losses_of(run) for run in runs}
     exact = {run.experiment.implementation: losses_of(run) for run in proofs}
     trained = group(
         "trained",
@@ -191,15 +191,15 @@ def agreement(groups: Sequence[Group], batch: Batch, runs: Sequence[Run], proofs
         "float32 holds exactly.",
         trained_weights(proofs, [row.name for row in groups[0].rows]),
     )
-    images, largest = batch[0][:SAMPLES], apart(courses)
+    images, largest = batch[0][:SAMPLES], apart(curves)
     return Agreement(
         (*groups, trained),
         f"{len(images)} sample{'s' * (len(images) > 1)} of {' × '.join(map(str, images.shape[1:-1]))} pixels",
         largest,
-        reason_of_courses(runs[0].experiment, max(largest.values())),
+        reason_of_curves(runs[0].experiment, max(largest.values())),
         max(apart(exact).values()),
-        curves_chart(courses),
-        apart_chart(courses, runs[0].experiment.precision),
+        curves_chart(curves),
+        apart_chart(curves, runs[0].experiment.precision),
         None if runs[0].experiment.precision == "float64" else apart_chart(exact, "float64"),
         proofs[0].steps,
         runs[0].experiment.precision,
@@ -212,42 +212,42 @@ def losses_of(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return np.array([row["step"] for row in rows]), np.array([row["loss"] for row in rows])
 
 
-Courses = Mapping[str, tuple[np.ndarray, np.ndarray]]
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def distances(courses: Courses) -> Courses:
+def distances(curves: Curves) -> Curves:
     """How far the loss of each is from that of the first, at all steps that both have."""
-    _, reference = courses[IMPLEMENTATIONS[0]]
+    _, reference = curves[IMPLEMENTATIONS[0]]
     found = {}
     for name in IMPLEMENTATIONS[1:]:
-        steps, loss = courses[name]
+        steps, loss = curves[name]
         count = min(len(loss), len(reference))
         found[name] = steps[:count], np.abs(loss[:count] - reference[:count])
     return found
 
 
-def apart(courses: Courses) -> dict[str, float]:
+def apart(curves: Curves) -> dict[str, float]:
     """The largest of these distances, by implementation."""
-    return {name: float(distance.max()) for name, (_steps, distance) in distances(courses).items()}
+    return {name: float(distance.max()) for name, (_steps, distance) in distances(curves).items()}
 
 
-def curves_chart(courses: Courses) -> Markup:
+def curves_chart(curves: Curves) -> Markup:
     """The loss curves on top of each other: each is thinner than the one below it, so that all are seen."""
-    looks = zip(courses.items(), (7.0, 3.4, 1.8), strict=True)
+    styled = zip(curves.items(), (7.0, 3.4, 1.8), strict=True)
     series = [
-        Series(name, name, steps, loss, width, dashed=width < 2) for (name, (steps, loss)), width in looks
+        Series(name, name, steps, loss, width, dashed=width < 2) for (name, (steps, loss)), width in styled
     ]
-    last = ", ".join(f"{name} {loss[-1]:.4f}" for name, (_steps, loss) in courses.items())
+    last = ", ".join(f"{name} {loss[-1]:.4f}" for name, (_steps, loss) in curves.items())
     return line_chart(
         series, "Training loss", f"The loss of each step. At the last step: {last}.", "step", "loss"
     )
 
 
-def apart_chart(courses: Courses, precision: str) -> Markup:
+def apart_chart(curves: Curves, precision: str) -> Markup:
     """How far the losses are from those of the first, on a logarithmic scale."""
     series = [
         Series(f"{name}, {precision}", name, steps, distance, 1.8)
-        for name, (steps, distance) in distances(courses).items()
+        for name, (steps, distance) in distances(curves).items()
     ]
     told = "; ".join(f"{one.label}: at most {one.y.max():.1e}" for one in series)
     return line_chart(

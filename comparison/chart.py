@@ -19,10 +19,10 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Series:
-    """A curve. `look` is the class of its colour; values that a logarithmic axis has no place for are left out."""
+    """A curve. `css_class` gives its colour; values that a logarithmic axis has no place for are left out."""
 
     label: str
-    look: str
+    css_class: str
     x: np.ndarray
     y: np.ndarray
     width: float = 2.0

@@ -1,4 +1,4 @@
-"""The table of surprises: defaults that differ, what each API says for itself, and what this project does about it."""
+"""Defaults that differ: what each API says for itself, and what this project does about it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ v1 = tf.compat.v1
 
 
 @dataclass(frozen=True)
-class Surprise:
+class Default:
     """A row of the table.
 
     key: functions `KEY_lowlevel`, `KEY_highlevel` and `KEY_keras` in `demonstrations` show it, where they exist.
@@ -32,9 +32,9 @@ class Surprise:
 
 @dataclass(frozen=True)
 class ShownDefault:
-    """A surprise with its results: by implementation the reference of the function that ran, and what it returned."""
+    """A default with its results: by implementation the reference of the function that ran, and what it returned."""
 
-    surprise: Surprise
+    default: Default
     references: dict[str, str]
     values: dict[str, np.ndarray]
     texts: dict[str, str]
@@ -43,8 +43,8 @@ class ShownDefault:
 TF_LAYERS_USES = "`tf.layers` has none of its own, and uses that of `tf.nn`."
 BY_HAND = "`tf.nn` has no optimizers: `unet_lowlevel/optimizers.py` writes the rule down."
 
-SURPRISES = (
-    Surprise(
+DEFAULTS = (
+    Default(
         "twins",
         "Initialisers",
         "The difference of two kernels that one initialiser has drawn, after one seed was set.",
@@ -53,7 +53,7 @@ SURPRISES = (
         "shape. Here every draw is a function of the experiment's seed and the weight's name.",
         {},
     ),
-    Surprise(
+    Default(
         "equality",
         "The meaning of ==",
         "Is [0, 1] == 0?",
@@ -61,7 +61,7 @@ SURPRISES = (
         "compares values. `tf.equal` means the same in both, and is what the losses here use.",
         {"highlevel": "The same graph, and the same answer."},
     ),
-    Surprise(
+    Default(
         "transposed",
         "Padding, transposed convolution",
         "The shape of 4 × 4 pixels after a kernel of 3 and a stride of 2.",
@@ -69,7 +69,7 @@ SURPRISES = (
         "two pad `valid`. Here the padding is always written out.",
         {},
     ),
-    Surprise(
+    Default(
         "stride",
         "Padding, with a stride",
         "1, 2, 3, 4 summed in windows of 3 with a stride of 2 and padding `same`.",
@@ -79,7 +79,7 @@ SURPRISES = (
         {},
         agree=True,
     ),
-    Surprise(
+    Default(
         "resize",
         "Grids of resizing",
         "0, 1 enlarged to four pixels.",
@@ -88,7 +88,7 @@ SURPRISES = (
         "grids, for all three.",
         {"highlevel": "`tf.layers` has no layer that resizes."},
     ),
-    Surprise(
+    Default(
         "slope",
         "Slope of the leaky ReLU",
         "What becomes of -1; in Keras by the layer, and by the function.",
@@ -96,7 +96,7 @@ SURPRISES = (
         "slope is written out: 0.01.",
         {"highlevel": TF_LAYERS_USES},
     ),
-    Surprise(
+    Default(
         "dropout",
         "Dropout's argument",
         "The share of zeros among 10,000 values for the argument 0.1.",
@@ -104,7 +104,7 @@ SURPRISES = (
         "that is dropped, and only with `training=True`. Here the rate is what is dropped, in all three.",
         {},
     ),
-    Surprise(
+    Default(
         "mode",
         "Batch normalisation: which mode?",
         "The values 4 and 6, normalised by a layer that was just made and told nothing.",
@@ -113,7 +113,7 @@ SURPRISES = (
         "handed to every layer.",
         {},
     ),
-    Surprise(
+    Default(
         "update",
         "Batch normalisation: who updates?",
         "The moving mean after one batch of mean 5 in training mode.",
@@ -122,7 +122,7 @@ SURPRISES = (
         "mean (PyTorch's 0.1 is that of the new).",
         {},
     ),
-    Surprise(
+    Default(
         "variance",
         "Batch normalisation: which variance?",
         "The variance that is kept of a batch of 0 and 2.",
@@ -130,7 +130,7 @@ SURPRISES = (
         "by which it also normalises. Here all three keep sum / N, hence `fused=False`.",
         {},
     ),
-    Surprise(
+    Default(
         "digits",
         "Batch normalisation: digits of the momentum",
         "In float64: how far the moving mean is from 0.01, after one batch of mean 1.",
@@ -138,7 +138,7 @@ SURPRISES = (
         "statistics in the part Agreement. Nothing can be done about it from outside.",
         {},
     ),
-    Surprise(
+    Default(
         "frozen",
         "Batch normalisation: frozen",
         "4 and 6, normalised in training mode by a layer that is not trainable.",
@@ -146,7 +146,7 @@ SURPRISES = (
         "inference mode. Here a frozen part is told both.",
         {"lowlevel": "A function has no state to freeze."},
     ),
-    Surprise(
+    Default(
         "adam",
         "Adam's epsilon",
         "The first step, of rate 1, for a gradient of 1e-8.",
@@ -154,7 +154,7 @@ SURPRISES = (
         "in all three.",
         {"lowlevel": BY_HAND},
     ),
-    Surprise(
+    Default(
         "decays",
         "Digits of Adam's decays",
         "In float64, without an epsilon: how far the first step, of rate 1, is from 1.",
@@ -164,7 +164,7 @@ SURPRISES = (
         "other rules, whose constants float32 holds exactly.",
         {},
     ),
-    Surprise(
+    Default(
         "rmsprop",
         "RMSprop's start",
         "The first step, of rate 1, for a gradient of 0.001.",
@@ -172,7 +172,7 @@ SURPRISES = (
         "hundreds and thousands. Here all three start at zero.",
         {"lowlevel": BY_HAND},
     ),
-    Surprise(
+    Default(
         "momentum",
         "Momentum under a schedule",
         "Where a weight arrives after two steps with gradient 1, of rates 1 and 0.1, and momentum 0.9.",
@@ -181,7 +181,7 @@ SURPRISES = (
         "follow `tf.train`.",
         {"lowlevel": BY_HAND},
     ),
-    Surprise(
+    Default(
         "l2",
         "Factor of L2",
         "The penalty of the weights 3 and 4.",
@@ -194,16 +194,16 @@ SURPRISES = (
 def shown() -> list[ShownDefault]:
     """Run every demonstration."""
     rows = []
-    for surprise in SURPRISES:
+    for default in DEFAULTS:
         functions = {
             name: function
             for name in IMPLEMENTATIONS
-            if (function := getattr(demonstrations, f"{surprise.key}_{name}", None))
+            if (function := getattr(demonstrations, f"{default.key}_{name}", None))
         }
         values = {name: run(function, graph=name != "keras") for name, function in functions.items()}
-        references = {name: f"comparison/demonstrations.py:{surprise.key}_{name}" for name in functions}
+        references = {name: f"comparison/demonstrations.py:{default.key}_{name}" for name in functions}
         rows.append(
-            ShownDefault(surprise, references, values, {name: text(value) for name, value in values.items()})
+            ShownDefault(default, references, values, {name: text(value) for name, value in values.items()})
         )
     return rows
 

@@ -71,7 +71,7 @@ def is_explained(text: str) -> bool:
     return text != UNEXPLAINED
 
 
-def reason_of_courses(experiment: Experiment, largest: float) -> str:
+def reason_of_curves(experiment: Experiment, largest: float) -> str:
     """Why the losses of three trainings move apart, by at most `largest`."""
     if largest == 0:
         return "There is no difference at any step."
@@ -90,7 +90,7 @@ def reason_of_courses(experiment: Experiment, largest: float) -> str:
     if experiment.optimizer.name == "adam":
         return (
             "The decays of Adam are rounded to float32 by `tf.train`, and in part by Keras, even in "
-            "float64: see *Digits of Adam's decays* among the surprises."
+            "float64: see *Digits of Adam's decays* in the part Defaults."
         )
     return (
         "`tf.train` rounds the constants of its optimizers to float32, even in float64: 0.9 becomes "

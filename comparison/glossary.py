@@ -2,7 +2,7 @@
 
 TITLE = "Words of TensorFlow 1, for those who know only Keras"
 
-WORDS = {
+ENTRIES = {
     "`v1`": "`tf.compat.v1`, where TensorFlow 2 keeps the API of TensorFlow 1.",
     "graph": "In TensorFlow 1 a line of Python computes nothing. It adds an *operation* to a graph, and gives a "
     "*tensor*: the name of a result that is not there yet.",

@@ -53,12 +53,12 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
     """Write the page to `path`.
 
     Args:
-        parts: `agreement`, `cost`, `seeing` and `surprises`; those that are None, or not given, are left out.
+        parts: `agreement`, `cost`, `pictures` and `defaults`; those that are None, or not given, are left out.
 
     Raises:
         UserError: the page is larger than `MAX_BYTES`.
     """
-    given = {"agreement": None, "cost": None, "seeing": None, "surprises": None, **parts}
+    given = {"agreement": None, "cost": None, "pictures": None, "defaults": None, **parts}
     settings = yaml.safe_dump(facts.experiment.model_dump(mode="json"), sort_keys=False)
     text = (
         environment()
@@ -66,9 +66,8 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
         .render(
             facts=facts,
             concepts=concepts,
-            words=glossary.WORDS,
-            words_title=glossary.TITLE,
-            files=files_of(concepts, given["surprises"] or ()),
+            glossary=glossary,
+            files=files_of(concepts, given["defaults"] or ()),
             implementations=IMPLEMENTATIONS,
             names=NAMES,
             settings=settings,

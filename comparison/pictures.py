@@ -46,7 +46,7 @@ class ShownCase:
     facts: tuple[str, ...]
 
 
-def seeing(runs: Sequence[Run]) -> list[ShownCase]:
+def shown_cases(runs: Sequence[Run]) -> list[ShownCase]:
     """The first validation cases, predicted by each run with its own best weights.
 
     Later cases are left out when the pictures become too large for a page.

@@ -7,7 +7,7 @@ from comparison.concepts import concepts
 from comparison.cost import cost
 from comparison.defaults import shown
 from comparison.page import facts, write_page
-from comparison.pictures import seeing
+from comparison.pictures import shown_cases
 from comparison.steps import one_batch
 from unet_common.experiment import Experiment, Optimizer
 from unet_common.implementation import IMPLEMENTATIONS, load
@@ -34,7 +34,7 @@ def compare(experiment: Experiment, output: Path, command: str, code_only: bool 
 
     Args:
         experiment: its implementation does not matter. command: what was typed, for the page to say.
-        code_only: the reading part alone; nothing is trained.
+        code_only: the concepts alone; nothing is trained.
 
     Returns:
         the path of the page.
@@ -58,12 +58,12 @@ def compare(experiment: Experiment, output: Path, command: str, code_only: bool 
     say("3. Weights, outputs and gradients in float64.")
     agreed = agreement(float64_groups(runs[0], batch), batch, runs, proofs)
     say("4. Predictions of validation cases.")
-    seen = seeing(runs)
+    pictures = shown_cases(runs)
     say("5. Time and memory of a step. The three take turns: a minute or more without a word.")
     costs = cost(runs, batch, sections)
     say("6. Defaults that differ.")
     known = facts(runs[0].experiment, command)
-    write_page(page, known, sections, agreement=agreed, cost=costs, seeing=seen, surprises=shown())
+    write_page(page, known, sections, agreement=agreed, cost=costs, pictures=pictures, defaults=shown())
     return page
 
 

@@ -71,7 +71,7 @@ def cut(reference: str) -> Snippet:
         raise UserError(f"'{reference}' is no reference to source: write FILE.py:NAME, NAME#1 or NAME~word.")
     path = ROOT / match["file"]
     if not path.is_file():
-        raise UserError(f"There is no file {path}, which comparison/concepts.py shows on the page.")
+        raise UserError(f"There is no file {path}, which comparison/content shows on the page.")
     text = path.read_text(encoding="utf-8")
     lines, tree = text.splitlines(), ast.parse(text)
     node = _find(tree, match["name"].split("."), reference)
@@ -82,6 +82,14 @@ def cut(reference: str) -> Snippet:
     else:
         numbers = list(range(_first_line(node), node.end_lineno + 1))
     return Snippet(match["file"], match["name"], _runs(lines, numbers), len(code_lines(text) & {*numbers}))
+
+
+def body(reference: str) -> str:
+    """The statements of a function without docstring and comments, written in one way: what it does."""
+    match = _REFERENCE.fullmatch(reference)
+    tree = ast.parse((ROOT / match["file"]).read_text(encoding="utf-8"))
+    node = _find(tree, match["name"].split("."), reference)
+    return "\n".join(ast.unparse(statement) for statement in node.body[ast.get_docstring(node) is not None :])
 
 
 def code_lines(text: str) -> set[int]:
@@ -95,6 +103,11 @@ def public_names(file: str) -> list[str]:
     """Functions and classes of a file, in order."""
     body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
     return [node.name for node in body if isinstance(node, Definition) and not node.name.startswith("_")]
+
+
+def snake_case(name: str) -> str:
+    """`ReshapeLike` -> `reshape_like`: a class of layers plays the part of a function."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def imported_names(file: str, package: str) -> list[tuple[str, str]]:
@@ -114,7 +127,7 @@ def _find(tree: ast.Module, names: list[str], reference: str) -> Definition:
         found = [child for child in node.body if isinstance(child, Definition) and child.name == name]
         if not found:
             raise UserError(
-                f"{reference}: there is no {name}. Was it renamed? Then name it anew in comparison/concepts.py."
+                f"{reference}: there is no {name}. Was it renamed? Then name it anew in comparison/content."
             )
         node = found[0]
     return node

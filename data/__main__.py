@@ -61,6 +61,7 @@ def main() -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
+    """Print the findings of `data.commands.check.examine`; 1 if there are problems."""
     from data.commands.check import examine
 
     problems, facts = examine(_source(arguments), _bar)
@@ -73,6 +74,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
+    """Draw cases and augmented crops, and print the paths of the pictures."""
     source = _source(arguments)
     names = [*source.names(), *source.test_names()][: arguments.cases]
     sampling, augmentation, preprocessing = (
@@ -91,6 +93,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def pack(arguments: argparse.Namespace) -> int:
+    """Write a packed data set, and print how to train on it."""
     from data.commands.pack import pack as write
 
     preprocessing = _settings(arguments, "preprocessing", Preprocessing)
@@ -100,6 +103,7 @@ def pack(arguments: argparse.Namespace) -> int:
 
 
 def fetch(arguments: argparse.Namespace) -> int:
+    """Download a data set, or print where it can be had."""
     from data.commands.fetch import ISBI_2012, fetch_hippocampus
 
     if arguments.what == "isbi2012":

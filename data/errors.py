@@ -9,7 +9,7 @@ class UserError(Exception):
 
 
 def bullet_list(problems: list[str], most: int = 20) -> str:
-    """One problem a line; beyond `most` lines only how many more there are."""
+    """The problems, one a line; beyond `most` lines only how many more there are."""
     lines = [f"  - {problem}" for problem in problems[:most]]
     if len(problems) > most:
         lines.append(f"  ... and {len(problems) - most} more")

@@ -2,9 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from data.errors import UserError
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a small text file through `replacing`."""
+    """Write a small text file through `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -37,3 +39,14 @@ def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
     parts = re.findall(r"[0-9]+|[^0-9]+", text)
     numbered = [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p.lower()) for p in parts]
     return numbered, text  # the text itself puts 'A' and 'a', '1' and '01' in one order
+
+
+def paths_in(directory: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """The `wanted` files and folders directly in a directory, in natural order (2.png before 10.png); no hidden ones.
+
+    Raises UserError if the directory is missing.
+    """
+    if not directory.is_dir():
+        raise UserError(f"The folder {directory} does not exist.")
+    found = [path for path in directory.iterdir() if not path.name.startswith(".") and wanted(path)]
+    return sorted(found, key=lambda path: natural_key(path.name))

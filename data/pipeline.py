@@ -1,4 +1,4 @@
-"""From samples and cases to the batches of tf.data that all three implementations read."""
+"""The batches of tf.data that all three implementations read, made of samples and cases."""
 
 from collections.abc import Callable
 
@@ -47,7 +47,7 @@ def validation_batches(
     dtype: str = "float32",
     tile: Callable[[tuple[int, ...]], tuple[int, ...] | None] | None = None,
 ) -> tf.data.Dataset:
-    """Whole prepared images in the order of `names`, one a batch.
+    """Batches of one whole prepared image each, in the order of `names`.
 
     pad: from the size of an image to the pixels (before, after) each axis that make it acceptable
         to the network; image and target are continued by reflection.
@@ -59,6 +59,7 @@ def validation_batches(
 
     def read(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         case = prepare(labelled(source, names[int(index)]))
+        assert case.label is not None
         size = case.label.shape
         sides = tile(size) if tile else None
         beyond = [(0, -side % step) for side, step in zip(size, sides, strict=True)] if sides else None
@@ -81,7 +82,7 @@ def validation_batches(
 
 
 def _cut(values: np.ndarray, tile: tuple[int, ...]) -> np.ndarray:
-    """[*size, channels] -> [tiles, *tile, channels]; the sides of `tile` divide those of `size`."""
+    """Cut [*size, channels] into [tiles, *tile, channels]; the sides of `tile` divide those of `size`."""
     rank = len(tile)
     pairs = [(side // of_tile, of_tile) for side, of_tile in zip(values.shape, tile, strict=False)]
     blocks = values.reshape(*[number for pair in pairs for number in pair], values.shape[-1])

@@ -34,7 +34,7 @@ class Settings(BaseModel):
 
 
 class Preprocessing(Settings):
-    """What is done to every image before training and prediction alike."""
+    """The preparation of every image, before training and prediction alike."""
 
     spacing: tuple[PositiveFloat, ...] | None = Field(
         None, description="resample volumes to voxels of this size in mm, one number per axis"
@@ -55,7 +55,7 @@ class Preprocessing(Settings):
     )
 
     def for_rank(self, rank: int) -> "Preprocessing":
-        """With the normalisation filled in, if it was left open, for images with `rank` spatial axes."""
+        """The settings with the normalisation filled in, if it was left open, for images with `rank` spatial axes."""
         usual = "case" if rank == 3 else "dataset"
         return self.model_copy(update={"normalisation": self.normalisation or usual})
 
@@ -67,7 +67,7 @@ class Preprocessing(Settings):
 
 
 class Sampling(Settings):
-    """How training samples are cut from images, and which images are kept for validation."""
+    """The choice of training samples within images, and of the images kept for validation."""
 
     crop: tuple[PositiveInt, ...] | None = Field(
         None,

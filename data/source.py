@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the project: named cases that can be read one by one."""
+"""The form that a data set has for the rest of the project: named cases that can be read one by one."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -62,22 +62,22 @@ class Source(Settings, ABC):
 
     @property
     def overlapping(self) -> bool:
-        """Whether a pixel may be of several classes, so that labels hold sets of classes."""
+        """True if a pixel may be of several classes, so that labels hold sets of classes."""
         return False
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """What the classes 1, 2, ... are called; None if they only have numbers."""
+        """The names of the classes 1, 2, ...; None if they only have numbers."""
         return None
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """What was done to the cases already; None for those that are as their files have them."""
+        """The preprocessing that the cases already had; None for those that are as their files have them."""
         return None
 
     @property
     def foreground_is_membrane(self) -> bool:
-        """Whether class 1 is the membrane between cells, so that the scores of ISBI 2012 apply."""
+        """True if class 1 is the membrane between cells, so that the scores of ISBI 2012 apply."""
         return False
 
     @abstractmethod
@@ -86,14 +86,14 @@ class Source(Settings, ABC):
 
     @abstractmethod
     def read(self, name: str) -> Case:
-        """One case of `names` or `test_names`. Raises UserError that names the file."""
+        """Read one case of `names` or `test_names`. Raises UserError that names the file."""
 
     def test_names(self) -> list[str]:
         """The cases without a label, in natural order."""
         return []
 
     def problems(self) -> list[str]:
-        """Reads everything; what is wrong, one line each."""
+        """Read everything; returns what is wrong, one line each."""
         problems = []
         for name in [*self.names(), *self.test_names()]:
             try:
@@ -103,7 +103,7 @@ class Source(Settings, ABC):
         return problems
 
     def check(self) -> None:
-        """Raises one UserError that lists every problem."""
+        """Raise one UserError that lists every problem, if there is any."""
         problems = self.problems()
         if problems:
             where = f" in {self.directory}" if self.directory else ""

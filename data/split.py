@@ -1,4 +1,4 @@
-"""Which images train the network and which ones judge it."""
+"""The division of images into those that train the network and those that judge it."""
 
 import hashlib
 from pathlib import Path
@@ -18,12 +18,12 @@ class Split(Settings):
     validation: list[str]
 
     def save(self, path: Path) -> None:
-        """Writes the split as JSON."""
+        """Write the split as JSON."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Split":
-        """Reads a saved split. Raises UserError if the file is missing or is not a split."""
+        """Read a saved split. Raises UserError if the file is missing or is not a split."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
@@ -35,7 +35,7 @@ class Split(Settings):
             ) from error
 
     def check(self, names: list[str]) -> None:
-        """Raises UserError if the split speaks of images that the data set does not have."""
+        """Refuse a split that speaks of images that the data set does not have. Raises UserError."""
         known = set(names)
         missing = [name for name in self.training + self.validation if name not in known]
         if missing:
@@ -53,7 +53,7 @@ def divide(names: list[str], sampling: Sampling, seed: int) -> Split:
 
 
 def split(names: list[str], validation: float | tuple[str, ...], seed: int) -> Split:
-    """Divides images into training and validation.
+    """Divide images into training and validation.
 
     names: the labelled cases, in any order.
     validation: the share of the images to keep for validation, at least one unless it is 0; or

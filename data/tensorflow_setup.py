@@ -53,7 +53,7 @@ def _without_startup_noise() -> Iterator[None]:
 
 
 def _is_noise(record: logging.LogRecord) -> bool:
-    """TensorFlow logs each use of a deprecated v1 symbol, and this project is about those.
+    """True for TensorFlow's log of the use of a deprecated v1 symbol: this project is about those.
 
     It also counts how often functions of one name are traced; of several models, each traced once, it makes a warning.
     """
@@ -65,7 +65,7 @@ def _is_noise(record: logging.LogRecord) -> bool:
 
 
 def _set_up() -> None:
-    """What needs TensorFlow itself: called once, as soon as it is there."""
+    """Do what needs TensorFlow itself: called once, as soon as it is there."""
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):
@@ -94,7 +94,7 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Gives `import tensorflow` that loader, and leaves every other import to Python."""
+    """A finder that gives `import tensorflow` that loader, and leaves every other import to Python."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -102,7 +102,7 @@ class _Finder(MetaPathFinder):
         if name != "tensorflow":
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec is not None:
+        if spec is not None and spec.origin is not None:
             spec.loader = _Loader(name, spec.origin)
         return spec
 

@@ -1,13 +1,15 @@
-"""From nested dictionaries, as they come from YAML and flags, to validated settings."""
+"""The validation of settings, which come as nested dictionaries from YAML and flags."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from data.errors import UserError, bullet_list
 from data.settings import Settings
+
+Kind = TypeVar("Kind", bound=Settings)
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:
@@ -23,24 +25,25 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     return settings
 
 
-def validated(kind: type[Settings], settings: dict[str, Any]) -> Any:
-    """`kind` made of `settings`. Raises UserError with a line for each mistake."""
+def validated(kind: type[Kind], settings: dict[str, Any]) -> Kind:
+    """An object of the class `kind` made of `settings`. Raises UserError with a line for each mistake."""
     problems: list[str] = []
     result = attempt(kind, settings, "", problems)
     refuse(problems)
+    assert result is not None  # or there would have been problems
     return result
 
 
 def refuse(problems: list[str]) -> None:
-    """One mistake is told in a line, more in a list."""
+    """Raise a UserError that tells one mistake in a line, more in a list."""
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:
         raise UserError(f"The settings have {len(problems)} mistakes:\n{bullet_list(problems)}")
 
 
-def attempt(kind: type[Settings], settings: dict, prefix: str, problems: list[str]) -> Any:
-    """`kind` made of `settings`; on mistakes, None and a line each in `problems`."""
+def attempt(kind: type[Kind], settings: dict[str, Any], prefix: str, problems: list[str]) -> Kind | None:
+    """An object of the class `kind` made of `settings`; on mistakes, None and a line each in `problems`."""
     try:
         return kind(**settings)
     except ValidationError as error:
@@ -59,7 +62,9 @@ def _explain(mistake: dict, kind: type[Settings], prefix: str) -> tuple[str, str
     key = (prefix + ".".join(str(part) for part in place)).rstrip(".") or "settings"
     if mistake["type"] == "extra_forbidden":
         for part in place[:-1]:  # the group the unknown key stands in
-            kind = kind.model_fields[part].annotation
+            group = kind.model_fields[part].annotation
+            assert isinstance(group, type) and issubclass(group, Settings)
+            kind = group
         # What the program alone writes is not shown.
         allowed = sorted(name for name, field in kind.model_fields.items() if field.repr)
         return key, f"unknown; allowed here: {', '.join(allowed)}"

@@ -155,7 +155,7 @@ def concepts_page() -> str:
         "settings are the defaults. A choice of a tab holds for the whole page. `python compare.py` writes the same, "
         "for any network, as one page of three columns, with measurements.",
     ]
-    meanings = [f"- **{word}:** {meaning}" for word, meaning in glossary.WORDS.items()]
+    meanings = [f"- **{word}:** {meaning}" for word, meaning in glossary.ENTRIES.items()]
     sections += [f'??? note "{glossary.TITLE}"\n\n' + indent("\n".join(meanings), " " * 4)]
     for concept in concepts(experiment_from({})):
         sections += _concept(concept)
@@ -181,7 +181,9 @@ def _concept(concept: Concept) -> Iterator[str]:
         yield f"### {row.title} {{#{concept.key}-{re.sub(r'[^a-z0-9]+', '-', row.title.lower()).strip('-')}}}"
         yield _in_tabs({name: _show(cell, "") for name, cell in row.cells.items()})
     if concept.shared:
-        yield '??? note "What all three use"\n\n' + indent(_show(Cell(concept.shared), ""), " " * 4)
+        yield '??? note "What all three use"\n\n' + indent(
+            _show(Cell(references=concept.shared), ""), " " * 4
+        )
 
 
 def _show(cell: Cell, up: str) -> str:

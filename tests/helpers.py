@@ -1,6 +1,8 @@
 """What several tests need: commands, series of slices, operations in graphs, trainings of all three."""
 
+import re
 import sys
+from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import tensorflow as tf
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from comparison.page import MAX_BYTES
 from unet_common.experiment import experiment_from
 from unet_common.graph_model import assign, canonical_variables
 from unet_common.implementation import IMPLEMENTATIONS, load
@@ -200,3 +203,33 @@ def assert_equal_courses(results, loss, weights, moving):
             np.testing.assert_allclose(
                 other_final[weight], value, rtol=0, atol=bound, err_msg=f"{name}: {weight}"
             )
+
+
+class Links(HTMLParser):
+    """What a page loads, and where it leads."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loaded, self.led, self.ids = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        for key, value in attributes:
+            if key == "id":
+                self.ids.append(value)
+            elif tag == "a" and key == "href":
+                self.led.append(value)
+            elif key in ("src", "srcset", "href", "xlink:href", "poster", "action"):
+                self.loaded.append(value)
+
+
+def assert_self_contained(path):
+    """Below 10 MiB; loads nothing; links lead within the page."""
+    text = path.read_text()
+    assert len(text.encode()) < MAX_BYTES
+    links = Links(text)
+    assert all(value.startswith("data:") for value in links.loaded)
+    assert not re.search(r"@import|url\(", text)
+    assert len(set(links.ids)) == len(links.ids)
+    assert {target[:1] for target in links.led} == {"#"}
+    assert {target[1:] for target in links.led} <= set(links.ids)

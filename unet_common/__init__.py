@@ -1,3 +1,3 @@
-"""What the three implementations share besides data."""
+"""The parts that the three implementations share besides data."""
 
 import data.tensorflow_setup  # noqa: F401  (before anything imports TensorFlow)

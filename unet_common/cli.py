@@ -1,4 +1,4 @@
-"""From the command line to an experiment: what the commands share."""
+"""The way from the command line to an experiment, which the commands share."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 def add_experiment_flags(parser: argparse.ArgumentParser, of_all_three: bool = False) -> None:
-    """The flags from which `experiment_of` makes an experiment; no choice is told of where it is `of_all_three`."""
+    """Add the flags from which `experiment_of` makes an experiment; without --impl where it is `of_all_three`."""
     add = parser.add_argument
     which = argparse.SUPPRESS if of_all_three else "which of the three trains (default: lowlevel)"
     add("--config", type=Path, metavar="FILE", help="settings in YAML, such as configs/isbi2012.yaml")
@@ -64,7 +64,7 @@ def add_experiment_flags(parser: argparse.ArgumentParser, of_all_three: bool = F
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the flags say, by dotted key."""
+    """The settings that the flags give, by dotted key."""
     given = {
         key: getattr(arguments, flag)
         for flag, key in SETTINGS.items()
@@ -91,7 +91,7 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
 
 
 def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of a command that applies a trained network; `prediction_settings_of` reads some."""
+    """Add the flags of a command that applies a trained network; `prediction_settings_of` reads part of them."""
     add = parser.add_argument
     add("--run", type=Path, metavar="DIR", help="a run folder (default: the newest in runs/)")
     add("--impl", choices=IMPLEMENTATIONS, help="which of the three predicts (default: the one that trained)")
@@ -120,13 +120,13 @@ def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _tile(text: str) -> int | tuple[int, ...]:
-    """'64' or '64x64x32'."""
+    """The sides of a tile, written as '64' or '64x64x32'."""
     sides = tuple(int(side) for side in text.lower().split("x"))
     return sides[0] if len(sides) == 1 else sides
 
 
 def _fold(text: str) -> int | str:
-    """'0' or 'all'."""
+    """A fold, written as its number or 'all'."""
     return text if text == "all" else int(text)
 
 

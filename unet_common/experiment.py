@@ -24,11 +24,11 @@ from data.labels.soft_labels import SIDES
 from data.preprocessing.preprocessor import Preprocessor
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.source import Source
-from data.sources import SOURCES
+from data.sources import SOURCES, Membranes
 from data.validation import attempt, read_yaml, refuse, validated
 from unet_common import loss_parser
 from unet_common.initialisation import Initialisation
-from unet_common.networks import CATALOGUE, Network
+from unet_common.networks import CATALOGUE, Network, UNet
 from unet_common.schedule import Schedule
 
 FORMAT_VERSION = 1
@@ -62,7 +62,7 @@ class Optimizer(Settings):
 
 
 class Training(Settings):
-    """How long to train, and what happens on the way."""
+    """The length of a training, and what happens on the way."""
 
     steps: PositiveInt | None = Field(None, description="updates of the weights (or give epochs)")
     epochs: PositiveFloat | None = Field(None, description="passes over the data (or give steps)")
@@ -84,8 +84,8 @@ class Experiment(Settings):
     """Everything a training depends on. Two trainings with equal experiments are equal."""
 
     implementation: Literal["lowlevel", "highlevel", "keras"] = "lowlevel"
-    network: SerializeAsAny[Network] = CATALOGUE["unet"]()
-    data: SerializeAsAny[Source] = SOURCES["membranes"]()
+    network: SerializeAsAny[Network] = UNet()
+    data: SerializeAsAny[Source] = Membranes()
     preprocessing: Preprocessing = Preprocessing()
     sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()
@@ -149,7 +149,7 @@ def experiment_from(settings: dict[str, Any]) -> Experiment:
             problems.append(f"{key}: must be a name or a group of settings, got {section!r}")
             continue
         name = section.get("name", default)
-        if name not in registry:
+        if not isinstance(name, str) or name not in registry:
             problems.append(f"{key}.name: must be one of {', '.join(registry)}; got {name!r}")
             continue
         settings[key] = attempt(registry[name], section, f"{key}.", problems)
@@ -261,7 +261,7 @@ def resolve(experiment: Experiment) -> Experiment:
 
 
 def _decided(experiment: Experiment, filled: dict[str, Settings]) -> dict[str, dict[str, Any]]:
-    """By group, the settings that the data decided: those left open in `experiment`, or replaced in `filled`."""
+    """The settings that the data decided, by group: those left open in `experiment`, or replaced in `filled`."""
     decided = {}
     for group, settings in filled.items():
         before, after = getattr(experiment, group), settings.model_dump(mode="json")

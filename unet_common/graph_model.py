@@ -1,6 +1,7 @@
 """A network in a TensorFlow 1 graph with a session: what the `Model` of both graph packages does alike."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ def canonical_variables(graph: tf.Graph) -> dict[str, tf.Variable]:
     return {v.op.name: v for v in variables if is_weight(v.op.name)}
 
 
-def assign(session: v1.Session, values: list[tuple[tf.Variable, np.ndarray]]) -> None:
+def assign(session: v1.Session, values: Sequence[tuple[tf.Variable, np.ndarray | int]]) -> None:
     """Set variables without adding an operation to the graph: their initialisers run on fed values."""
     feed = {variable.initializer.inputs[1]: value for variable, value in values}
     session.run([variable.initializer for variable, _value in values], feed)
@@ -31,7 +32,7 @@ def assign(session: v1.Session, values: list[tuple[tf.Variable, np.ndarray]]) ->
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """What a session runs for one step.
+    """The operations that a session runs for one step.
 
     loss: of the batch, before the step. update: changes the weights. rate: takes the learning rate, float64.
     """

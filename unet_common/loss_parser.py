@@ -1,4 +1,4 @@
-"""From an expression such as `dice + 2*focal(gamma=3)[1]` to the terms of a loss.
+"""The parser of an expression such as `dice + 2*focal(gamma=3)[1]`: the terms of a loss.
 
 The expression is written as Python, so that Python's own parser reads it; what it read is only looked at and never
 run.
@@ -24,7 +24,7 @@ class Term:
     classes: tuple[int, ...] = ()
 
     def check(self, outputs: Logits) -> None:
-        """Raises UserError if the term is not for such outputs."""
+        """Refuse the term if it is not for such outputs. Raises UserError."""
         try:
             self.arguments.check(outputs.one_vs_rest(self.classes) if self.classes else outputs)
         except UserError as error:
@@ -32,7 +32,7 @@ class Term:
 
 
 def check(expression: str, classes: int, multilabel: bool = False) -> None:
-    """Raises UserError if `expression` is not understood, or is not for a network with these outputs."""
+    """Refuse an `expression` that is not understood, or is not for a network with these outputs. Raises UserError."""
     outputs = Logits(classes, exclusive=classes > 1 and not multilabel)
     for term in parse(expression):
         term.check(outputs)

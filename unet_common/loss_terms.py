@@ -5,7 +5,7 @@ names are in `losses/`.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
@@ -45,10 +45,10 @@ class Logits:
 
 
 class Arguments(Settings):
-    """What is given to a term. This one takes nothing, and is for all outputs."""
+    """The arguments of a term. This one takes none, and is for all outputs."""
 
     def check(self, outputs: Logits) -> None:
-        """Raises UserError if the term, with these arguments, is not for such outputs."""
+        """Refuse the term if, with these arguments, it is not for such outputs. Raises UserError."""
 
 
 class BinaryCrossEntropy(Arguments):
@@ -94,7 +94,10 @@ class BoundaryWeightedCrossEntropy(Arguments):
 
 
 class Overlap(Arguments):
-    """Of a mean over the classes but the background, which may have `weights`: its subclasses, in their order."""
+    """The arguments of a mean over the classes but the background. Subclasses say where `weights` stands in theirs."""
+
+    if TYPE_CHECKING:  # a field here would be the first argument of all subclasses
+        weights: Weights | None
 
     def check(self, outputs: Logits) -> None:
         foreground = outputs.count - 1 if outputs.exclusive else outputs.count

@@ -19,7 +19,7 @@ corners: pixels are points, and the first and last of both images coincide (`ali
 
 
 def resize(x: tf.Tensor, size: Sequence[int | None] | tf.Tensor, grid: Grid) -> tf.Tensor:
-    """`[batch, *old size, channels]` -> `[batch, *size, channels]`, one axis after the other."""
+    """Resize `[batch, *old size, channels]` to `[batch, *size, channels]`, one axis after the other."""
     for axis in range(1, x.shape.rank - 1):
         x = _resize_axis(x, axis, size[axis - 1], grid)
     return x
@@ -69,19 +69,19 @@ def crop(skip: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def crop_end(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """As large as `like`, from the start of each axis: what lies beyond the image's end is cut off."""
+    """The part of `x` as large as `like`, from the start of each axis: what lies beyond the image's end is cut off."""
     size = tf.shape(like)[1:-1]
     cropped = tf.slice(x, [0] * x.shape.rank, tf.concat([[-1], size, [-1]], 0))
     return tf.ensure_shape(cropped, [*like.shape[:-1], x.shape[-1]])
 
 
 def pad(x: tf.Tensor, before: int, after: int) -> tf.Tensor:
-    """Zeros around each image: so many pixels at the start and at the end of every axis."""
+    """Add zeros around each image: so many pixels at the start and at the end of every axis."""
     return tf.pad(x, [[0, 0], *[[before, after]] * (x.shape.rank - 2), [0, 0]])
 
 
 def pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
-    """Zeros as further channels: as many as `channels` in all."""
+    """Add zeros as further channels, up to `channels` in all."""
     return tf.pad(x, [*[[0, 0]] * (x.shape.rank - 1), [0, channels - x.shape[-1]]])
 
 

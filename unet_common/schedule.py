@@ -14,7 +14,7 @@ from data.settings import Settings
 
 
 class Schedule(Settings):
-    """How the learning rate changes in the course of a training."""
+    """The course of the learning rate over a training."""
 
     name: Literal["constant", "step", "cosine", "polynomial", "plateau"] = "constant"
     warmup: NonNegativeInt = Field(0, description="steps over which the rate rises linearly at the start")
@@ -47,7 +47,7 @@ class Schedule(Settings):
 
 
 def _reductions(validations: Sequence[float], patience: int) -> int:
-    """How often `patience` validations in a row brought nothing better."""
+    """The number of times that `patience` validations in a row brought nothing better."""
     best, waited, reductions = -math.inf, 0, 0
     for value in validations:
         if value > best:

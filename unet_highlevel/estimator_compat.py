@@ -33,7 +33,7 @@ _ESTIMATOR = "2.15"
 
 
 def check_versions() -> None:
-    """Raises `UserError` unless TensorFlow and tensorflow-estimator are of the supported series."""
+    """Raise `UserError` unless TensorFlow and tensorflow-estimator are of the supported series."""
     needed = f'pip install "tensorflow=={_TENSORFLOW}.*" "tensorflow-estimator=={_ESTIMATOR}.*"'
     try:
         estimator_version = importlib.metadata.version("tensorflow-estimator")
@@ -53,7 +53,7 @@ def check_versions() -> None:
 
 
 def install_missing_internals() -> None:
-    """Adds what tensorflow-estimator 2.15 imports and TensorFlow 2.21 lacks. Safe to repeat."""
+    """Add what tensorflow-estimator 2.15 imports and TensorFlow 2.21 lacks. Safe to repeat."""
     # `@estimator_export` records the public name of every class under an API called "estimator".
     if not hasattr(tf_export, "ESTIMATOR_API_NAME"):
         tf_export.ESTIMATOR_API_NAME = "estimator"
@@ -78,14 +78,14 @@ def install_missing_internals() -> None:
 
 
 def _add_module(name: str, **attributes: object) -> None:
-    """Makes `import name` find these attributes, unless a module of that name is there already."""
+    """Make `import name` find these attributes, unless a module of that name is there already."""
     if name not in sys.modules:
         sys.modules[name] = types.ModuleType(name, "Stand-in for a module that TensorFlow dropped.")
         vars(sys.modules[name]).update(attributes)
 
 
 def _refuse_strategy(config: object, tf_config: dict) -> None:
-    """Called by `RunConfig` when it is given a `tf.distribute` strategy."""
+    """Refuse the `tf.distribute` strategy that `RunConfig` is given."""
     raise UserError(
         "RunConfig: train_distribute, eval_distribute and experimental_distribute need TensorFlow "
         "code that is gone. For several machines set TF_CONFIG; for several GPUs use Keras 3."

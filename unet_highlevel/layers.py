@@ -1,4 +1,4 @@
-"""What `tf.layers` lacks, or has with another default; everything else the networks call by its own name there.
+"""Layers that `tf.layers` lacks, or has with another default; the networks call all others by their own names there.
 
 Shapes are `[batch, *size, channels]`. The scopes of `tf.layers` make the canonical names: `encoder1/conv1/kernel`.
 
@@ -46,7 +46,7 @@ def transposed_initialiser(strides: int | Sequence[int]) -> Initialiser:
 
 
 def max_pooling3d(x: tf.Tensor, pool_size: int | Sequence[int], strides: int | Sequence[int]) -> tf.Tensor:
-    """Largest value of every window of voxels, as `tf.layers.max_pooling3d` has it.
+    """The largest value of every window of voxels, as `tf.layers.max_pooling3d` has it.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.
@@ -78,7 +78,7 @@ def batch_normalisation(
 
 
 class GroupNormalisation(layers.Layer):
-    """`tf.layers` has none (it was in `tf.contrib`), so this is how one makes a layer of its own kind."""
+    """Group normalisation, which `tf.layers` lacks (it was in `tf.contrib`): so a layer of its own kind is made."""
 
     def __init__(self, groups: int, epsilon: float, name: str):
         super().__init__(name=name)
@@ -137,7 +137,7 @@ def activate(x: tf.Tensor, name: str) -> tf.Tensor:
 
 
 class PReLU(layers.Layer):
-    """`tf.layers` has none; `name` keeps its weight at `NAME/alpha`."""
+    """A PReLU, which `tf.layers` lacks; `name` keeps its weight at `NAME/alpha`."""
 
     def __init__(self, per_pixel: bool, name: str):
         super().__init__(name=name)
@@ -161,5 +161,5 @@ def prelu(x: tf.Tensor, name: str, per_pixel: bool = False) -> tf.Tensor:
 
 
 def _on_each_axis(value: int | Sequence[int], rank: int) -> Sequence[int]:
-    """A single number stands for as many equal ones, as everywhere in `tf.layers`."""
+    """The number for each axis: a single one stands for as many equal ones, as everywhere in `tf.layers`."""
     return [value] * rank if isinstance(value, int) else value

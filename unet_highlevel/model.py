@@ -64,6 +64,7 @@ def model_fn(
 
     # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
     if mode == estimator.ModeKeys.EVAL:
+        assert config is not None
         dice = pooled_dice(losses.confusion(labels, logits, params["outputs"]))
         picture = v1.summary.image("validation", preview(features, labels, logits, network.multilabel))
         return estimator.EstimatorSpec(
@@ -81,7 +82,7 @@ def model_fn(
     if settings.l2:
         loss += optimizers.penalty(v1.trainable_variables(), settings.l2)
     optimizer = make_optimizer(tf.cast(rate, loss.dtype), settings)
-    gradients, variables = zip(*optimizer.compute_gradients(loss), strict=True)
+    gradients, variables = map(list, zip(*optimizer.compute_gradients(loss), strict=True))
     if settings.clip_norm is not None:
         gradients = optimizers.clip(gradients, settings.clip_norm)
     with tf.control_dependencies([tf.group(gradients)]):  # these belong to the weights as they are
@@ -94,7 +95,7 @@ def model_fn(
 
 
 def params_of(run: Run) -> dict[str, Any]:
-    """What the model function is told of a training."""
+    """The parameters that tell the model function of a training."""
     experiment = run.experiment
     return {
         "network": run.network,
@@ -129,7 +130,7 @@ def pooled_dice(counts: tf.Tensor) -> tuple[tf.Tensor, tf.Operation]:
 
 
 class FirstCase(v1.train.SessionRunHook):
-    """Writes the picture of an evaluation's first case: in EVAL the Estimator runs no summaries by itself."""
+    """A hook that writes the picture of an evaluation's first case: in EVAL the Estimator itself runs no summaries."""
 
     def __init__(self, picture, directory):
         self.picture, self.directory = picture, directory

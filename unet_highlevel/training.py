@@ -66,7 +66,7 @@ def train(run: Run) -> None:
 
 
 class MonitorHook(v1.train.SessionRunHook):
-    """Feeds the learning rate to every step and reports its loss."""
+    """A hook that feeds the learning rate to every step and reports its loss."""
 
     def __init__(self, monitor):
         self.monitor = monitor
@@ -84,7 +84,7 @@ class MonitorHook(v1.train.SessionRunHook):
 
 
 class Checkpoints(v1.train.CheckpointSaverHook):
-    """Saves where the other two implementations save, and stops when they stop.
+    """A hook that saves where the other two implementations save, and stops when they stop.
 
     The Estimator evaluates after every checkpoint, so this is also what decides on evaluations.
     """
@@ -103,7 +103,7 @@ class Checkpoints(v1.train.CheckpointSaverHook):
 
 
 class WhenDue(v1.train.SecondOrStepTimer):
-    """The timer of `tf.train` counts from where the process started; this asks the monitor."""
+    """A timer that asks the monitor; that of `tf.train` counts from where the process started."""
 
     def __init__(self, monitor):
         super().__init__(every_steps=1)
@@ -114,7 +114,7 @@ class WhenDue(v1.train.SecondOrStepTimer):
 
 
 class InitialWeights(v1.train.SessionRunHook):
-    """Starts from an interchange file in place of the initialisers' weights."""
+    """A hook that starts from an interchange file in place of the initialisers' weights."""
 
     def __init__(self, run):
         self.weights = run.initial_weights
@@ -125,7 +125,7 @@ class InitialWeights(v1.train.SessionRunHook):
 
 
 class BestWeights(estimator.Exporter):
-    """The Estimator calls an exporter after every evaluation: the place to report it and to keep the best."""
+    """An exporter, which the Estimator calls after every evaluation: the place to report it and to keep the best."""
 
     name = "best"
 

@@ -1,4 +1,4 @@
-"""What Keras 3 lacks, or has with another default; everything else the networks take from `keras.layers` themselves.
+"""Layers that Keras 3 lacks, or has with another default; the networks take all others from `keras.layers` themselves.
 
 Shapes are `[batch, *size, channels]`. A class of ours says what it was made with (`get_config`) and is registered, so
 that a model can be written as JSON and made again of it.
@@ -18,7 +18,7 @@ registered = keras.saving.register_keras_serializable(package="unet_keras")
 
 
 class Randomness:
-    """What random draws depend on: the experiment's seed, its rule for initial weights, and the training step.
+    """The state that random draws depend on: the experiment's seed, its rule for initial weights, the training step.
 
     A TensorFlow 1 graph has a place for each; Keras has none. The training loop makes `step` the optimizer's counter
     of iterations. A plain object, so that no layer takes the step for a weight of its own.
@@ -30,13 +30,13 @@ class Randomness:
 
 
 def canonical_name(path: str) -> str:
-    """`encoder1.conv1/kernel` -> `encoder1/conv1/kernel`: Keras refuses slashes in a layer's name, and allows dots."""
+    """The name `encoder1/conv1/kernel` for `encoder1.conv1/kernel`: names in Keras may have dots, no slashes."""
     return path.replace(".", "/")
 
 
 @registered
 class Bilinear(keras.initializers.Initializer):
-    """Of a transposed convolution that interpolates linearly, until it is trained to do better."""
+    """Initialiser of a transposed convolution that interpolates linearly, until it is trained to do better."""
 
     def __call__(self, shape, dtype=None):
         return resizing.bilinear(shape, dtype)
@@ -65,7 +65,7 @@ class MaxPooling3D(layers.MaxPooling3D):
 
 @registered
 class Upsample(layers.Layer):
-    """Enlarges each axis by its factor, without weights; `unet_common.resizing` has the grids.
+    """Enlargement of each axis by its factor, without weights; `unet_common.resizing` has the grids.
 
     `UpSampling2D(interpolation="bilinear")` has no grid that keeps the corners, and computes in float32, whatever it is
     given; `UpSampling3D` only repeats.
@@ -88,7 +88,7 @@ class Upsample(layers.Layer):
 
 @registered
 class UpsampleLike(layers.Layer):
-    """Enlarges its first input to the spatial size of its second, without weights. Keras's layers know factors only."""
+    """Enlargement of one input to the spatial size of another, without weights. Keras's layers know factors only."""
 
     def __init__(self, grid: Grid, **options):
         super().__init__(**options)

@@ -21,7 +21,7 @@ from unet_keras.networks import NETWORKS
 
 @contextmanager
 def precision_scope(precision: str) -> Iterator[None]:
-    """What is made in this block computes in `precision`: Keras knows it as global settings only."""
+    """A block in which what is made computes in `precision`: Keras knows it as global settings only."""
     before = keras.config.dtype_policy(), keras.config.floatx()
     keras.config.set_dtype_policy(precision)  # of layers
     keras.config.set_floatx(precision)  # of inputs, optimizers and metrics
@@ -52,7 +52,7 @@ class SegmentationModel(keras.Model):
 
 
 def build(network: Network, randomness: Randomness) -> SegmentationModel:
-    """`network` as a functional model with its initial weights: images `[batch, *size, channels]` -> logits."""
+    """The `network` as a functional model with its initial weights: images `[batch, *size, channels]` -> logits."""
     images = keras.Input([*[None] * network.rank, network.channels], name="images")
     model = SegmentationModel(images, NETWORKS[network.name](images, network), name=network.name)
     initialise(model, randomness)
@@ -133,7 +133,7 @@ class Model(unet_common.model.Model):
         return value.numpy(), {name: gradient.numpy() for name, gradient in gradients.items()}
 
     def _training_logits(self, trainable, images) -> tf.Tensor | list[tf.Tensor]:
-        """A call in training mode would update the moving statistics; a stateless one returns them instead."""
+        """Logits in training mode. A call would update the moving statistics; a stateless one returns them instead."""
         state = self.keras_model.non_trainable_variables
         logits, _new_state = self.keras_model.stateless_call(
             trainable, state, tf.cast(images, self.precision), training=True

@@ -111,7 +111,7 @@ class PooledDice(keras.metrics.Metric):
 
 
 class MonitorCallback(keras.callbacks.Callback):
-    """Before a step its learning rate; after it the report, the validation and the checkpoint that are due."""
+    """A callback: before a step its learning rate; after it the report, validation and checkpoint that are due."""
 
     def __init__(self, monitor, run, model, manager):
         super().__init__()
@@ -138,18 +138,19 @@ class MonitorCallback(keras.callbacks.Callback):
             with self.writer.as_default(monitor.step):
                 tf.summary.scalar("loss", logs["loss"])
                 tf.summary.scalar("learning_rate", rate)
-        if monitor.validation_due:
-            self.validate()
+        if self.validation is not None and monitor.validation_due:
+            self.validate(self.validation)
         if monitor.checkpoint_due or monitor.should_stop:
             self.manager.save(checkpoint_number=monitor.step)
         if monitor.should_stop:
             self.model.stop_training = True
 
-    def validate(self):
-        results = self.model.evaluate(self.validation, verbose=0, return_dict=True)
+    def validate(self, cases):
+        """Report the scores of the validation cases, show the first, and keep the best weights."""
+        results = self.model.evaluate(cases, verbose=0, return_dict=True)
         if self.monitor.record_validation(results["loss"], results["dice"]):
             self.unet.save(self.run.best_weights)
-        images, targets = next(iter(self.validation))
+        images, targets = next(iter(cases))
         with self.writer.as_default(self.monitor.step):
             tf.summary.scalar("validation_loss", results["loss"])
             tf.summary.scalar("validation_dice", results["dice"])

@@ -18,5 +18,5 @@ def build(images: tf.Tensor, network: Network, training: bool) -> tf.Tensor | li
 class Model(GraphModel):
     """A graph built by hand, and a session that runs it."""
 
-    def logits(self, images, training):
+    def logits(self, images: tf.Tensor, training: bool) -> tf.Tensor | list[tf.Tensor]:
         return build(images, self.network, training)

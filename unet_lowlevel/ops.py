@@ -80,7 +80,7 @@ def transposed_convolution(
 
 
 def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | None = None) -> tf.Tensor:
-    """Largest value of every `window` of pixels, one in each step of `factor`; blocks that touch, if not given.
+    """The largest value of every `window` of pixels, one in each step of `factor`; blocks that touch, if not given.
 
     A volume is pooled along the last two axes and then along the first: TensorFlow's three-dimensional
     pooling has no float64 kernel, and float64 is where the equality of the implementations is proved.

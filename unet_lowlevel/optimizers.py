@@ -85,12 +85,12 @@ def decay(variables: list[tf.Variable], rate: tf.Tensor, weight_decay: float) ->
 
 
 def slot(variable: tf.Variable, name: str) -> tf.Variable:
-    """What the optimizer remembers of a variable: of its shape, zero at first."""
+    """A variable for what the optimizer remembers of another: of its shape, zero at first."""
     name = f"optimizer/{variable.op.name}/{name}"
     return v1.get_variable(name, variable.shape, variable.dtype, v1.zeros_initializer(), trainable=False)
 
 
 def counted(updates: list[tf.Operation], step: tf.Variable) -> tf.Operation:
-    """All updates, and only then one step more: Adam's correction reads the step."""
+    """Run all updates, and only then count the step: Adam's correction reads it."""
     with tf.control_dependencies(updates):
         return step.assign_add(1).op

@@ -1,5 +1,7 @@
 """Training with a session: one graph for both modes, a loop, a Saver."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from unet_common import losses
@@ -66,7 +68,7 @@ def train(run: Run) -> None:
                 monitor.stepped(value)
                 for text in summaries:
                     writer.add_summary(text, monitor.step)
-                if monitor.validation_due:
+                if validate and monitor.validation_due:
                     if monitor.record_validation(*validate(session, writer, monitor.step)):
                         save_weights(run.best_weights, session.run(variables), run.network)
                 if monitor.checkpoint_due or monitor.should_stop:
@@ -108,14 +110,17 @@ def optimize(loss: tf.Tensor, rate: tf.Tensor, settings: Optimizer) -> tf.Operat
     with tf.control_dependencies([tf.group(decayed, v1.get_collection(v1.GraphKeys.UPDATE_OPS))]):
         if settings.name == "sgd":
             return optimizers.sgd(gradients, variables, rate, settings.momentum, settings.nesterov)
-        rules = {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}
+        rules: dict[str, Callable[..., tf.Operation]] = {
+            "adam": optimizers.adam,
+            "rmsprop": optimizers.rmsprop,
+        }
         return rules[settings.name](gradients, variables, rate)
 
 
 class Validation:
     """The network in inference mode on the validation cases; shares the variables of the training network."""
 
-    def __init__(self, run):
+    def __init__(self, run: Run):
         self.cases = len(run.split.validation)
         self.iterator = v1.data.make_initializable_iterator(run.validation_batches())
         images, targets = self.iterator.get_next()
@@ -133,7 +138,7 @@ class Validation:
         scalars = {"validation_loss": self.mean_loss, "validation_dice": self.dice}
         self.scalars = v1.summary.merge([v1.summary.scalar(*item) for item in scalars.items()])
 
-    def __call__(self, session, writer, step):
+    def __call__(self, session: v1.Session, writer: v1.summary.FileWriter, step: int) -> tuple[float, float]:
         """Mean loss of the cases, and the Dice of all their pixels together; both go to TensorBoard, too."""
         session.run(self.iterator.initializer)
         loss, counts, *pictures = session.run([self.loss, self.counts, self.picture])

@@ -1,6 +1,6 @@
-"""Examining a data set before anyone trains on it: every finding, and what it looks like."""
+"""The examination of a data set before anyone trains on it: every finding, and what it looks like."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from data.source import Source
 def examine(
     source: Source, progress: Callable[[list[str]], Iterable[str]] = iter
 ) -> tuple[list[str], list[str]]:
-    """Reads every case.
+    """Read every case.
 
     progress: given the names of the cases, passes them on one by one; `tqdm` for example.
     Returns (what is wrong, one line each; what the readable cases are like, one line each).
@@ -22,13 +22,16 @@ def examine(
         names = source.names()
     except UserError as error:
         return [str(error)], []
-    sizes, spacings, values, shares = [], [], [], []
+    sizes: list[tuple[int, ...]] = []
+    spacings: list[tuple[float, ...]] = []
+    values, shares = [], []
     for name in progress(names):
         try:
             case = source.read(name)
             classes = source.classes
         except UserError:
             continue  # is among the problems
+        assert case.label is not None  # it is one of the labelled cases
         sizes.append(case.image.shape[:-1])
         spacings.append(case.spacing)
         values.append((case.image.min(), case.image.max()))
@@ -54,8 +57,8 @@ def _named(source: Source) -> str:
     return f": {', '.join(source.class_names)}{', which may overlap' if source.overlapping else ''}"
 
 
-def _range(rows: list[tuple[float, ...]], form: str) -> str:
-    """Smallest, median and largest of each axis."""
+def _range(rows: Sequence[tuple[float, ...]], form: str) -> str:
+    """The smallest, median and largest value of each axis."""
     parts = [statistic(rows, axis=0) for statistic in (np.min, np.median, np.max)]
     texts = [" x ".join(form.format(number) for number in part) for part in parts]
     return texts[0] if texts[0] == texts[2] else f"{texts[0]} to {texts[2]}, median {texts[1]}"

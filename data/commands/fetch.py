@@ -1,4 +1,4 @@
-"""Downloading public data sets, verified and complete or not at all."""
+"""Downloads of public data sets, verified and complete or not at all."""
 
 import shutil
 import tarfile
@@ -21,7 +21,7 @@ Please cite Arganda-Carreras et al. 2015, Frontiers in Neuroanatomy 9:142."""
 
 
 def fetch_hippocampus(out: Path, url: str = HIPPOCAMPUS_URL, md5: str = HIPPOCAMPUS_MD5) -> Path:
-    """Task04 of the Medical Segmentation Decathlon (CC-BY-SA 4.0): downloads, verifies and unpacks 27 MB.
+    """Download, verify and unpack Task04 of the Medical Segmentation Decathlon (CC-BY-SA 4.0), 27 MB.
 
     out: a folder; the data set becomes its subfolder Task04_Hippocampus. An archive that lies there already is
         used if its checksum is right.

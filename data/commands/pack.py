@@ -1,4 +1,4 @@
-"""Preparing a data set once, for all trainings: crop, resampling, normalisation of single images, then records."""
+"""The preparation of a data set, once for all trainings: crop, resampling, normalisation of single images, records."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +34,7 @@ def pack(
     shards: int = 8,
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> None:
-    """Prepares every case of a source, with and without label, and writes them to a new folder.
+    """Prepare every case of a source, with and without label, and write them to a new folder.
 
     What depends on more than one case stays for the training: the normalisation over a training set, which differs
     between splits. So do the positions, which belong to the network's input.
@@ -140,7 +140,7 @@ def _about(source: Source, settings: Preprocessing) -> About:
 
 
 def _begin(out: Path, plan: str) -> None:
-    """Marks a folder as one that is being packed. Raises UserError if it holds anything else."""
+    """Mark a folder as one that is being packed. Raises UserError if it holds anything else."""
     marker = out / MARKER
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if (out / INDEX).exists():

@@ -33,7 +33,7 @@ def show(
     preprocessing: Preprocessing | None = None,
     seed: int = 0,
 ) -> list[Path]:
-    """Draws cases, each as its file has it, and augmented crops of the first of them that has a label.
+    """Draw cases, each as its file has it, and augmented crops of the first of them that has a label.
 
     names: of cases with or without a label.
     output: gets cases/NAME.png, and augmentation.png.
@@ -69,7 +69,7 @@ def _draw_case(case: Case, path: Path, class_names: tuple[str, ...] | None) -> N
         views = orthogonal_views(case.image, case.label, None, case.spacing, oriented, case.overlapping)
     else:
         views = (View(picture(case.image), case.label, overlapping=case.overlapping),)
-    views = [replace(view, class_names=class_names) for view in views]
+    views = tuple(replace(view, class_names=class_names) for view in views)
     with rc_context(PICTURE_STYLE):
         figure, _ = view_figure(views, title)
         save_figure(figure, path)
@@ -84,8 +84,9 @@ def _draw_augmentation(
     seed: int,
     class_names: tuple[str, ...] | None,
 ) -> None:
-    """Always the same crop: so nothing differs but what augmentation did."""
+    """Draw the same crop again and again, so that nothing differs but what augmentation did."""
     prepared = _normalised(case, preprocessing)
+    assert prepared.label is not None
     size = prepared.label.shape
     crop = sampling.crop or tuple(min(side, 128 if len(size) == 2 else 64) for side in size)
     check_crop({case.name: size}, crop, sampling.pad)
@@ -127,7 +128,7 @@ def _draw_augmentation(
 
 
 def _normalised(case: Case, preprocessing: Preprocessing) -> Prepared:
-    """Prepared as for a training on this case alone; without a label all is background."""
+    """The case as prepared for a training on it alone; without a label all is background."""
     if case.label is None:
         case = replace(case, label=np.zeros(case.image.shape[:-1], np.uint8))
     prepared = Preprocessor(preprocessing)(case)

@@ -1,1 +1,1 @@
-"""Drawing images with label maps, without a window."""
+"""Pictures of images with label maps, without a window."""

@@ -5,6 +5,7 @@ a thread beside a training.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -27,7 +28,7 @@ TRUTH_COLOUR, PREDICTION_COLOUR, BOTH_COLOUR = SKY, VERMILION, YELLOW
 # Classes 1, 2, ... of a label map with several; they repeat after the last.
 CLASS_COLOURS = (ORANGE, SKY, GREEN, PURPLE, YELLOW, BLUE, VERMILION)
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -43,12 +44,12 @@ STYLE = {
 }
 """Of curves, for `matplotlib.rc_context`."""
 
-PICTURE_STYLE = {**STYLE, "axes.grid": False, "text.parse_math": False}
+PICTURE_STYLE: dict[Any, Any] = {**STYLE, "axes.grid": False, "text.parse_math": False}
 """Of images. Names of cases and classes are texts, whatever is in them, and no formulas."""
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
-    """Writes a figure as an image file, which is replaced as a whole."""
+    """Write a figure as an image file, which is replaced as a whole."""
     FigureCanvasAgg(figure)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, facecolor="white")
@@ -90,7 +91,7 @@ def overlay(
 
 
 def displayed(image: np.ndarray, limits: tuple[float, float] | None = None) -> np.ndarray:
-    """[*size, channels] of any range to [*size, 3] in 0..1.
+    """An image [*size, channels] of any range as colours [*size, 3] in 0..1.
 
     limits: values that become black and white; the `grey_limits` of the image if None.
     """
@@ -116,7 +117,7 @@ def _shown_channels(image: np.ndarray) -> np.ndarray:
 
 
 def coloured(labels: np.ndarray, overlapping: bool = False, several: bool | None = None) -> np.ndarray:
-    """[height, width] class indices to [height, width, 3] colours in 0..1; background is black.
+    """The colours, [height, width, 3] in 0..1, of class indices [height, width]; background is black.
 
     One foreground class is white; several have the colours of `CLASS_COLOURS`, and sets of classes the mean of theirs.
 
@@ -137,7 +138,7 @@ def _several(labels: np.ndarray, known: bool | None) -> bool:
 
 
 def contour(labels: np.ndarray) -> np.ndarray:
-    """[height, width] bool: the pixels of the foreground that touch another class."""
+    """The pixels of the foreground that touch another class, bool [height, width]."""
     return find_boundaries(labels, mode="inner", background=0)
 
 
@@ -147,7 +148,7 @@ def class_colour(index: int) -> str:
 
 
 def outlines(mask: np.ndarray) -> list[np.ndarray]:
-    """Closed lines just inside of the border of a mask [height, width], with the corners cut.
+    """Closed lines just inside the border of a mask [height, width], with the corners cut.
 
     Unlike the pixels of `contour` they cover next to nothing, however few pixels there are, and those of two
     classes that touch lie beside each other.

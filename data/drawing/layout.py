@@ -40,7 +40,8 @@ def panels(rows: Sequence[Sequence[Size]], title: str) -> tuple[Figure, list[lis
     height = top + sum(max(size[0] for size in row) + HEADING for row in rows) + margin
     figure = Figure(figsize=(width, height))
     figure.text(margin / width, 1 - 0.12 / height, title, fontweight="bold", fontsize=11, va="top")
-    axes, y = [], height - top
+    axes: list[list[Axes]] = []
+    y = height - top
     for row in rows:
         y -= HEADING
         axes.append([])
@@ -77,12 +78,14 @@ def view_figure(
 
 
 def draw_view(axes: Axes, view: View, contours: bool = True) -> None:
-    """Draws a view in the middle of a panel, in its true proportions, with the letters of its sides.
+    """Draw a view in the middle of a panel, in its true proportions, with the letters of its sides.
 
     contours: also the classes, each in its colour: the truth as a line, the prediction as a tint.
     """
     height, width = view.size
-    inches = axes.get_figure().get_size_inches()
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    inches = figure.get_size_inches()
     place = axes.get_position()
     panel = place.height * inches[1] / (place.width * inches[0])  # height over width
     extent = (0, width, height, 0)
@@ -107,7 +110,7 @@ def draw_view(axes: Axes, view: View, contours: bool = True) -> None:
 
 
 def draw_frame(axes: Axes, view: View, window: tuple[slice, slice]) -> None:
-    """Where a part of a view lies; nothing if it is all of it."""
+    """Draw the frame of a part of a view; nothing if it is all of it."""
     rows, columns = window
     size = rows.stop - rows.start, columns.stop - columns.start
     if size != view.picture.shape[:2]:
@@ -146,7 +149,7 @@ def classes(views: Sequence[View]) -> list[int]:
 
 
 def key_size(views: Sequence[View], width: float = WIDTH) -> Size:
-    """Of the panel that `draw_key` needs."""
+    """The size of the panel that `draw_key` needs."""
     entries = _key(views)
     return 0.2 * max(1, -(-len(entries) // _per_line(entries, width))), width
 
@@ -161,15 +164,17 @@ def draw_key(axes: Axes, views: Sequence[View], width: float = WIDTH) -> None:
 
 
 def _per_line(entries: Sequence[Artist], width: float) -> int:
-    """An entry is about an inch long, and longer if its name is longer than 'prediction'."""
-    longest = max((len(entry.get_label()) for entry in entries), default=0)
+    """The entries of a line. One is about an inch long, and longer if its name is longer than 'prediction'."""
+    longest = max((len(str(entry.get_label())) for entry in entries), default=0)
     return max(1, int(width / max(1.1, 0.4 + 0.07 * longest)))
 
 
 def _key(views: Sequence[View]) -> list[Artist]:
     shown = classes(views)
     names = views[0].class_names if views else None  # all views of a figure are of one data set
-    entries = [Patch(color=class_colour(index), label=class_name(index, names)) for index in shown]
+    entries: list[Artist] = [
+        Patch(color=class_colour(index), label=class_name(index, names)) for index in shown
+    ]
     if shown and any(view.prediction is not None for view in views):
         entries.append(Patch(color="#CCCCCC", label="prediction"))
         if any(view.truth is not None for view in views):

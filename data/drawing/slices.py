@@ -38,7 +38,7 @@ class View:
 
     @property
     def foreground(self) -> np.ndarray:
-        """[height, width] bool: what is a class in the truth or in the prediction."""
+        """The pixels that have a class in the truth or in the prediction, bool [height, width]."""
         found = np.zeros(self.picture.shape[:2], bool)
         for labels in (self.truth, self.prediction):
             if labels is not None:
@@ -83,9 +83,7 @@ def slice_view(
     limits: as of `displayed`. overlapping: as of a `View`.
     """
 
-    def cut(array: np.ndarray | None) -> np.ndarray | None:
-        if array is None:
-            return None
+    def cut(array: np.ndarray) -> np.ndarray:
         plane = np.take(array, index, axis)  # a copy, which does not hold on to the volume
         return np.flip(np.swapaxes(plane, 0, 1), (0, 1)) if oriented else plane
 
@@ -94,9 +92,10 @@ def slice_view(
     if oriented:
         name, rows, columns = _ACROSS[axis], columns, rows
         sides = _HIGH[columns] + _LOW[columns] + _HIGH[rows] + _LOW[rows]
+    truth, prediction = (None if labels is None else cut(labels) for labels in (truth, prediction))
     title = f"{name}, slice {index + 1} of {image.shape[axis]}"
     pixel = (float(spacing[rows]), float(spacing[columns]))
-    return View(picture(cut(image), limits), cut(truth), cut(prediction), pixel, title, sides, overlapping)
+    return View(picture(cut(image), limits), truth, prediction, pixel, title, sides, overlapping)
 
 
 # Across which axis a plane lies; the letters of the directions at the high and the low end of the axes.
@@ -110,8 +109,8 @@ def orthogonal_views(
     spacing: Sequence[float],
     oriented: bool = True,
     overlapping: bool = False,
-) -> tuple[View, View, View]:
-    """Axial, coronal and sagittal slice through the middle of the foreground, as of `slice_view`.
+) -> tuple[View, ...]:
+    """The axial, coronal and sagittal slice through the middle of the foreground, as of `slice_view`.
 
     The foreground is that of the truth, or of the prediction where the truth is unknown or empty. All slices
     have the grey scale of the volume.
@@ -167,5 +166,5 @@ def foreground_windows(views: Sequence[View]) -> list[tuple[slice, slice]]:
             start = (sum(box[axis]) - length) // 2 if box else 0
             start = int(np.clip(start, 0, side - length))
             window.append(slice(start, start + length))
-        windows.append(tuple(window))
+        windows.append((window[0], window[1]))
     return windows

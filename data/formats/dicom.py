@@ -1,4 +1,4 @@
-"""Reading a DICOM series, one folder of slices, with pydicom.
+"""The reader of DICOM series, each a folder of slices, with pydicom.
 
 DICOM (PS3.3 C.7.6.2) gives places in the patient in mm with x growing towards Left and y towards Posterior (LPS).
 """
@@ -6,6 +6,7 @@ DICOM (PS3.3 C.7.6.2) gives places in the patient in mm with x growing towards L
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pydicom
@@ -14,6 +15,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from data.errors import UserError, bullet_list
 from data.formats.geometry import check_affine
+
+Default = TypeVar("Default", float, None)
 
 # Two slices closer than this have the same position.
 SAME_MM = 1e-3
@@ -55,7 +58,7 @@ class _Slice:
 
 
 def has_dicom(directory: Path) -> bool:
-    """Whether a folder directly holds at least one DICOM file (PS3.10 7.1: 'DICM' after 128 bytes, or *.dcm)."""
+    """True if a folder directly holds at least one DICOM file (PS3.10 7.1: 'DICM' after 128 bytes, or *.dcm)."""
     return any(_is_dicom(path) for path in directory.iterdir())
 
 
@@ -101,10 +104,10 @@ def _is_dicom(path: Path) -> bool:
         raise UserError(f"{path}: cannot be opened ({error.strerror}).") from error
 
 
-def _read(path: Path, **options: bool) -> Dataset:
+def _read(path: Path, stop_before_pixels: bool = False) -> Dataset:
     """The elements of a DICOM file, also of one from before the preamble was invented."""
     try:
-        dataset = pydicom.dcmread(path, force=True, **options)
+        dataset = pydicom.dcmread(path, force=True, stop_before_pixels=stop_before_pixels)
         if not dataset.get("SOPClassUID"):
             raise ValueError("there is no SOP class in it")
     # What a damaged file makes pydicom raise depends on the byte.
@@ -131,7 +134,7 @@ def _one_series(directory: Path) -> dict[Path, Dataset]:
         raise UserError(
             f"{directory}: holds no DICOM files. Give the folder that directly holds the slices of one series."
         )
-    found = defaultdict(dict)
+    found: dict[tuple[str, str], dict[Path, Dataset]] = defaultdict(dict)
     for path in paths:
         header = _read(path, stop_before_pixels=True)
         # A localiser or a report may have the number of the series that it was made for.
@@ -226,7 +229,7 @@ def _slice(path: Path, header: Dataset, frame: int, tags: Dataset) -> _Slice:
 
 
 def _numbers(tags: Dataset, keyword: str, count: int) -> np.ndarray:
-    """float64 [count]. Raises ValueError if the element is missing or holds anything else."""
+    """Numbers, float64 [count]. Raises ValueError if the element is missing or holds anything else."""
     try:
         value = tags.get(keyword)
         numbers = np.array(value, np.float64).reshape(-1)
@@ -239,7 +242,7 @@ def _numbers(tags: Dataset, keyword: str, count: int) -> np.ndarray:
     return numbers
 
 
-def _number(tags: Dataset, keyword: str, default: float | None) -> float | None:
+def _number(tags: Dataset, keyword: str, default: Default) -> float | Default:
     """One number, or the default if the element is missing or empty."""
     if keyword not in tags or tags[keyword].is_empty:
         return default
@@ -294,7 +297,7 @@ def _by(lengths: np.ndarray | tuple[int, ...]) -> str:
 
 
 def _affine(slices: list[_Slice], directory: Path) -> np.ndarray:
-    """From voxel index to mm in RAS+. Raises UserError if the slices do not lie on one rectangular grid."""
+    """The affine from voxel index to mm in RAS+. Raises UserError if the slices do not lie on one rectangular grid."""
     first, last = slices[0], slices[-1]
     positions = np.array([one.position for one in slices])
     if len(slices) > 1:

@@ -1,4 +1,4 @@
-"""Where the voxels of a volume lie in the patient: affine, spacing, orientation.
+"""The place of a volume's voxels in the patient: affine, spacing, orientation.
 
 An affine is float64 [4, 4], from voxel indices (i, j, k, 1) to millimetres (x, y, z, 1). As in NIfTI, x grows
 towards the patient's Right, y towards Anterior and z towards Superior (RAS+).
@@ -29,7 +29,7 @@ MAX_SHEAR = np.sin(np.deg2rad(1.0))
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a file stores a volume, and how the project sees it.
+    """The order in which a file stores a volume, and that in which the project sees it.
 
     The project turns every volume so that its axes are as close as whole axes can be to Right, Anterior and
     Superior. That moves voxels and changes none; `restore` undoes it for what is written back.
@@ -40,7 +40,7 @@ class Geometry:
     """
 
     stored: np.ndarray
-    size: tuple[int, int, int]
+    size: tuple[int, ...]
     header: nib.Nifti1Header | None = None
 
     @property
@@ -49,7 +49,7 @@ class Geometry:
         return self.stored @ _orientations().inv_ornt_aff(self._turns, self.size)
 
     @property
-    def spacing(self) -> tuple[float, float, float]:
+    def spacing(self) -> tuple[float, ...]:
         """Distance between neighbouring voxels along each axis as the project sees it, in mm."""
         return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
 
@@ -75,7 +75,7 @@ def _orientations() -> ModuleType:
 
 
 def check_affine(affine: np.ndarray, path: Path) -> None:
-    """Raises UserError if an affine does not describe a grid of boxes: not finite, flat, or sheared."""
+    """Refuse an affine that does not describe a grid of boxes: not finite, flat, or sheared. Raises UserError."""
     directions = affine[:3, :3]
     spacing = np.linalg.norm(directions, axis=0)
     if not np.isfinite(affine).all() or spacing.min() < 1e-6:
@@ -92,7 +92,7 @@ def check_affine(affine: np.ndarray, path: Path) -> None:
 
 
 def same_place(first: np.ndarray, second: np.ndarray, size: tuple[int, ...]) -> bool:
-    """Whether two affines [4, 4] put all voxels of a volume of `size` at the same places."""
+    """True if two affines [4, 4] put all voxels of a volume of `size` at the same places."""
     corners = np.stack(np.meshgrid(*[(0, side - 1) for side in size], [1], indexing="ij"), -1).reshape(-1, 4)
     distances = np.linalg.norm(corners @ (first - second).T, axis=1)
     spacing = np.linalg.norm(first[:3, :3], axis=0).min()

@@ -1,4 +1,4 @@
-"""Reading images and masks, and writing masks: PNG, JPEG, TIFF and BMP.
+"""Readers of images and masks, and a writer of masks: PNG, JPEG, TIFF and BMP.
 
 Who reads or writes imports the library of the format: the settings of data sets are validated without it.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import UserError
-from data.files import natural_key, replacing
+from data.files import paths_in, replacing
 
 TIFF = (".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg")
@@ -16,22 +16,12 @@ SUFFIXES = (".png", ".bmp", *LOSSY, *TIFF)
 
 
 def image_files(directory: Path) -> list[Path]:
-    """The image files directly in a directory, in natural order (2.png before 10.png).
-
-    Raises UserError if the directory is missing.
-    """
-    if not directory.is_dir():
-        raise UserError(f"The folder {directory} does not exist.")
-    found = [
-        path
-        for path in directory.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
-    return sorted(found, key=lambda path: natural_key(path.name))
+    """The image files directly in a directory, as of `paths_in`."""
+    return paths_in(directory, lambda path: path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def read_image(path: Path) -> np.ndarray:
-    """float32 [*size, channels] in the file's own range of values.
+    """An image, float32 [*size, channels], in the file's own range of values.
 
     A TIFF of several pages is a volume [pages, height, width, channels]. An alpha channel is
     dropped and a palette replaced by its colours. Pillow reads colour PNGs of 16 bit as 8 bit.
@@ -67,7 +57,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def write_mask(path: Path, mask: np.ndarray) -> Path:
-    """Writes non-negative whole numbers, [height, width] or [pages, height, width], atomically.
+    """Write non-negative whole numbers, [height, width] or [pages, height, width], atomically.
 
     The suffix chooses the format: PNG, BMP and TIFF are kept, everything else becomes PNG (JPEG
     would blur the values), and volumes and 16-bit BMPs become TIFF. The file has 8 bits if all

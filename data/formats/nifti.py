@@ -1,8 +1,9 @@
-"""Reading and writing NIfTI volumes, .nii and .nii.gz, with nibabel."""
+"""The reader and the writer of NIfTI volumes, .nii and .nii.gz, with nibabel."""
 
 import gzip
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ SUFFIXES = (".nii", ".nii.gz")
 
 
 def is_nifti(path: Path) -> bool:
+    """True for a NIfTI file, by its name."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -30,7 +32,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
     import nibabel as nib
 
     try:
-        file = nib.load(path)
+        file: Any = nib.load(path)  # its declared type has no voxels
         slope, intercept = file.dataobj.slope, file.dataobj.inter
         whole = file.get_data_dtype().kind in "iu" and (slope, intercept) == (1, 0)
         values = np.asarray(file.dataobj) if whole else file.get_fdata(dtype=np.float32, caching="unchanged")
@@ -62,7 +64,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
 
 
 def write_nifti(path: Path, values: np.ndarray, geometry: Geometry) -> Path:
-    """Writes a volume [*size] or [*size, channels] as the project sees it, in the order and header of its origin.
+    """Write a volume [*size] or [*size, channels] as the project sees it, in the order and header of its origin.
 
     Label maps (whole numbers) get the integer type of the origin if that is one and holds them, else the smallest
     unsigned type that does; fractions become float32. Written atomically; returns the path.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
@@ -26,7 +26,7 @@ from data.errors import UserError
 from data.files import replacing, write_text
 from data.settings import Preprocessing, Settings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Final = 1
 INDEX = "index.json"
 MARKER = "packing.json"
 """Is in the folder from the beginning of packing until the index is there."""
@@ -58,7 +58,7 @@ class Record:
     file: str | None
 
     def digest(self) -> str:
-        """SHA-256 of all of it: records with equal digests are equal bit for bit."""
+        """The SHA-256 of the whole record: records with equal digests are equal bit for bit."""
         arrays = (self.image, self.label, self.affine)
         kinds = [None if array is None else (array.dtype.name, array.shape) for array in arrays]
         digest = hashlib.sha256(repr((self.name, self.spacing, self.file, kinds)).encode())
@@ -68,7 +68,7 @@ class Record:
 
 
 class About(Settings):
-    """What all cases of a packed data set have in common; the properties of the source they came from.
+    """The properties that all cases of a packed data set share: those of the source they came from.
 
     label_values: the numbers of the classes, which are the values in the labels unless these are sets of classes
     (`overlapping`). preprocessing: what was done already. resampled_labels: how, where that changed the voxels: to the
@@ -116,12 +116,12 @@ class Index(Settings):
 
 
 def write_index(folder: Path, index: Index) -> None:
-    """Makes a folder a packed data set: to be called last."""
+    """Make a folder a packed data set: to be called last."""
     write_text(folder / INDEX, index.model_dump_json(indent=1) + "\n")
 
 
 def read_index(folder: Path) -> Index:
-    """Raises UserError if a folder is no packed data set, or one whose packing was interrupted."""
+    """The index of a packed data set. Raises UserError if a folder is none, or its packing was interrupted."""
     path = folder / INDEX
     try:
         return Index.model_validate_json(path.read_bytes())
@@ -143,7 +143,7 @@ def read_index(folder: Path) -> Index:
 
 
 def write_hdf5(folder: Path, records: Iterator[Record], about: About) -> Iterator[File]:
-    """Writes a file for each record; yields what is to be listed of it once it is complete.
+    """Write a file for each record; yield what is to be listed of it once it is complete.
 
     Raises OSError if a file cannot be written.
     """
@@ -157,7 +157,7 @@ def write_hdf5(folder: Path, records: Iterator[Record], about: About) -> Iterato
 
 
 def write_tfrecord(folder: Path, records: Iterator[Record], count: int, shards: int) -> Iterator[File]:
-    """Writes `count` records to `shards` files; yields what is to be listed of each once it is complete.
+    """Write `count` records to `shards` files; yield what is to be listed of each once it is complete.
 
     There are no more shards than records. Raises OSError if a file cannot be written.
     """
@@ -170,7 +170,7 @@ def write_tfrecord(folder: Path, records: Iterator[Record], count: int, shards: 
 
 
 def read_record(folder: Path, form: Form, file: File, entry: Entry) -> Record:
-    """One case. Safe to call from several threads.
+    """Read one case. Safe to call from several threads.
 
     Raises UserError, with the file and what to do, if the file is missing, cut off or damaged.
     """
@@ -188,7 +188,7 @@ def read_record(folder: Path, form: Form, file: File, entry: Entry) -> Record:
 
 
 def check_file(folder: Path, form: Form, file: File) -> None:
-    """Reads a whole file. Raises UserError, with what to do, if it is missing, cut off or damaged."""
+    """Read a whole file. Raises UserError, with what to do, if it is missing, cut off or damaged."""
     path = folder / file.name
     try:
         _check_size(path, path.stat().st_size, file, form)
@@ -200,7 +200,7 @@ def check_file(folder: Path, form: Form, file: File) -> None:
 
 
 def remedy(folder: Path, form: str) -> str:
-    """What to do about a folder with a damaged file."""
+    """The advice about a folder with a damaged file."""
     return f"Remove {folder} and pack it again: python -m data pack DATASET --to {form} {folder}"
 
 
@@ -269,7 +269,7 @@ def encode_example(record: Record) -> bytes:
     """
     tf = _tensorflow()
 
-    def feature(value: bytes | str | tuple[int, ...]) -> tf.train.Feature:
+    def feature(value: bytes | str | tuple[int, ...]) -> Any:
         if isinstance(value, tuple):
             return tf.train.Feature(int64_list=tf.train.Int64List(value=value))
         value = value.encode() if isinstance(value, str) else value
@@ -299,9 +299,7 @@ def decode_example(content: bytes) -> Record:
         key: feature.bytes_list.value[0] for key, feature in features.items() if feature.bytes_list.value
     }
 
-    def array(key: str) -> np.ndarray | None:
-        if key not in single:
-            return None
+    def array(key: str) -> np.ndarray:
         dtype = np.dtype(single[f"{key}_dtype"].decode()).newbyteorder("<")
         shape = tuple(features[f"{key}_shape"].int64_list.value)
         return np.frombuffer(zlib.decompress(single[key]), dtype).reshape(shape)
@@ -309,7 +307,7 @@ def decode_example(content: bytes) -> Record:
     return Record(
         name=single["name"].decode(),
         image=array("image"),
-        label=array("label"),
+        label=array("label") if "label" in single else None,
         spacing=tuple(np.frombuffer(single["spacing"], "<f8").tolist()),
         affine=np.frombuffer(single["affine"], "<f8").reshape(4, 4) if "affine" in single else None,
         file=single["file"].decode() if "file" in single else None,
@@ -336,7 +334,7 @@ def _write_shard(path: Path, records: Iterator[Record]) -> File:
 
 
 def _tensorflow() -> ModuleType:
-    """Imported when it is needed: most of what reads data sets does without, and it takes seconds."""
+    """TensorFlow, imported when it is needed: most readers of data sets do without, and it takes seconds."""
     import tensorflow as tf
 
     return tf
@@ -353,7 +351,7 @@ def _entry(record: Record, offset: int, content: bytes) -> Entry:
 
 
 def _bytes(array: np.ndarray) -> bytes:
-    """Little-endian, the last axis fastest."""
+    """The bytes of an array: little-endian, the last axis fastest."""
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 

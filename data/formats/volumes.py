@@ -1,11 +1,11 @@
-"""Reading volumes from NIfTI files, DICOM series and TIFF stacks, as one kind of thing."""
+"""The readers of volumes: NIfTI files, DICOM series and TIFF stacks, as one kind of thing."""
 
 from pathlib import Path
 
 import numpy as np
 
 from data.errors import UserError
-from data.files import natural_key
+from data.files import paths_in
 from data.formats.geometry import Geometry, same_place
 from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
 from data.formats.images import read_image, read_mask
@@ -26,7 +26,7 @@ def volume_name(path: Path) -> str:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether `read_volume` is for it: a NIfTI file or a folder with a DICOM series."""
+    """True for what `read_volume` reads: a NIfTI file or a folder with a DICOM series."""
     if not path.is_dir():
         return is_nifti(path)
 
@@ -36,22 +36,12 @@ def is_volume(path: Path) -> bool:
 
 
 def volume_files(directory: Path) -> list[Path]:
-    """NIfTI files, TIFF files and DICOM folders directly in a directory, in natural order.
-
-    Raises UserError if the directory is missing.
-    """
-    if not directory.is_dir():
-        raise UserError(f"The folder {directory} does not exist.")
-    found = [
-        path
-        for path in directory.iterdir()
-        if not path.name.startswith(".") and (is_volume(path) or path.suffix.lower() in (".tif", ".tiff"))
-    ]
-    return sorted(found, key=lambda path: natural_key(path.name))
+    """NIfTI files, TIFF files and DICOM folders directly in a directory, as of `paths_in`."""
+    return paths_in(directory, lambda path: is_volume(path) or path.suffix.lower() in (".tif", ".tiff"))
 
 
 def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
-    """float32 [*size, channels], turned towards Right, Anterior and Superior, and where it lies.
+    """A volume, float32 [*size, channels], turned towards Right, Anterior and Superior, and where it lies.
 
     path: a NIfTI file, a folder with a DICOM series, or an image file (which has no geometry).
     Raises UserError, with the path, for whatever cannot be read or holds NaN or infinity.
@@ -102,7 +92,7 @@ def read_label(path: Path) -> tuple[np.ndarray, Geometry | None]:
 
 
 def check_pair(image: Path, size: tuple[int, ...], geometry: Geometry | None, label: Path) -> np.ndarray:
-    """Reads the label of an image. Raises UserError if the two do not lie on the same voxels.
+    """Read the label of an image. Raises UserError if the two do not lie on the same voxels.
 
     size, geometry: of the image, as `read_volume` gives them.
     """
@@ -119,7 +109,7 @@ def check_pair(image: Path, size: tuple[int, ...], geometry: Geometry | None, la
 
 
 def _difference(image: Geometry, label: Geometry) -> str:
-    """What differs between two affines, in words."""
+    """The difference between two affines, in words."""
     if not np.allclose(image.spacing, label.spacing, rtol=1e-3):
         return f"spacing {_mm(label.spacing)} instead of {_mm(image.spacing)} mm"
     turned = label.affine[:3, :3] - image.affine[:3, :3]

@@ -1,4 +1,4 @@
-"""From the values of label files to label maps, and what a label map says of a class.
+"""The way from the values of label files to label maps, and from these to the mask of a class.
 
 A label map holds one number a pixel. Where classes exclude each other it is the class, 0 the background. Where they
 may overlap it is a set of classes: bit 0 stands for class 1, bit 1 for class 2, and so on, so that 0 is the
@@ -55,14 +55,14 @@ MAX_OVERLAPPING = 32
 
 
 def is_class(label: np.ndarray, number: int, overlapping: bool) -> np.ndarray:
-    """Where a label map [*size] has a class, bool [*size]; class 0 is where there is none."""
+    """The pixels of a class in a label map [*size], bool [*size]; those of class 0 have no other."""
     if overlapping and number > 0:
         return (label >> label.dtype.type(number - 1)) & label.dtype.type(1) == 1
     return label == number
 
 
 def class_masks(label: np.ndarray, classes: int, overlapping: bool) -> np.ndarray:
-    """Where a label map [*size] has each of the classes 1 .. `classes`, bool [*size, classes]."""
+    """The pixels of each of the classes 1 .. `classes` in a label map [*size], bool [*size, classes]."""
     return np.stack([is_class(label, number, overlapping) for number in range(1, classes + 1)], axis=-1)
 
 
@@ -75,7 +75,7 @@ def combine(masks: np.ndarray) -> np.ndarray:
 
 
 def set_type(classes: int) -> type[np.unsignedinteger]:
-    """What holds a set of so many classes."""
+    """The smallest type that holds a set of so many classes."""
     return np.uint8 if classes <= 8 else np.uint16 if classes <= 16 else np.uint32
 
 
@@ -86,7 +86,7 @@ def largest_class(label: np.ndarray, overlapping: bool) -> int:
 
 
 def class_name(number: int, names: Sequence[str] | None) -> str:
-    """What people call the class 1, 2, ..., if `names` are known, and 'class 1' otherwise."""
+    """The name of the class 1, 2, ... for people: one of `names` if they are known, 'class 1' otherwise."""
     return names[number - 1] if names and number <= len(names) else f"class {number}"
 
 

@@ -12,7 +12,7 @@ from data.preprocessing.regions import Regions, beside_region
 
 @dataclass(frozen=True)
 class Outputs:
-    """What each channel of a network's output stands for.
+    """The meaning of each channel of a network's output.
 
     Made once for a training, and asked by whoever makes targets of label maps, scores of logits, or label maps of
     probabilities.
@@ -60,7 +60,7 @@ class Outputs:
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one class besides the background."""
+        """True if there is more than one class besides the background."""
         return self.classes > 1
 
     def encode(self, label: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ def soften(masks: np.ndarray, numbers: tuple[int, ...]) -> np.ndarray:
 
 
 def weights(side: int) -> np.ndarray:
-    """[side] of a Gaussian, which add up to 1."""
+    """The weights [side] of a Gaussian, which add up to 1."""
     if side in _WEIGHTS:
         return np.array(_WEIGHTS[side])
     deviation = 0.3 * ((side - 1) / 2 - 1) + 0.8

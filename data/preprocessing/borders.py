@@ -1,10 +1,10 @@
-"""Beyond the borders of an image: its reflection, wherever pixels are needed that are not there."""
+"""The reflection of an image at its borders, for pixels that are needed beyond them."""
 
 import numpy as np
 
 
 def mirror(array: np.ndarray, padding: list[tuple[int, int]]) -> np.ndarray:
-    """Continues an image [*size, channels] or a label [*size] by reflection at its borders.
+    """Continue an image [*size, channels] or a label [*size] by reflection at its borders.
 
     padding: pixels (before, after) on every spatial axis. The border pixel itself is not repeated,
     except in images one pixel wide; padding beyond the image's size reflects again.

@@ -1,4 +1,4 @@
-"""Where a pixel lies in the whole image, as further channels: what a crop alone cannot tell a network.
+"""The position of a pixel in the whole image, as further channels: what a crop alone cannot tell a network.
 
 The position runs from -1 at an image's first pixel to 1 at its last, along each axis. It travels with every
 pixel through cropping, augmentation and tiling, and so means the same in training and in prediction.

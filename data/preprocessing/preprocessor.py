@@ -1,4 +1,4 @@
-"""From a case as its file has it to what a network sees, and back."""
+"""The way from a case as its file has it to what a network sees, and back."""
 
 from dataclasses import dataclass
 
@@ -29,6 +29,7 @@ class Prepared:
 
     @property
     def resampled(self) -> bool:
+        """True if the pixels are not those of the file."""
         return self.image.shape[:-1] != tuple(part.stop - part.start for part in self.box)
 
     def restore(self, probability: np.ndarray, multilabel: bool = False) -> np.ndarray:
@@ -59,13 +60,13 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """What happens to every case, in training, validation and prediction alike."""
+    """The steps that prepare every case, in training, validation and prediction alike."""
 
     settings: Preprocessing
     statistics: Statistics | None = None
 
     def __call__(self, case: Case) -> Prepared:
-        """Crops, resamples and normalises a case. Raises UserError where that is impossible.
+        """Crop, resample and normalise a case. Raises UserError where that is impossible.
 
         Without statistics, what they would do is left out: so they are found.
         """
@@ -139,7 +140,7 @@ def normalise(image: np.ndarray, settings: Preprocessing) -> np.ndarray:
 
 def _non_zero(image: np.ndarray) -> tuple[slice, ...]:
     """The smallest box that holds every pixel with a value; the whole image if there is none."""
-    body = image.any(axis=-1)
+    body = np.asarray(image.any(axis=-1))
     box = []
     for axis in range(body.ndim):
         others = tuple(other for other in range(body.ndim) if other != axis)

@@ -15,7 +15,7 @@ from data.settings import Settings
 
 
 class Regions(Settings):
-    """Which region is cut out of an image, and which classes are looked for in it."""
+    """The rule for the region cut out of an image, and the classes that are looked for in it."""
 
     classes: PositiveInt = Field(
         1, description="how many of the data's classes, the last ones, are looked for in the region, too"
@@ -53,7 +53,7 @@ class Window:
         return _resize(self.cut(masks), masks.shape[:-1], order=0)
 
     def pasted(self, values: np.ndarray) -> np.ndarray:
-        """What was found in the enlarged part [*size, channels], where it belongs in the image; 0 elsewhere."""
+        """The enlarged part [*size, channels] put back where it belongs in the image; 0 elsewhere."""
         small = _resize(values, self.sides, order=1)
         whole = np.zeros_like(values)
         inside, of_part = [], []
@@ -117,7 +117,7 @@ def beside_region(image: np.ndarray, target: np.ndarray, settings: Regions) -> t
 
 
 def _resize(values: np.ndarray, size: tuple[int, ...], order: int) -> np.ndarray:
-    """[*old size, channels] -> [*size, channels] in the values' own type; blurred first where it shrinks."""
+    """Resize [*old size, channels] to [*size, channels] in the values' own type; blurred first where it shrinks."""
     shrinks = order == 1 and any(new < old for new, old in zip(size, values.shape, strict=False))
     result = skimage.transform.resize(
         values, size, order=order, mode="edge", anti_aliasing=shrinks, preserve_range=True

@@ -18,7 +18,7 @@ class Statistics(Settings):
     std: list[float]
 
     def normalise(self, image: np.ndarray) -> np.ndarray:
-        """float32 [*size, channels] with mean 0 and standard deviation 1 over the training set.
+        """The image, float32 [*size, channels], with mean 0 and standard deviation 1 over the training set.
 
         Raises UserError if the image has another number of channels.
         """
@@ -26,16 +26,16 @@ class Statistics(Settings):
             raise UserError(
                 f"The image has {image.shape[-1]} channels, but the training images had {len(self.mean)}."
             )
-        mean, std = np.float32(self.mean), np.float32(self.std)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         return (image.astype(np.float32) - mean) / std
 
     def save(self, path: Path) -> None:
-        """Writes the statistics as JSON."""
+        """Write the statistics as JSON."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Statistics":
-        """Reads saved statistics. Raises UserError if the file is missing or damaged."""
+        """Read saved statistics. Raises UserError if the file is missing or damaged."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:

@@ -77,15 +77,16 @@ def augment(
         ]
         window = np.ix_(*[reflected(line, side) for line, side in zip(grid, label.shape, strict=True)])
         crop_of_image, crop_of_label = image[window], label[window]
-        coordinates = np.meshgrid(*grid, indexing="ij", sparse=True)
+        places = np.meshgrid(*grid, indexing="ij", sparse=True)
     else:
+        places = tuple(coordinates)
         crop_of_image = _resample(image, coordinates)
         crop_of_label = _resample_label(label, coordinates, settings.label_interpolation)
     if flipped[0]:
         crop_of_label = _swap(crop_of_label, settings.swap_labels, overlapping)
     result = _change_intensity(crop_of_image, settings, generator)
     if positions:
-        result = append_positions(result, coordinates, label.shape)
+        result = append_positions(result, places, label.shape)
     return result, np.ascontiguousarray(crop_of_label)
 
 
@@ -105,7 +106,7 @@ def rotation_matrix(angles: list[float], rank: int) -> np.ndarray:
 
 
 def _happens(change: Change, generator: np.random.Generator) -> bool:
-    """Whether a change happens to this sample. A change that always happens draws nothing."""
+    """True if a change happens to this sample. A change that always happens draws nothing."""
     return bool(change) and (change.probability == 1 or generator.random() < change.probability)
 
 
@@ -117,7 +118,7 @@ def _coordinates(
     generator: np.random.Generator,
     spacing: tuple[float, ...],
 ) -> np.ndarray | None:
-    """Where in the image each pixel of the crop comes from: [rank, *crop], in pixels; None: crop and flip alone.
+    """The place in the image of each pixel of the crop: [rank, *crop], in pixels; None: crop and flip alone.
 
     The content of the crop is flipped, then rotated and scaled about the crop's centre, then
     shifted and deformed. Coordinates lead from the output back to the image: the inverses, last one first.
@@ -175,7 +176,7 @@ def _resample_label(label: np.ndarray, coordinates: np.ndarray, interpolation: s
 
 
 def _swap(label: np.ndarray, pairs: tuple[tuple[int, int], ...], overlapping: bool) -> np.ndarray:
-    """Left becomes right and right left."""
+    """Swap left and right."""
     swapped = label.copy()
     for left, right in pairs:
         if overlapping:  # where there is one of the two, both bits change
@@ -219,7 +220,7 @@ def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _coarsen(image: np.ndarray, resolution: float) -> np.ndarray:
-    """As if scanned with a share of the resolution: nearest pixels down, linear up again."""
+    """The image as if scanned with a share of the resolution: nearest pixels down, linear up again."""
     size = image.shape[:-1]
     coarse = [max(2, round(side * resolution)) / side for side in size]
     channels = []

@@ -39,7 +39,7 @@ class Sampler:
         seed: int,
         outputs: Outputs,
     ) -> None:
-        """Reads every case once, and raises one UserError that lists all unsuitable ones.
+        """Read every case once, and raise one UserError that lists all unsuitable ones.
 
         sampling: its crop must be set. outputs: of the network.
         """
@@ -54,6 +54,7 @@ class Sampler:
         if sampling.samples_per_class is not None:
             counts = enumerate(sampling.samples_per_class)
             self._centres = [label for label, count in counts for _ in range(count)]
+        assert sampling.crop is not None
         self.crop = tuple(sampling.crop)
         self.channels = prepare.network_channels(source.channels, source.rank) * outputs.images
         self.outputs = outputs
@@ -72,6 +73,7 @@ class Sampler:
         index = int(_order(self._seed, epoch, len(self))[position])
         generator = np.random.default_rng([self._seed, epoch, index])
         case = self._prepared(self._names[index % len(self._names)])
+        assert case.label is not None
         corner = self._corner(case.label, self._centres[index // len(self._names)], generator)
         image, label = augment(
             case.image,
@@ -99,6 +101,7 @@ class Sampler:
         if name in self._cache:
             return self._cache[name]
         case = self._prepare(labelled(self._source, name))
+        assert case.label is not None
         size = case.image.nbytes + case.label.nbytes
         # Several threads may read the same case at once: wasteful, seldom, and harmless.
         with self._lock:
@@ -108,9 +111,11 @@ class Sampler:
         return case
 
     def _check(self) -> None:
-        sizes, problems, outputs = {}, [], self.outputs
+        sizes: dict[str, tuple[int, ...]] = {}
+        problems, outputs = [], self.outputs
         for name in self._names:
             label = self._prepared(name).label
+            assert label is not None
             sizes[name] = label.shape
             largest = largest_class(label, outputs.overlapping)
             if largest > outputs.classes and (outputs.count > 1 or outputs.multilabel):
@@ -125,7 +130,7 @@ class Sampler:
 
 
 def check_crop(sizes: dict[str, tuple[int, ...]], crop: tuple[int, ...], pad: bool = False) -> None:
-    """Raises UserError if a crop does not fit into every image.
+    """Refuse a crop that does not fit into every image. Raises UserError.
 
     sizes: the size of every image by its name. pad: smaller images are continued, so any size fits.
     """
@@ -169,7 +174,7 @@ def _random_pixel(
 
 
 def labelled(source: Source, name: str) -> Case:
-    """Reads a case that must have a label; raises UserError if it has none."""
+    """Read a case that must have a label; raises UserError if it has none."""
     case = source.read(name)
     if case.label is None:
         raise UserError(f"'{name}' has no label: it can be predicted, but not trained or judged on")

@@ -38,7 +38,7 @@ class Decathlon(VolumePairs):
 
     @cached_property
     def pairs(self) -> dict[str, Pair]:
-        listed = {}
+        listed: dict[str, Pair] = {}
         for entry in self._description["training"]:
             image, label = self._path(entry["image"]), self._path(entry["label"])
             listed[volume_name(image)] = (image, label)

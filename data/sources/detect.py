@@ -1,4 +1,4 @@
-"""Which data set is this? From a path, or a name, to a source."""
+"""The source that a path or a name stands for."""
 
 from pathlib import Path
 from typing import Any

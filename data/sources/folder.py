@@ -1,4 +1,4 @@
-"""Anybody's images: a folder of images and a folder of masks with equal names."""
+"""A data set of one's own: a folder of images and a folder of masks with equal names."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What reading all files showed.
+    """The findings of reading all files.
 
     problems: what is wrong, one line each. kind: (spatial axes, channels) of the images.
     label_values: the values of the masks in the order of the classes; () where each class has masks of its own.
@@ -65,7 +65,8 @@ class Folder(Source):
 
     @property
     def classes(self) -> int:
-        return len(self.class_names) + 1 if self.overlapping else len(self._sound.label_values)
+        names = self.class_names
+        return len(self._sound.label_values) if names is None else len(names) + 1
 
     @property
     def overlapping(self) -> bool:
@@ -143,12 +144,12 @@ class Folder(Source):
 
     @property
     def _mask_folders(self) -> list[str]:
-        """One for all classes, or one for each."""
+        """The folders of masks: one for all classes, or one for each."""
         return [f"{self.masks}/{name}" for name in self.class_names or ()] or [self.masks]
 
     @cached_property
     def _survey(self) -> Survey:
-        """Reads every file once."""
+        """Read every file once."""
         problems = self._unpaired()
         kinds, contents = {}, {}
         for name in self.names():
@@ -187,18 +188,18 @@ class Folder(Source):
         return Survey(problems, kind, label_values)
 
     def _unclear_masks(self, contents: dict[Path, set[int]]) -> list[str]:
-        """What is wrong with masks of single classes."""
-        problems = []
+        """The faults of masks of single classes."""
+        problems, names = [], self.class_names or ()
         if self.label_values:
             problems.append(
                 "data.label_values is for masks that hold all classes, not for one folder a class"
             )
-        if len(self.class_names) > MAX_OVERLAPPING:
+        if len(names) > MAX_OVERLAPPING:
             problems.append(
-                f"{self._folder(self.masks)}: holds {len(self.class_names)} folders, one for each class; at most "
+                f"{self._folder(self.masks)}: holds {len(names)} folders, one for each class; at most "
                 f"{MAX_OVERLAPPING} are allowed"
             )
-        for name in self.class_names:
+        for name in names:
             folder = self._folder(f"{self.masks}/{name}")
             found = [values for path, values in contents.items() if path.parent == folder]
             if found and not any(values - {0} for values in found):
@@ -227,7 +228,7 @@ class Folder(Source):
 
 
 def _attempt(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]) -> np.ndarray | None:
-    """Reads a file, or notes why that failed."""
+    """Read a file, or note why that failed."""
     try:
         return read(path)
     except UserError as error:

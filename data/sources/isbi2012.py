@@ -20,7 +20,7 @@ from data.source import Case, Source
 
 
 class Slice(NamedTuple):
-    """Where a slice lies. `page` is its place in a TIFF volume, None if it has its own file."""
+    """The place of a slice. `page` is its place in a TIFF volume, None if it has its own file."""
 
     image: Path
     label: Path | None
@@ -72,7 +72,7 @@ class Isbi2012(Source):
             return Case(name, image, None, place.image)
 
         where = place.label if place.page is None else f"{place.label}, page {place.page}"
-        values = self._mask(place)
+        values = self._mask(place.label, place.page)
         if values.shape != image.shape[:-1]:
             raise UserError(f"{where}: the label has the size {values.shape}, its image {image.shape[:-1]}.")
         unexpected = sorted(set(np.unique(values).tolist()) - {0, 255})
@@ -121,10 +121,8 @@ class Isbi2012(Source):
     def _pixels(self, path: Path, page: int | None) -> np.ndarray:
         return read_image(path) if page is None else self._volume(path)[page]
 
-    def _mask(self, place: Slice) -> np.ndarray:
-        if place.page is None:
-            return read_mask(place.label)
-        return self._volume(place.label)[place.page, ..., 0].astype(np.int32)
+    def _mask(self, path: Path, page: int | None) -> np.ndarray:
+        return read_mask(path) if page is None else self._volume(path)[page, ..., 0].astype(np.int32)
 
 
 LAYOUTS = (

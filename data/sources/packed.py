@@ -16,16 +16,16 @@ from data.source import Case, Source
 
 @dataclass(frozen=True)
 class PackedGeometry(Geometry):
-    """Where packed voxels lie: in the order in which they are packed, whatever their affine.
+    """The place of packed voxels: in the order in which they are packed, whatever their affine.
 
     packed_spacing: the spacing in mm as the preprocessing computed it, so that rotations are those of an unpacked
     training to the last bit.
     """
 
-    packed_spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    packed_spacing: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     @property
-    def spacing(self) -> tuple[float, float, float]:
+    def spacing(self) -> tuple[float, ...]:
         return self.packed_spacing
 
     @property

@@ -1,4 +1,4 @@
-"""What the sources of volumes share: files of images and labels, one of each for a case."""
+"""The common base of sources of volumes: files of images and labels, one of each for a case."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -34,7 +34,7 @@ class VolumePairs(Source):
 
     @abstractmethod
     def unpaired(self) -> list[str]:
-        """What is wrong with the lists of files, one line each."""
+        """The faults of the lists of files, one line each."""
 
     @property
     def rank(self) -> int:
@@ -106,7 +106,7 @@ class VolumePairs(Source):
 
     @cached_property
     def _found_values(self) -> tuple[tuple[int, ...], str | None]:
-        """From all labels that can be read; `problems` tells of the others."""
+        """The values in all labels that can be read; `problems` tells of the others."""
         contents = {}
         for _image, label in self.pairs.values():
             try:

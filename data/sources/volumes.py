@@ -4,6 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import Field, PositiveInt
 
 from data.errors import UserError, bullet_list
@@ -58,7 +59,7 @@ class Volumes(VolumePairs):
             f"{labels[name][0]}: there is no image of this name" for name in labels.keys() - images
         ]
 
-    def _read(self, name: str) -> tuple[Case, object]:
+    def _read(self, name: str) -> tuple[Case, np.ndarray | None]:
         case, values = super()._read(name)
         if case.image.shape[-1] != self.image_channels:
             raise UserError(

@@ -1,18 +1,18 @@
 """compare.py: that the page shows what it says. test_compare_browser.py makes a whole page, and opens it."""
 
+import ast
 import re
-import sys
 import webbrowser
-from html.parser import HTMLParser
 from importlib import import_module
 
 import numpy as np
 import pytest
+from helpers import assert_self_contained, command
 
 import compare
 from comparison import agreement, defaults, page, pictures, source
 from comparison.chart import Series, line_chart
-from comparison.concepts import concepts
+from comparison.concepts import concepts, placeholders, read
 from comparison.cost import lines_of_code
 from comparison.explanations import (
     EQUAL,
@@ -22,17 +22,17 @@ from comparison.explanations import (
     ROUNDING,
     UNEXPLAINED,
     reason,
-    reason_of_courses,
+    reason_of_curves,
 )
-from comparison.glossary import WORDS
+from comparison.glossary import ENTRIES
 from comparison.outputs import layer_outputs
-from comparison.source import cut
+from comparison.source import body, cut, public_names, snake_case
 from data.errors import UserError
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
 
-# --- reading ----------------------------------------------------------------------------------
+# --- concepts ---------------------------------------------------------------------------------
 
 FILE = '''\
 """A module."""
@@ -112,6 +112,60 @@ def test_what_is_not_there_is_an_error(file, what, message):
         file(what)
 
 
+SECTION = """\
+title: "About $network"
+look: What to look for.
+api: {lowlevel: One., highlevel: "`two`: 2.", keras: Three.}
+rows:
+  - title: A row
+    lowlevel: a.py:f b.py:g#1
+    highlevel: [a.py:f, b.py:g]
+    keras: {note: Nothing.}
+shared: $loss_terms
+"""
+
+
+@pytest.fixture
+def section(tmp_path):
+    """A section of the page, read from a file of the text."""
+    experiment = experiment_from({"network": "vnet", "loss": "dice + focal"})
+
+    def read_text(text):
+        (tmp_path / "07_name.yaml").write_text(text)
+        return read(tmp_path / "07_name.yaml", placeholders(experiment), experiment.network)
+
+    return read_text
+
+
+def test_a_section_is_read_from_its_file(section):
+    read_section = section(SECTION)
+    (row,) = read_section.rows
+    assert (read_section.key, read_section.title) == ("name", "About vnet")
+    assert row.cells["lowlevel"].references == ("a.py:f", "b.py:g#1")
+    assert row.cells["highlevel"].references == ("a.py:f", "b.py:g")
+    assert (row.cells["keras"].references, row.cells["keras"].note) == ((), "Nothing.")
+    terms = ("unet_common/losses/overlap.py:dice", "unet_common/losses/cross_entropies.py:focal")
+    assert read_section.shared == terms
+    assert read_section.references == ["a.py:f", "b.py:g#1", "a.py:f", "b.py:g", *terms]
+
+
+@pytest.mark.parametrize(
+    "before, after, message",
+    [
+        ("$network", "$nonsense", r"07_name.yaml: 'nonsense' is no placeholder. There are \$network"),
+        ("look:", "lok:", "07_name.yaml has mistakes:\n.*look: Field required\n.*lok: Extra inputs"),
+        (", keras: Three.", "", "api: .*lowlevel, highlevel are told about"),
+        ("{note: Nothing.}", "{note: ''}", "rows.0.keras: .*say why there is nothing to show"),
+        ("    keras: {note: Nothing.}\n", "", "rows.0.keras: Field required"),
+        ("rows:\n", "rows: boxes\nrest:\n", "rows are a list, or one of blocks, network; not 'boxes'"),
+        ("{lowlevel", "{{lowlevel", "is not YAML"),
+    ],
+)
+def test_mistakes_in_a_section_are_told(section, before, after, message):
+    with pytest.raises(UserError, match=f"(?s){message}"):
+        section(SECTION.replace(before, after))
+
+
 @pytest.mark.parametrize("network", CATALOGUE)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
 def test_every_concept_is_found_in_the_source(network, optimizer):
@@ -136,6 +190,61 @@ def test_blocks_and_networks_are_those_of_the_chosen_network():
     assert [row.title for row in by_key["block"].rows] == ["convolution_unit", "residual_stage", "add"]
     (row,) = by_key["network"].rows
     assert row.cells["keras"].references == ("unet_keras/networks/vnet.py:vnet",)
+
+
+# Functions of the networks' files by package. What a layer is: these modules' functions and classes, and `tf.layers`.
+NETWORK_FILES = sorted(path.name for path in (source.ROOT / "unet_lowlevel" / "networks").glob("[!_]*.py"))
+LAYER_MODULES = {"lowlevel": "unet_lowlevel.ops", "highlevel": "unet_highlevel.layers"}
+
+# A normalisation with other constants: a line that hands on to `batch_normalisation`, which differs.
+CONSTANTS_ALONE = {"batch_norm", "resnet_norm"}
+
+
+def layer_calls(implementation, file, function):
+    """Names of layers that a function mentions."""
+    tree = ast.parse((source.ROOT / file).read_text())
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    layers = {
+        alias.name for node in imports if node.module == LAYER_MODULES[implementation] for alias in node.names
+    }
+    # `layers.conv2d`, also by the name of a table as `CONV`.
+    layers |= {"layers"} | {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and "layers." in ast.unparse(node.value)
+        for target in node.targets
+    }
+    return layers & set(re.findall(r"\w+", body(f"{file}:{function}")))
+
+
+@pytest.mark.parametrize("file", NETWORK_FILES)
+def test_each_api_is_seen_in_each_function(file):
+    """Keras's functions are unlike the graphs'. The two graph packages may say the same in the same words only where
+    no layer is called: a function that composes blocks, or computes with `tf`, builds one and the same graph.
+    """
+    files = {name: f"unet_{name}/networks/{file}" for name in IMPLEMENTATIONS}
+    named = {name: {snake_case(one): one for one in public_names(path)} for name, path in files.items()}
+    functions = named["highlevel"].keys() & named["lowlevel"].keys()
+    assert functions and functions == named["highlevel"].keys()
+    for function in functions:
+        low, high, keras = (body(f"{files[name]}:{named[name][function]}") for name in IMPLEMENTATIONS)
+        assert keras not in (low, high), function
+        if low == high and function not in CONSTANTS_ALONE:
+            for name in LAYER_MODULES:
+                assert not layer_calls(name, files[name], function), f"{files[name]}: {function}"
+
+
+def test_what_may_be_equal_is_no_more_than_it_was():
+    """Assembled networks that are made of blocks alone: in graphs they are the same lines, and the page says so."""
+    equal = [
+        name
+        for name in CATALOGUE
+        if len({body(f"unet_{impl}/networks/{name}.py:{name}") for impl in ("lowlevel", "highlevel")}) == 1
+    ]
+    assert equal == ["unet_encoder", "hrnet", "unet_backboned", "unet_branch2", "unet_fine_grained"]
+    for name in equal:
+        (row,) = next(s for s in concepts(experiment_from({"network": name})) if s.key == "network").rows
+        assert row.highlevel.note.startswith("The same lines as in `lowlevel`")
 
 
 def test_the_shown_source_is_the_file_line_by_line():
@@ -187,9 +296,9 @@ def test_reasons(kind, name, pair, relative, noise, expected):
         ("sgd", "float64", 0.0, "There is no difference at any step."),
     ],
 )
-def test_reasons_of_courses(rule, precision, largest, words):
+def test_reasons_of_curves(rule, precision, largest, words):
     experiment = experiment_from({"optimizer": {"name": rule}, "precision": precision})
-    assert words in reason_of_courses(experiment, largest)
+    assert words in reason_of_curves(experiment, largest)
 
 
 def test_what_is_small_has_the_rounding_of_what_is_large():
@@ -278,21 +387,21 @@ def test_large_pictures_are_reduced():
     assert small.startswith("data:image/webp;base64,") and len(large) < 3 * len(small)
 
 
-# --- surprises --------------------------------------------------------------------------------
+# --- defaults ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def shown():
-    return {one.surprise.key: one for one in defaults.shown()}
+    return {one.default.key: one for one in defaults.shown()}
 
 
-@pytest.mark.parametrize("surprise", defaults.SURPRISES, ids=lambda surprise: surprise.key)
-def test_every_surprise_is_real(shown, surprise):
-    one = shown[surprise.key]
-    assert defaults.differ(one) is not surprise.agree
+@pytest.mark.parametrize("default", defaults.DEFAULTS, ids=lambda default: default.key)
+def test_every_default_is_real(shown, default):
+    one = shown[default.key]
+    assert defaults.differ(one) is not default.agree
     assert len(one.values) >= 2
-    assert set(one.references) | set(surprise.nothing) == set(IMPLEMENTATIONS)
-    assert not set(one.references) & set(surprise.nothing)
+    assert set(one.references) | set(default.nothing) == set(IMPLEMENTATIONS)
+    assert not set(one.references) & set(default.nothing)
     assert all(cut(reference).code_lines for reference in one.references.values())
 
 
@@ -310,7 +419,7 @@ def test_every_surprise_is_real(shown, surprise):
         ("l2", {"lowlevel": 12.5, "keras": 25}),
     ],
 )
-def test_what_the_page_says_of_a_surprise(shown, key, values):
+def test_what_the_page_says_of_a_default(shown, key, values):
     for name, value in values.items():
         np.testing.assert_allclose(shown[key].values[name], value, rtol=1e-5, err_msg=name)
 
@@ -331,60 +440,25 @@ def test_magnitudes_that_the_page_speaks_of(shown):
 # --- the command ------------------------------------------------------------------------------
 
 
-class Links(HTMLParser):
-    """What a page loads, and where it leads."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.loaded, self.led, self.ids = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        for key, value in attributes:
-            if key == "id":
-                self.ids.append(value)
-            elif tag == "a" and key == "href":
-                self.led.append(value)
-            elif key in ("src", "srcset", "href", "xlink:href", "poster", "action"):
-                self.loaded.append(value)
-
-
-def assert_self_contained(path):
-    """Below 10 MiB; loads nothing; links lead within the page."""
-    text = path.read_text()
-    assert len(text.encode()) < page.MAX_BYTES
-    links = Links(text)
-    assert all(value.startswith("data:") for value in links.loaded)
-    assert not re.search(r"@import|url\(", text)
-    assert len(set(links.ids)) == len(links.ids)
-    assert {target[:1] for target in links.led} == {"#"}
-    assert {target[1:] for target in links.led} <= set(links.ids)
-
-
-def run_compare(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["compare.py", *map(str, arguments)])
-    compare.main()
-
-
-def test_the_reading_part_alone(monkeypatch, tmp_path, capsys):
+def test_the_concepts_alone(monkeypatch, tmp_path, capsys):
     folder = tmp_path / "out"
-    run_compare(monkeypatch, "--network", "hrnet", "--code-only", "--no-open", "--output", folder)
+    command(compare, "--network", "hrnet", "--code-only", "--no-open", "--output", folder)
     assert str(folder / "compare.html") in capsys.readouterr().out
     assert_self_contained(folder / "compare.html")
     text = (folder / "compare.html").read_text()
-    assert all(f"<dt>{page.prose(word)}</dt>" in text for word in WORDS)
-    assert 'id="reading"' in text and "One network, three ways: <code>hrnet</code>" in text
-    assert not any(f'id="{part}"' in text for part in ("agreement", "cost", "seeing", "surprises"))
+    assert all(f"<dt>{page.prose(word)}</dt>" in text for word in ENTRIES)
+    assert 'id="concepts"' in text and "One network, three ways: <code>hrnet</code>" in text
+    assert not any(f'id="{part}"' in text for part in ("agreement", "cost", "pictures", "defaults"))
     assert [path.name for path in folder.iterdir()] == ["compare.html"]
 
     with pytest.raises(UserError, match="exists already and is not empty: choose another --output"):
-        run_compare(monkeypatch, "--code-only", "--no-open", "--output", folder)
+        command(compare, "--code-only", "--no-open", "--output", folder)
 
 
 @pytest.mark.parametrize("flags", [("--impl", "keras"), ("--fold", "all")])
 def test_flags_of_a_single_training_are_refused(monkeypatch, flags):
     with pytest.raises(UserError, match="trains all three implementations once"):
-        run_compare(monkeypatch, *flags)
+        command(compare, *flags)
 
 
 def test_the_page_is_opened_where_there_is_a_screen(monkeypatch, tmp_path):
@@ -392,16 +466,16 @@ def test_the_page_is_opened_where_there_is_a_screen(monkeypatch, tmp_path):
     browser = webbrowser.BackgroundBrowser("some-browser")
     browser.open = opened.append
     monkeypatch.setattr(webbrowser, "get", lambda: browser)
-    run_compare(monkeypatch, "--code-only", "--output", tmp_path / "one")
+    command(compare, "--code-only", "--output", tmp_path / "one")
     assert opened == [(tmp_path / "one" / "compare.html").as_uri()]
-    run_compare(monkeypatch, "--code-only", "--no-open", "--output", tmp_path / "two")
+    command(compare, "--code-only", "--no-open", "--output", tmp_path / "two")
     monkeypatch.setattr(webbrowser, "get", lambda: webbrowser.GenericBrowser("lynx"))  # takes the terminal
-    run_compare(monkeypatch, "--code-only", "--output", tmp_path / "three")
+    command(compare, "--code-only", "--output", tmp_path / "three")
     assert len(opened) == 1
 
 
 def test_a_page_that_is_too_large_is_not_written(monkeypatch, tmp_path):
     monkeypatch.setattr(page, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="The page would have"):
-        run_compare(monkeypatch, "--code-only", "--no-open", "--output", tmp_path)
+        command(compare, "--code-only", "--no-open", "--output", tmp_path)
     assert not list(tmp_path.iterdir())

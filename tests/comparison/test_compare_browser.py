@@ -10,18 +10,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers import assert_self_contained, command
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
-from test_compare import assert_self_contained, run_compare
 
+import compare
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.training.run import Run
 
-PARTS = ("reading", "agreement", "cost", "seeing", "surprises", "files")
+PARTS = ("concepts", "agreement", "cost", "pictures", "defaults", "files")
 WIDTHS = (375, 1024, 1920)
 
 SMALL = (
@@ -34,8 +35,7 @@ SMALL = (
 def folder(tmp_path_factory):
     """Of a page, made once for all tests here."""
     folder = tmp_path_factory.mktemp("compare") / "out"
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        run_compare(monkeypatch, *SMALL, "--no-open", "--output", folder)
+    command(compare, *SMALL, "--no-open", "--output", folder)
     return folder
 
 
@@ -66,8 +66,8 @@ def test_the_page_says_that_the_three_are_the_same(folder):
     ],
     ids=["unet in 3D", "vnet"],
 )  # fmt: skip
-def test_other_networks_have_pages_too(monkeypatch, tmp_path, browser, flags):
-    run_compare(monkeypatch, *flags, "--batch-size=2", "--steps=3", "--no-open", "--output", tmp_path / "out")
+def test_other_networks_have_pages_too(tmp_path, browser, flags):
+    command(compare, *flags, "--batch-size=2", "--steps=3", "--no-open", "--output", tmp_path / "out")
     page = tmp_path / "out" / "compare.html"
     assert_self_contained(page)
     text = page.read_text()
@@ -269,7 +269,7 @@ def test_a_link_to_a_line_opens_its_file(opened):
     shown = browser.find_element(By.ID, f"{file}-{line}")
     assert not shown.is_displayed()
     link.send_keys(Keys.ENTER)
-    assert shown.is_displayed() and shown.text.startswith("def batch_normalisation(")
+    assert shown.is_displayed() and shown.text.startswith("def normalise(")
     place = browser.execute_script("return arguments[0].getBoundingClientRect().top / innerHeight", shown)
     assert 0.2 < place < 0.8
     assert_contrast(browser)
@@ -342,4 +342,4 @@ def test_the_keyboard_reaches_the_parts(opened):
         outline = browser.execute_script("return getComputedStyle(arguments[0]).outlineStyle", focused)
         assert outline != "none"
     assert seen[0] == "Skip to the content"
-    assert {"Reading", "Agreement", "Cost", "Seeing", "Surprises", "Files", "lowlevel", "dark"} <= set(seen)
+    assert {"Concepts", "Agreement", "Cost", "Pictures", "Defaults", "Files", "lowlevel", "dark"} <= set(seen)

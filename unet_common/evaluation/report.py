@@ -1,4 +1,4 @@
-"""What the commands say and leave behind: curves, tables and pictures."""
+"""The reports of the commands: curves, tables and pictures."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -118,7 +118,7 @@ def predict_each(
         yield predictor(case, settings, probabilities)
 
 
-def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> list[Row]:
+def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> Sequence[Row]:
     """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known.
 
     The cases of a cross-validation get a second table, with a row for each fold.
@@ -138,7 +138,7 @@ def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> list[
 
 
 class Gallery:
-    """Collects what pictures of predictions need, and nothing else of them: volumes are large."""
+    """A collection of what pictures of predictions need, and nothing else of them: volumes are large."""
 
     def __init__(self, class_names: tuple[str, ...] | None = None):
         self._class_names = class_names
@@ -155,14 +155,14 @@ class Gallery:
             if directory:
                 orthogonal_figure(volume, directory / f"{case.name}.png")
         elif len(self._images) < MAX_SHOWN:
-            shown = (case.image, label, prediction.probability, case.label)
-            if label.ndim == 3:  # of a stack of pages the middle one
-                shown = (None if array is None else array[len(label) // 2] for array in shown)
+            page = len(label) // 2 if label.ndim == 3 else ...  # of a stack of pages the middle one
+            truth = None if case.label is None else case.label[page]
+            shown = case.image[page], label[page], prediction.probability[page], truth
             kind = prediction.outputs.overlapping, prediction.outputs.several
             self._images.append(ShownImage(case.name, *shown, *kind))
 
     def overview(self, path: Path, title: str) -> None:
-        """A picture of the first images; of volumes the worst and the best."""
+        """Draw the first images; of volumes the worst and the best."""
         if self._volumes:
             contact_sheet(self._volumes, path, title)
         elif self._images:

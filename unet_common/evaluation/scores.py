@@ -1,5 +1,8 @@
 """Scores of predictions, case by case, as rows of tables."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from unet_common.evaluation.tables import Row
@@ -10,7 +13,7 @@ from unet_common.prediction.predictor import Prediction
 
 
 class Scores:
-    """Collects the scores of cases with a known truth, and keeps nothing else of them."""
+    """A collection of the scores of cases with a known truth, which keeps nothing else of them."""
 
     def __init__(self, membranes: bool, tolerance: float = 1.0):
         """
@@ -19,7 +22,7 @@ class Scores:
             tolerance: of the surface Dice of volumes, in mm.
         """
         self._membranes, self._tolerance = membranes, tolerance
-        self._rows: list[Row] = []
+        self._rows: list[dict[str, Any]] = []
         self._curves: list[dict[str, np.ndarray]] = []
 
     def add(self, prediction: Prediction) -> Row | None:
@@ -34,13 +37,14 @@ class Scores:
         if label.ndim == 3:
             of_surfaces = volume_scores(truth, label, values, case.spacing, self._tolerance, overlapping)
             means, per_class = means | of_surfaces[0], per_class | of_surfaces[1]
-        row = {"case": case.name, **means, **(per_class if values > 2 else {})}
+        row: dict[str, Any] = {"case": case.name, **means, **(per_class if values > 2 else {})}
         self._rows.append(row)
         if self._membranes and label.ndim == 2:
+            assert prediction.probability is not None  # images keep it
             self._curves.append(membrane_curve(case.label > 0, prediction.probability[..., 0]))
         return row
 
-    def result(self) -> tuple[list[Row], dict[str, float]]:
+    def result(self) -> tuple[Sequence[Row], dict[str, float]]:
         """A row for each case, and the thresholds that were chosen for all of them together."""
         if not self._curves:
             return self._rows, {}

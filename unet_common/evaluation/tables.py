@@ -12,11 +12,12 @@ import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from data.files import write_text
 
 # A case or a fold: its name under "case" or "fold", every other key is a metric. None and nan: not defined for it.
-Row = Mapping[str, str | float | None]
+Row = Mapping[str, Any]
 
 # Metrics where less is better. Of all others, more is.
 _LOWER_IS_BETTER = ("adapted_rand_error", "voi_split", "voi_merge", "loss")
@@ -112,11 +113,11 @@ def _aligned(
 
 
 def _heading(metric: str, class_names: Sequence[str] | None) -> str:
-    """`dice_1` as `dice Anterior`, if class 1 has a name."""
-    of_class = re.fullmatch(r"(.+)_(\d+)", metric)
-    if not of_class or int(of_class[2]) > len(class_names or ()):
+    """The heading of a column: `dice Anterior` for `dice_1`, if class 1 has a name."""
+    of_class, names = re.fullmatch(r"(.+)_(\d+)", metric), class_names or ()
+    if not of_class or int(of_class[2]) > len(names):
         return metric
-    return f"{of_class[1]} {class_names[int(of_class[2]) - 1]}"
+    return f"{of_class[1]} {names[int(of_class[2]) - 1]}"
 
 
 def csv_table(rows: Sequence[Row]) -> str:

@@ -1,4 +1,4 @@
-"""Evaluating a training beside it, in a process of its own: every checkpoint, on whole images, the best one kept."""
+"""The evaluation beside a training, in a process of its own: every checkpoint, on whole images, the best one kept."""
 
 import json
 import time
@@ -47,7 +47,7 @@ class Watch:
         return max(known, key=lambda row: row["dice"], default=None)
 
     def new_checkpoints(self) -> list[str]:
-        """Those that were not evaluated yet, oldest first."""
+        """The checkpoints that were not evaluated yet, oldest first."""
         seen = {row["step"] for row in self.rows}
         return [
             path
@@ -128,5 +128,5 @@ def _read(checkpoint: str) -> Weights | None:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has neither nan nor infinity."""
+    """The row without nan and infinity, which JSON has not."""
     return float(value) if np.isfinite(value) else None

@@ -111,7 +111,7 @@ _MANY = 200
 
 
 def _draw_differences(axes: Axes, columns: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """How far the losses are from those of the first, on a logarithmic axis."""
+    """Draw how far the losses are from those of the first, on a logarithmic axis."""
     reference, *others = columns
     equal = []
     for name, colour in zip(others, cycle((BLUE, VERMILION, GREEN)), strict=False):

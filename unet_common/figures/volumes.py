@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -15,7 +16,7 @@ from data.drawing.slices import View, foreground_windows, orthogonal_views
 from data.labels.label_maps import class_name
 from data.source import Case
 
-Scores = Mapping[str, str | float | None]
+Scores = Mapping[str, Any]
 """As a row of the tables: `dice`, the mean over the foreground; `dice_1`, `dice_2`, ... of each class."""
 
 # Scores below the slices, with their headings.
@@ -32,7 +33,7 @@ _HEADINGS = {
 
 @dataclass(frozen=True)
 class ShownVolume:
-    """What the figures need of a predicted volume: three slices, and nothing that is as large as the volume.
+    """The part of a predicted volume that figures need: three slices, and nothing that is as large as the volume.
 
     name: of the case.
     views: axial, coronal and sagittal slice through the middle of the foreground.
@@ -40,7 +41,7 @@ class ShownVolume:
     """
 
     name: str
-    views: tuple[View, View, View]
+    views: tuple[View, ...]
     scores: Scores = field(default_factory=dict)
 
     @classmethod
@@ -51,7 +52,7 @@ class ShownVolume:
         scores: Scores | None = None,
         class_names: tuple[str, ...] | None = None,
     ) -> "ShownVolume":
-        """Cuts the slices.
+        """Cut the slices.
 
         case: of three axes; its label is the truth, with the classes of the prediction. Without a geometry nobody
             knows where Right, Anterior and Superior are: the slices lie across the axes 0, 1 and 2.
@@ -73,7 +74,7 @@ class ShownVolume:
 
     @property
     def dice(self) -> float:
-        """Mean over the foreground; nan if it is not known."""
+        """The mean Dice over the foreground; nan if it is not known."""
         dice = self.scores.get("dice")
         return math.nan if dice is None else float(dice)
 
@@ -95,7 +96,7 @@ def orthogonal_figure(case: ShownVolume, path: Path, title: str = "") -> None:
 
 
 def _table(scores: Scores, class_names: tuple[str, ...] | None) -> list[list[str]]:
-    """Headings; a line for each class if there are several; their mean. Empty without scores."""
+    """The table of scores: headings; a line for each class if there are several; their mean. Empty without scores."""
     columns = [name for name in _HEADINGS if scores.get(name) is not None]
     if not columns:
         return []
@@ -164,6 +165,6 @@ def _around_foreground(view: View) -> View:
 
 
 def _shortened(name: str, most: int) -> str:
-    """Both ends of a long name: cases often differ in their last characters alone."""
+    """A long name cut to both its ends: cases often differ in their last characters alone."""
     half = most // 2
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"

@@ -17,7 +17,7 @@ REACH = 6
 
 
 def border_dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf.Tensor:
-    """1 - soft Dice of the borders: pixels with foreground and background among their neighbours.
+    """The loss 1 - soft Dice of the borders: pixels with foreground and background among their neighbours.
 
     A border is the product of the largest value and the largest 1 - value of 3 x 3 (x 3) pixels.
     """
@@ -61,7 +61,7 @@ def _border(values: tf.Tensor) -> tf.Tensor:
 
 
 def _largest_nearby(values: tf.Tensor) -> tf.Tensor:
-    """Of each pixel and its neighbours, axis after axis: TensorFlow has no 3D max pooling in float64."""
+    """The largest of each pixel and its neighbours, axis after axis: TensorFlow has no 3D max pooling in float64."""
     for axis in range(1, values.shape.rank - 1):
         before = [slice(None)] * axis
         first, last = values[(*before, slice(0, 1))], values[(*before, slice(-1, None))]
@@ -91,7 +91,7 @@ def _gaps(targets: np.ndarray, exclusive: bool, cells: int | None, w0: float, si
 
 
 def _cells(targets: np.ndarray, exclusive: bool, cells: int | None) -> Iterator[list[np.ndarray]]:
-    """For each question the masks in which connected pixels are one cell."""
+    """The masks, for each question, in which connected pixels are one cell."""
     if not exclusive:
         for index in range(targets.shape[-1]):
             inside = targets[..., index] > 0.5

@@ -1,4 +1,4 @@
-"""From an expression such as `dice + 2*focal(gamma=3)[1]` to a function of targets and logits."""
+"""The loss that an expression such as `dice + 2*focal(gamma=3)[1]` stands for: a function of targets and logits."""
 
 from collections.abc import Callable
 

@@ -15,7 +15,7 @@ SMOOTH = 1.0
 
 
 def dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf.Tensor:
-    """1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares."""
+    """The loss 1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares."""
     return 1 - weighted_mean(soft_dice(*pixels.foreground(), pixels.axes, squared), weights)
 
 
@@ -27,7 +27,7 @@ def soft_dice(targets: tf.Tensor, predicted: tf.Tensor, axes: list[int], squared
 
 
 def jaccard(pixels: Pixels, *, weights: Weights | None) -> tf.Tensor:
-    """1 - soft Jaccard index (intersection over union)."""
+    """The loss 1 - soft Jaccard index (intersection over union)."""
     targets, predicted = pixels.foreground()
     overlap, total = (tf.reduce_sum(part, pixels.axes) for part in (targets * predicted, targets + predicted))
     return 1 - weighted_mean((overlap + SMOOTH) / (total - overlap + SMOOTH), weights)

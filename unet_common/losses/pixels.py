@@ -1,4 +1,4 @@
-"""What every loss looks at: targets and logits, and how the classes are related to each other."""
+"""The input of every loss: targets and logits, and how the classes are related to each other."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ class Pixels:
         return tf.stack([1 - self.targets, self.targets], -1), tf.stack([no, yes], -1)
 
     def log_complement(self) -> tf.Tensor:
-        """log(1 - p) of each of the `log_probabilities`."""
+        """The log(1 - p) of each of the `log_probabilities`."""
         if self.exclusive:
             return tf.math.log_sigmoid(-_against_others(self.logits))[..., tf.newaxis, :]
         return tf.reverse(self.log_probabilities()[1], [-1])

@@ -1,4 +1,4 @@
-"""Where logits and targets differ in size: deep supervision, valid convolutions."""
+"""Targets brought to the size of logits: deep supervision, valid convolutions."""
 
 import tensorflow as tf
 
@@ -9,7 +9,7 @@ def finest(logits: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
 
 
 def resolution(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """1 for logits as fine as the targets, 1/2 for those half as fine along the axis that is coarsest."""
+    """The resolution of logits: 1 if as fine as the targets, 1/2 if half as fine along the axis that is coarsest."""
     return tf.cast(tf.reduce_min(tf.shape(logits)[1:-1] / tf.shape(targets)[1:-1]), logits.dtype)
 
 

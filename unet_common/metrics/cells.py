@@ -1,4 +1,4 @@
-"""From a map of membrane probability to cells: connected components and watershed."""
+"""The cells in a map of membrane probability: connected components and watershed."""
 
 from typing import Literal
 

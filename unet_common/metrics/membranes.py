@@ -260,6 +260,6 @@ class _Overlaps:
 
 
 def _entropy(parts: np.ndarray) -> float:
-    """-sum p log p in nats, with 0 log 0 = 0."""
+    """The entropy -sum p log p in nats, with 0 log 0 = 0."""
     parts = parts[parts > 0]
     return float(-np.sum(parts * np.log(parts)))

@@ -47,22 +47,22 @@ class PixelScores:
 
     @property
     def iou(self) -> np.ndarray:
-        """[classes] intersection over union (Jaccard index): TP / (TP + FP + FN)."""
+        """Intersection over union (Jaccard index), [classes]: TP / (TP + FP + FN)."""
         return _ratio(self._right, self._true + self._predicted - self._right)
 
     @property
     def dice(self) -> np.ndarray:
-        """[classes] Dice coefficient (F1 score): 2 TP / (2 TP + FP + FN)."""
+        """Dice coefficient (F1 score), [classes]: 2 TP / (2 TP + FP + FN)."""
         return _ratio(2 * self._right, self._true + self._predicted)
 
     @property
     def precision(self) -> np.ndarray:
-        """[classes] the part of the predicted pixels that is right: TP / (TP + FP)."""
+        """The part of the predicted pixels that is right, [classes]: TP / (TP + FP)."""
         return _ratio(self._right, self._predicted)
 
     @property
     def recall(self) -> np.ndarray:
-        """[classes] the part of the true pixels that was found: TP / (TP + FN)."""
+        """The part of the true pixels that was found, [classes]: TP / (TP + FN)."""
         return _ratio(self._right, self._true)
 
     @property
@@ -132,8 +132,11 @@ def pixel_scores(
     """
     if not overlapping:
         return PixelScores(confusion_matrix(truth, prediction, classes))
-    masks = ([is_class(labels, number, True) for number in range(classes)] for labels in (truth, prediction))
-    return OverlappingScores(np.stack([confusion_matrix(*pair, 2) for pair in zip(*masks, strict=True)]))
+    matrices = [
+        confusion_matrix(is_class(truth, number, True), is_class(prediction, number, True), 2)
+        for number in range(classes)
+    ]
+    return OverlappingScores(np.stack(matrices))
 
 
 def _same_shape(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +152,7 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Mean of what is not nan; nan if nothing is left."""
-    values = np.asarray(values, float)
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else float("nan")
+    """The mean of the values that are not nan; nan if none is left."""
+    known = np.asarray(values, float)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if known.size else float("nan")

@@ -1,4 +1,4 @@
-"""How far apart are two surfaces? Scores of volumes (and images) in millimetres.
+"""Distances between surfaces: scores of volumes (and images) in millimetres.
 
 Definitions are those of Nikolov et al. 2018, "Deep learning to achieve clinically applicable segmentation of head
 and neck anatomy", arXiv:1809.04430, section "Performance metrics": surfaces are made of elements with an area, and
@@ -111,7 +111,7 @@ def volume_scores(
             raise ValueError(f"labels {labels.min()}..{labels.max()}, allowed are 0..{classes - 1}")
     scores = {
         index: surface_scores(
-            *(is_class(labels, index, overlapping) for labels in (truth, prediction)), spacing, tolerance
+            is_class(truth, index, overlapping), is_class(prediction, index, overlapping), spacing, tolerance
         )
         for index in range(1, classes)
     }
@@ -164,5 +164,5 @@ def _percentile(distances: np.ndarray, areas: np.ndarray) -> float:
     """The distance that PERCENTILE of the area do not exceed."""
     order = np.argsort(distances)
     share = np.cumsum(areas[order]) / areas.sum()
-    at = np.searchsorted(share, PERCENTILE / 100)
+    at = int(np.searchsorted(share, PERCENTILE / 100))
     return distances[order][min(at, len(distances) - 1)]

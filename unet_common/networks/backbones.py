@@ -1,4 +1,4 @@
-"""Encoders of the U-Nets with a backbone, apart from any API: what the decoder takes from each, by name.
+"""Backbones, in 2D: VGG and ResNet34 of `encoders.py`, and three more; what the decoder takes from each, by name.
 
 Encoders are usually searched for such features by the names that a library gave their layers, which change with its
 release and with what was built before. Here each encoder names what it offers.

@@ -1,4 +1,4 @@
-"""What every network of the catalogue says of itself, apart from any API."""
+"""The base of every network of the catalogue, apart from any API."""
 
 from typing import Any, ClassVar, Literal
 
@@ -43,10 +43,12 @@ class Network(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def with_new_names(cls, settings: Any) -> Any:
+    def _accept_old_names(cls, settings: Any) -> Any:
+        return cls.with_new_names(settings) if isinstance(settings, dict) else settings
+
+    @classmethod
+    def with_new_names(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings whose old names are replaced by those of today, and without those that are left open."""
-        if not isinstance(settings, dict):
-            return settings
         named = {cls.renamed.get(name, name): value for name, value in settings.items()}
         return {
             name: value
@@ -56,7 +58,7 @@ class Network(Settings):
 
     @property
     def left_open(self) -> frozenset[str]:
-        """As of all settings. Until the data has decided, these have the values of the defaults."""
+        """Settings that the data decides, as for all settings. Until then, these have the values of the defaults."""
         return frozenset(self.decided_by_data) - self.model_fields_set
 
     @model_validator(mode="after")
@@ -78,17 +80,17 @@ class Network(Settings):
 
     @property
     def size_rule(self) -> str:
-        """Which input sizes are accepted, in words."""
+        """The input sizes that are accepted, in words."""
         raise NotImplementedError
 
     @property
     def stride(self) -> tuple[int, ...]:
-        """Along each axis: shifting the input by this many pixels shifts the output by as many."""
+        """Pixels along each axis: shifting the input by so many shifts the output by as many."""
         raise NotImplementedError
 
     @property
     def context(self) -> tuple[int, ...]:
-        """Along each axis: pixels on either side of an output pixel that can influence it (an upper bound)."""
+        """Pixels along each axis, on either side of an output pixel, that can influence it (an upper bound)."""
         raise NotImplementedError
 
     @property
@@ -107,13 +109,13 @@ class Network(Settings):
         return None
 
     def refusal(self, size: tuple[int, ...]) -> str | None:
-        """Why an input of `size` cannot go through in one piece, good as its sides may be; None: it can."""
-        if self.fixed_size in (None, size):
+        """The reason why an input of `size` cannot go through in one piece, good as its sides may be; None: it can."""
+        if self.fixed_size is None or self.fixed_size == size:
             return None
         return f"it has weights for each pixel of {_times(self.fixed_size)}"
 
     def in_one_piece(self, size: tuple[int, ...]) -> bool:
-        """Whether an image of `size`, padded as need be, can go through without being cut into tiles."""
+        """True if an image of `size`, padded as need be, can go through without being cut into tiles."""
         padding = self.padding_for(size)
         padded = tuple(before + side + after for side, (before, after) in zip(size, padding, strict=True))
         return self.refusal(padded) is None
@@ -131,8 +133,9 @@ class Network(Settings):
             )
         if reason := self.refusal(tuple(size)):
             raise UserError(f"{self.name} does not take {_times(size)} pixels in one piece: {reason}.")
-        output = tuple(self.output_side(side, axis) for axis, side in enumerate(size))
-        if None in output:
+        sides = [self.output_side(side, axis) for axis, side in enumerate(size)]
+        output = tuple(side for side in sides if side is not None)
+        if len(output) < len(sides):
             smaller = tuple(self._nearest(side, axis, -1) for axis, side in enumerate(size))
             larger = tuple(self._nearest(side, axis, +1) for axis, side in enumerate(size))
             good = [_times(option) for option in (smaller, larger) if None not in option]
@@ -150,25 +153,27 @@ class Network(Settings):
         """
         padding = []
         for axis, side in enumerate(size):
-            padded = self._smallest_covering(side, axis)
-            output = self.output_side(padded, axis)
+            padded, output = self._smallest_covering(side, axis)
             margin = (padded - output) // 2  # lost at each border inside the network
             before = margin + (output - side) // 2
             padding.append((before, padded - side - before))
         return padding
 
     def crop_after(self, size: tuple[int, ...]) -> tuple[slice, ...]:
-        """Where an image of `size`, padded by `padding_for(size)`, lies in the network's output."""
+        """The place of an image of `size`, padded by `padding_for(size)`, in the network's output."""
         crop = []
         for axis, side in enumerate(size):
-            start = (self.output_side(self._smallest_covering(side, axis), axis) - side) // 2
+            _padded, output = self._smallest_covering(side, axis)
+            start = (output - side) // 2
             crop.append(slice(start, start + side))
         return tuple(crop)
 
-    def _smallest_covering(self, side: int, axis: int) -> int:
+    def _smallest_covering(self, side: int, axis: int) -> tuple[int, int]:
+        """The smallest input side whose output is at least `side` long, and the output's."""
         for padded in range(side, side + SEARCH):
-            if (self.output_side(padded, axis) or 0) >= side:
-                return padded
+            output = self.output_side(padded, axis) or 0
+            if output >= side:
+                return padded, output
         raise UserError(f"{self.name} has no input size whose output covers {side} pixels")
 
     def _nearest(self, side: int, axis: int, direction: int) -> int | None:
@@ -179,5 +184,5 @@ class Network(Settings):
         return None
 
 
-def _times(size: tuple[int, ...]) -> str:
+def _times(size: tuple[int | None, ...]) -> str:
     return "x".join(str(side) for side in size)

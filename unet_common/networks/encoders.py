@@ -1,4 +1,4 @@
-"""ResNet and VGG encoders, apart from any API: what there is to know of each.
+"""Encoders as torchvision has them, ResNets and VGGs in 2D and 3D; `backbones.py` adds others, in 2D only.
 
 The ResNets are those of He et al. 2016, arXiv:1512.03385, table 1, as torchvision has them: the stride of a
 bottleneck is on its 3 x 3 convolution, not on the first. The VGGs are columns D and E of Simonyan & Zisserman 2015,

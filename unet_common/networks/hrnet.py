@@ -54,7 +54,7 @@ class HRNet(Network):
 
     @property
     def stride(self) -> tuple[int, ...]:
-        """Exact where the sides are multiples of it; other sizes stretch the interpolation's grids a little."""
+        """The stride, exact where it divides the sides; other sizes stretch the interpolation's grids a little."""
         return (4 * 2 ** (STAGES - 1),) * self.rank
 
     @property

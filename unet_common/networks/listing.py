@@ -17,8 +17,8 @@ def listing(networks: Iterable[type[Network]], as_json: bool = False) -> str:
 
 
 def describe(network: type[Network]) -> dict[str, Any]:
-    """What a class of the catalogue says of itself, in types that JSON has."""
-    default = network()
+    """The description of a class of the catalogue, in types that JSON has."""
+    default = network.model_validate({})
     values = json.loads(default.model_dump_json())
     return {
         "name": values["name"],

@@ -26,7 +26,7 @@ class UNetBranch2(UNetBackboned):
         f"{UNetBackboned.paper}; a branch that is enlarged bilinearly: Long et al. 2015, arXiv:1411.4038"
     )
 
-    name: Literal["unet_branch2"] = "unet_branch2"
+    name: Literal["unet_branch2"] = "unet_branch2"  # type: ignore[assignment]  # a name of its own
     encoder: Backbone = Field("unet", description=UNetBackboned.model_fields["encoder"].description)
     branch_level: Annotated[int, Field(ge=1, le=BLOCKS)] = Field(
         4,
@@ -60,7 +60,7 @@ class UNetBranch2(UNetBackboned):
 
     @property
     def branch_factor(self) -> int:
-        """How many times smaller than the image the features are that the branch starts from."""
+        """The factor by which the features that the branch starts from are smaller than the image."""
         return 2 ** (BLOCKS + 1 - self.branch_level)
 
     @property

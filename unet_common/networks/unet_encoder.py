@@ -55,7 +55,7 @@ class UNetEncoder(Network):
 
     @property
     def stride(self) -> tuple[int, ...]:
-        """Of all but the interpolation: its grid is fixed at the image's corners and gives way a little."""
+        """The stride of all but the interpolation: its grid is fixed at the image's corners and gives way a little."""
         return (2**HALVINGS,) * self.rank
 
     @property

@@ -27,7 +27,7 @@ class UNetFineGrained(UNetBackboned):
     paper: ClassVar[str] = f"{UNetBackboned.paper}; the second look: unet_vnet_keras"
     tasks: ClassVar[tuple[str, ...]] = ("multilabel",)
 
-    name: Literal["unet_fine_grained"] = "unet_fine_grained"
+    name: Literal["unet_fine_grained"] = "unet_fine_grained"  # type: ignore[assignment]  # a name of its own
     channels: int = Field(2, ge=2, description="values per pixel of the whole image and the region together")
     classes: int = Field(
         3, ge=2, description="outputs: classes of the whole image, and again those of the region"

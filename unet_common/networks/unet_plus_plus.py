@@ -17,7 +17,7 @@ class UNetPlusPlus(UNet):
 
     paper: ClassVar[str] = "Zhou et al. 2018, arXiv:1807.10165"
 
-    name: Literal["unet_plus_plus"] = "unet_plus_plus"
+    name: Literal["unet_plus_plus"] = "unet_plus_plus"  # type: ignore[assignment]  # a name of its own
     filters: PositiveInt = Field(32, description="channels of the first row; each row doubles them")
     padding: Literal["same"] = Field("same", description="convolutions keep the size")
     activation: Literal["elu", "relu", "leaky_relu"] = Field("relu", description="after each convolution")
@@ -44,7 +44,7 @@ class UNetPlusPlus(UNet):
 
     @property
     def averages(self) -> bool:
-        """Whether all heads predict."""
+        """True if all heads predict."""
         return self.deep_supervision and self.level is None
 
     @property

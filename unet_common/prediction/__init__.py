@@ -1,1 +1,1 @@
-"""From trained weights and images of any size to probabilities, label maps and files."""
+"""The way from trained weights and images of any size to probabilities, label maps and files."""

@@ -1,4 +1,4 @@
-"""From trained weights and some cases to probabilities and label maps."""
+"""The way from trained weights and cases to probabilities and label maps."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -83,7 +83,7 @@ class Predictor:
 
     @staticmethod
     def _set(model: Any, weights: Weights, origin: str) -> None:
-        """A pruned network has only some of the weights."""
+        """Set the weights of a network, which is pruned perhaps and then has only a part of them."""
         if getattr(model.network, "level", None) is not None:
             weights = {name: value for name, value in weights.items() if name in model.variables}
         model.set_weights(weights, origin)
@@ -143,9 +143,9 @@ class Predictor:
                     len(of_runs)
                 )
                 label[rows] = outputs.label_map(mean, settings.threshold)
-                if keep:
+                if probability is not None:
                     probability[rows] = mean
-        if not keep:
+        if probability is None:
             return Prediction(case, prepared[0].restore_label(label), None, outputs)
         probability = prepared[0].restore(probability, outputs.multilabel)
         label = outputs.label_map(probability, settings.threshold)
@@ -167,13 +167,13 @@ def _predict_slabs(
 
 
 def _check_one_look(network: Network, settings: PredictionSettings) -> None:
-    """Raises UserError if the region is to be left out, and there is none."""
+    """Refuse to leave out the region where there is none. Raises UserError."""
     if settings.one_look and not network.region_of_interest:
         raise UserError(f"--one-look is for unet_fine_grained, which looks twice; this is {network.name}.")
 
 
 def _predicted_outputs(run: Run) -> Outputs:
-    """Those of the run for its predictions: label maps of classes with a sigmoid each are sets, and all have names.
+    """The outputs of a run's predictions: label maps of classes with a sigmoid each are sets, and all have names.
 
     Data whose classes may overlap has names already, those of folders; other classes are called by their numbers.
     """
@@ -281,9 +281,11 @@ def _check_fits(case: Case, run: Run) -> None:
 
 
 def _default_tile(run: Run, size: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Large volumes, and what the network does not take in one piece, are cut into tiles of the training's crop."""
+    """The tile of large volumes, and of what the network does not take in one piece: the training's crop."""
     if (len(size) == 3 and np.prod(size) > MAX_WHOLE) or not run.network.in_one_piece(size):
-        return run.network.output_size(run.experiment.sampling.crop)
+        crop = run.experiment.sampling.crop
+        assert crop is not None  # a run's experiment is complete
+        return run.network.output_size(crop)
     return None
 
 
@@ -293,17 +295,18 @@ def _mirrored_axes(run: Run) -> tuple[int, ...] | None:
     Not the one between left and right if their labels were swapped: mirrored, it would vote for the other side.
     """
     augmentation = run.experiment.augmentation
-    axes = augmentation.flip_axes
-    if axes is None and augmentation.swap_labels:
-        axes = tuple(range(run.network.rank))
-    return axes if not augmentation.swap_labels else tuple(axis for axis in axes if axis != 0)
+    if not augmentation.swap_labels:
+        return augmentation.flip_axes
+    axes = range(run.network.rank) if augmentation.flip_axes is None else augmentation.flip_axes
+    return tuple(axis for axis in axes if axis != 0)
 
 
 class _progress(AbstractContextManager):  # noqa: N801  (used like a function)
-    """Progress over the tiles of one case, of several networks in turn; shown only where there are some."""
+    """The progress over the tiles of one case, of several networks in turn; shown only where there are several."""
 
     def __init__(self, name: str, networks: int):
-        self._name, self._networks, self._bar = name, networks, None
+        self._name, self._networks = name, networks
+        self._bar: tqdm | None = None
 
     def __enter__(self) -> Any:
         return self

@@ -33,7 +33,9 @@ def predict_with_region(
     Yields:
         (all rows of the image, probabilities float32 [*size, classes]), once: a region needs the whole image.
     """
-    looked_for = network.region_of_interest.classes
+    regions = network.region_of_interest
+    assert regions is not None
+    looked_for = regions.classes
     whole = network.model_copy(update={"classes": network.foreground_classes})
     region = network.model_copy(update={"classes": looked_for})
 
@@ -42,7 +44,7 @@ def predict_with_region(
     )
     masks = result >= settings.threshold
     if masks.any() and not settings.one_look:
-        enlarged, window = region_of(image, masks, network.region_of_interest)
+        enlarged, window = region_of(image, masks, regions)
         found = predict_probabilities(
             partial(_of_region, predict, network), enlarged, region, settings, axes, progress=progress
         )

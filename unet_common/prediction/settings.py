@@ -8,7 +8,7 @@ from data.settings import Fraction, Settings
 
 
 class PredictionSettings(Settings):
-    """How the network is applied to whole images."""
+    """The manner in which the network is applied to whole images."""
 
     tile: PositiveInt | tuple[PositiveInt, ...] | None = Field(
         None,

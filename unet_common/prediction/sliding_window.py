@@ -1,4 +1,4 @@
-"""From an image of any size to class probabilities: padding, overlapping tiles, mirrored copies.
+"""Class probabilities of an image of any size: padding, overlapping tiles, mirrored copies.
 
 Everything here works on a plain function `predict(images) -> logits`, so that the three
 implementations share it, and on images and volumes alike.
@@ -24,21 +24,40 @@ WHOLE = PredictionSettings()
 
 
 class SlidingNetwork(Protocol):
-    """What a sliding window asks of a network; those of the catalogue know all of it."""
+    """The properties of a network that a sliding window needs; those of the catalogue have all of them."""
 
-    rank: int  # spatial axes
-    classes: int  # values per pixel of the output
-    multilabel: bool  # each of them has a sigmoid of its own
-    stride: tuple[int, ...]  # along each axis: a shift of the input by this shifts the output by as much
-    context: tuple[int, ...]  # along each axis: an output pixel depends on input pixels up to this far away
+    @property
+    def rank(self) -> int:
+        """Spatial axes."""
 
-    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]: ...
-    def padding_for(self, size: tuple[int, ...]) -> list[tuple[int, int]]: ...
-    def crop_after(self, size: tuple[int, ...]) -> tuple[slice, ...]: ...
+    @property
+    def classes(self) -> int:
+        """Values per pixel of the output."""
+
+    @property
+    def multilabel(self) -> bool:
+        """True if each of them has a sigmoid of its own."""
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """Pixels along each axis: a shift of the input by this shifts the output by as much."""
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """Pixels along each axis: an output pixel depends on input pixels up to this far away."""
+
+    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Spatial size of the output for an input of spatial `size`."""
+
+    def padding_for(self, size: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Pixels to add (before, after) on each axis so that the output covers an image of `size`."""
+
+    def crop_after(self, size: tuple[int, ...]) -> tuple[slice, ...]:
+        """The place of an image of `size`, padded by `padding_for(size)`, in the network's output."""
 
 
 def probabilities(logits: np.ndarray, multilabel: bool = False) -> np.ndarray:
-    """[..., classes] logits to probabilities: sigmoid for one class or for each, softmax for more."""
+    """The probabilities of logits [..., classes]: sigmoid for one class or for each, softmax for more."""
     if multilabel or logits.shape[-1] == 1:
         return scipy.special.expit(logits)
     return scipy.special.softmax(logits, axis=-1)
@@ -170,7 +189,8 @@ def _average_over_views(
     multilabel: bool,
 ) -> np.ndarray:
     """Probabilities [batch, *output, classes] of tiles, the mean over their turned and mirrored copies."""
-    rank, total = images.ndim - 2, None
+    rank = images.ndim - 2
+    total: np.ndarray | None = None
     for axes, mirrored in views:
         order = (0, *(axis + 1 for axis in axes), rank + 1)
         mirrored = tuple(axis + 1 for axis in mirrored)
@@ -178,6 +198,7 @@ def _average_over_views(
         result = probabilities(np.asarray(logits, np.float32), multilabel)
         result = np.flip(result, mirrored).transpose(np.argsort(order))
         total = result.copy() if total is None else total + result
+    assert total is not None
     return total / np.float32(len(views))
 
 
@@ -256,13 +277,13 @@ def _tiles_along(
 
 
 def _gaussian(side: int) -> np.ndarray:
-    """[side] weights around the middle, with a deviation of an eighth of the side (Isensee et al. 2021)."""
+    """Weights [side] around the middle, with a deviation of an eighth of the side (Isensee et al. 2021)."""
     position = np.arange(side) - (side - 1) / 2
     return np.exp(-0.5 * (position / (side / 8)) ** 2)
 
 
 def _window(side: int, shared: int, discard: int, rises: bool, falls: bool) -> np.ndarray:
-    """[side] weights: 0 for `discard` pixels, a raised cosine over the shared ones, then 1."""
+    """Weights [side]: 0 for `discard` pixels, a raised cosine over the shared ones, then 1."""
     width = max(shared - 2 * discard, 1)
     position = np.arange(side) - discard
     ramp = np.clip((position + 0.5) / width, 0, 1)
@@ -276,7 +297,7 @@ def _window(side: int, shared: int, discard: int, rises: bool, falls: bool) -> n
 
 
 def check_symmetries(symmetries: str, network: SlidingNetwork) -> None:
-    """Raises UserError if they are not for this network."""
+    """Refuse symmetries that are not for this network. Raises UserError."""
     if symmetries == "all" and len(set(network.stride)) > 1:
         raise UserError(
             "symmetries 'all' exchanges axes, but this network treats them differently: use 'flips' instead."
@@ -284,7 +305,7 @@ def check_symmetries(symmetries: str, network: SlidingNetwork) -> None:
 
 
 def tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] | None:
-    """One number per axis. Raises UserError if these are not."""
+    """The sides of a tile, one number an axis. Raises UserError if there are fewer or more."""
     if tile is None:
         return None
     sides = (tile,) * rank if isinstance(tile, int) else tuple(tile)
@@ -296,7 +317,7 @@ def tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] |
 def _symmetries(
     kind: str, rank: int, flippable: Sequence[int] | None
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """(order of the axes, axes to mirror after that) of every view to predict."""
+    """The views to predict, each as (order of the axes, axes to mirror after that)."""
     orders = permutations(range(rank)) if kind == "all" else [tuple(range(rank))]
     allowed = [kind != "none" and (flippable is None or axis in flippable) for axis in range(rank)]
     for axes in orders:

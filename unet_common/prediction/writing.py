@@ -25,23 +25,22 @@ def save_prediction(prediction: Prediction, directory: Path, probabilities: bool
     probabilities are float32, NIfTI with a fourth axis for the classes or TIFF with a page for each.
     """
     case, label, outputs = prediction.case, prediction.label, prediction.outputs
+    probability = prediction.probability if probabilities else None
     if case.geometry is not None:
         suffix = ".nii" if case.path and case.path.name.lower().endswith(".nii") else ".nii.gz"
         for folder, mask in _masks(prediction):
             path = _fresh(prediction, directory / "masks" / folder / f"{case.name}{suffix}")
             write_nifti(path, mask, case.geometry)
-        if probabilities:
-            write_nifti(
-                directory / "probabilities" / f"{case.name}{suffix}", prediction.probability, case.geometry
-            )
+        if probability is not None:
+            write_nifti(directory / "probabilities" / f"{case.name}{suffix}", probability, case.geometry)
         return
     suffix = case.path.suffix if case.path and not is_nifti(case.path) else ".png"
     for folder, mask in _masks(prediction):
         path = _fresh(prediction, directory / "masks" / folder / f"{case.name}{suffix}")
         write_mask(path, mask if outputs.count > 1 and not outputs.multilabel else mask * 255)
-    if probabilities:
+    if probability is not None:
         with replacing(directory / "probabilities" / f"{case.name}.tif") as temporary:
-            pages = np.moveaxis(prediction.probability, -1, 0)
+            pages = np.moveaxis(probability, -1, 0)
             tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
     if label.ndim == 2:
         with replacing(directory / "overlays" / f"{case.name}.png") as temporary:
@@ -50,16 +49,18 @@ def save_prediction(prediction: Prediction, directory: Path, probabilities: bool
 
 
 def _masks(prediction: Prediction) -> Iterator[tuple[str, np.ndarray]]:
-    """What is to be written: subfolder and label map; for classes that may overlap, one of 0 and 1 for each."""
+    """The masks to write, each with its subfolder; of classes that may overlap, one of 0 and 1 for each."""
     if not prediction.outputs.multilabel:
         yield "", prediction.label
         return
-    for number, name in enumerate(prediction.outputs.names, 1):
+    names = prediction.outputs.names
+    assert names is not None  # all outputs of a prediction with sigmoids have names
+    for number, name in enumerate(names, 1):
         yield name, is_class(prediction.label, number, overlapping=True).astype(np.uint8)
 
 
 def _fresh(prediction: Prediction, path: Path) -> Path:
-    """`path`, unless it is the image itself."""
+    """The `path`, unless it is the image itself."""
     origin = prediction.case.path
     if origin and path.resolve() == origin.resolve():
         raise UserError(f"The mask would overwrite the image {origin}: choose another --output.")

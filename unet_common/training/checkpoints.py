@@ -1,4 +1,4 @@
-"""Finding a checkpoint to resume from, whichever implementation wrote it.
+"""The checkpoints of a run, to resume from, whichever implementation wrote them.
 
 All three write TensorFlow's own format: files `NAME-STEP.*` under temporary names first, then a small file
 `checkpoint` that lists them. So an interrupted write leaves the previous checkpoints intact; what can still go
@@ -18,7 +18,7 @@ from unet_common.weights.interchange import Weights, is_weight
 
 def step_of(checkpoint: str) -> int:
     """The step in a checkpoint's name: `.../model.ckpt-300` -> 300."""
-    return int(re.fullmatch(r".*-(\d+)", checkpoint)[1])
+    return int(checkpoint.rpartition("-")[2])
 
 
 def saved_checkpoints(directory: Path) -> list[str]:

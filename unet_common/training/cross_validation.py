@@ -16,7 +16,7 @@ def fold_path(path: Path, fold: int) -> Path:
 
 
 def is_cross_validation(path: Path) -> bool:
-    """Whether a folder holds the runs of folds."""
+    """True if a folder holds the runs of folds."""
     return (fold_path(path, 0) / "experiment.yaml").is_file()
 
 
@@ -40,7 +40,12 @@ def open_runs(path: Path) -> list[Run]:
 
 def fold_of_cases(runs: Sequence[Run]) -> dict[str, int]:
     """The fold of each case by its name: the only one that was not trained on it."""
-    return {name: run.experiment.sampling.fold for run in runs for name in run.split.validation}
+    folds: dict[str, int] = {}
+    for run in runs:
+        fold = run.experiment.sampling.fold
+        assert fold is not None
+        folds.update(dict.fromkeys(run.split.validation, fold))
+    return folds
 
 
 def runs_as_they_begin(path: Path, wait: Callable[[], Any]) -> Iterator[Run]:

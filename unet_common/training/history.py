@@ -1,14 +1,16 @@
-"""history.csv: the loss of every step and the results of every validation, appended as they come."""
+"""The file history.csv: the loss of every step and the results of every validation, appended as they come."""
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from data.errors import UserError
 from data.files import replacing
 
 COLUMNS = ("step", "epoch", "loss", "learning_rate", "validation_loss", "validation_dice")
 
-Row = dict[str, float | None]
+# The step is an int, all else a float; None is an empty cell.
+Row = dict[str, Any]
 
 
 class History:
@@ -60,9 +62,9 @@ def read_history(path: Path) -> list[Row]:
     rows: list[Row] = []
     for cells in reader:
         try:
-            row = {column: float(cells[column]) if cells[column] else None for column in COLUMNS}
+            row: Row = {column: float(cells[column]) if cells[column] else None for column in COLUMNS}
+            row["step"] = int(row["step"])
         except (TypeError, ValueError):
             raise UserError(f"{path}: the line {','.join(map(str, cells.values()))} is damaged.") from None
-        row["step"] = int(row["step"])
         rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""What happens around a training, whatever API does it: progress, history, best weights, reasons to stop.
+"""The surroundings of a training, whatever API does it: progress, history, best weights, reasons to stop.
 
 The three training loops report to a `Monitor` and do what it says; so they behave alike on the outside.
 """
@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -42,7 +43,7 @@ class Monitor:
             unit="step",
             disable=self._plain,
         )
-        self._handlers: dict[int, object] = {}
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "Monitor":
         if threading.current_thread() is threading.main_thread():
@@ -100,12 +101,12 @@ class Monitor:
 
     @property
     def checkpoint_due(self) -> bool:
-        """Whether a checkpoint belongs after the step reported last."""
+        """True if a checkpoint belongs after the step reported last."""
         return self.step % self.run.experiment.training.validate_every == 0 or self.step >= self.run.steps
 
     @property
     def validation_due(self) -> bool:
-        """Whether a validation belongs there too: there are cases, and it was not done before a resume."""
+        """True if a validation belongs there too: there are cases, and it was not done before a resume."""
         validations = self._history.validations
         done = bool(validations) and validations[-1]["step"] == self.step
         return self.checkpoint_due and bool(self.run.split.validation) and not done
@@ -127,7 +128,7 @@ class Monitor:
 
     @property
     def should_stop(self) -> bool:
-        """Interrupted, at the end, or without a better Dice for as long as the experiment allows."""
+        """True if interrupted, at the end, or without a better Dice for as long as the experiment allows."""
         if self.interrupted or self.step >= self.run.steps:
             return True
         patience = self.run.experiment.training.early_stopping

@@ -20,7 +20,7 @@ def preview(images: tf.Tensor, targets: tf.Tensor, logits: tf.Tensor, multilabel
 
 
 def _as_grey(classes: tf.Tensor, multilabel: bool) -> tf.Tensor:
-    """One class as it is, or the largest of those that overlap; of others the index of the largest, up to white."""
+    """A picture of grey: one class as it is, or the largest of those that overlap; of others the index, up to white."""
     if multilabel or classes.shape[-1] == 1:
         return tf.reduce_max(classes, -1, keepdims=True)
     index = tf.cast(tf.argmax(classes, -1), classes.dtype)

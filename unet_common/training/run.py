@@ -18,7 +18,7 @@ from data.source import Source
 from data.split import Split, divide
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
-from unet_common.networks import Network
+from unet_common.networks import Network, UNetBackboned, UNetEncoder
 from unet_common.training.state import NOT_STARTED, State
 from unet_common.weights.interchange import (
     Weights,
@@ -38,7 +38,7 @@ DEFAULT_STEPS = 400
 
 @dataclass(frozen=True)
 class Run:
-    """`path` and its files; the experiment, the split and the statistics that are saved in it."""
+    """The folder `path` and its files; the experiment, the split and the statistics that are saved in it."""
 
     path: Path
     experiment: Experiment
@@ -64,7 +64,7 @@ class Run:
         run = cls(path, experiment, parts, statistics(images, source.channels))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         if experiment.pretrained:
-            run._convert_pretrained()
+            run._convert_pretrained(experiment.pretrained)
         run.state.write(NOT_STARTED)
         parts.save(path / "split.json")
         run.statistics.save(path / "statistics.json")
@@ -115,15 +115,17 @@ class Run:
 
     @property
     def network(self) -> Network:
+        """The network's hyperparameters."""
         return self.experiment.network
 
     @property
     def source(self) -> Source:
+        """The data set."""
         return self.experiment.data
 
     @cached_property
     def outputs(self) -> Outputs:
-        """What the network's outputs mean: their classes, as this data set and these settings have them."""
+        """The meaning of the network's outputs: their classes, as this data set and these settings have them."""
         network, source = self.network, self.source
         return Outputs(
             network.classes,
@@ -136,16 +138,16 @@ class Run:
 
     @property
     def state(self) -> State:
-        """How the training stands."""
+        """The state of the training."""
         return State(self.path / "state.txt")
 
     @property
     def checkpoints(self) -> Path:
-        """What a training resumes from, in the implementation's own format."""
+        """The folder of what a training resumes from, in the implementation's own format."""
         return self.path / "checkpoints"
 
     def has_checkpoint(self) -> bool:
-        """Whether there is a state to resume from. Damaged checkpoints are reported and taken off the list."""
+        """True if there is a state to resume from. Damaged checkpoints are reported and taken off the list."""
         if not (self.checkpoints / "checkpoint").is_file():  # TensorFlow's list of them
             return False
         from unet_common.training.checkpoints import latest_intact
@@ -159,10 +161,12 @@ class Run:
 
     @property
     def figures(self) -> Path:
+        """The folder of the pictures."""
         return self.path / "figures"
 
     @property
     def history(self) -> Path:
+        """The file of `unet_common.training.history`."""
         return self.path / "history.csv"
 
     @property
@@ -177,21 +181,22 @@ class Run:
 
     @property
     def pretrained_weights(self) -> Path:
-        """What the encoder learned on ImageNet, if that was asked for, for all implementations."""
+        """The file of what the encoder learned on ImageNet, if that was asked for, for all implementations."""
         return self.path / "weights" / "pretrained.h5"
 
     @cached_property
     def initial_weights(self) -> Weights:
-        """What the training starts from in place of weights drawn at random; maybe only of the encoder."""
+        """The weights that the training starts from in place of random ones; perhaps only the encoder's."""
         if self.experiment.pretrained:
             return load_weights(self.pretrained_weights, self.network)
         if self.experiment.initial_weights:
             return starting_weights(self.experiment.initial_weights, self.network)
         return {}
 
-    def _convert_pretrained(self) -> None:
+    def _convert_pretrained(self, origin: str) -> None:
         """Write `pretrained_weights`. Raises UserError if they do not fit the network."""
-        network, origin = self.network, self.experiment.pretrained
+        network = self.network
+        assert isinstance(network, (UNetEncoder, UNetBackboned))  # an experiment is checked for that
         weights = pretrained_weights(origin, network)
         drawn = load(self.experiment.implementation).Model(network).weights()
         shapes = {name: value.shape for name, value in drawn.items() if name.startswith("encoder/")}
@@ -200,7 +205,7 @@ class Run:
 
     @property
     def prepare(self) -> Preprocessor:
-        """What happens to every case before the network sees it."""
+        """The preparation of every case before the network sees it."""
         return Preprocessor(self.experiment.preprocessing, self.statistics)
 
     @cached_property
@@ -230,7 +235,7 @@ class Run:
         return step * self.experiment.training.batch_size / len(self.sampler)
 
     def training_batches(self, first_step: int) -> tf.data.Dataset:
-        """(images, targets) of the updates from `first_step` to the end, as batches of fixed shape."""
+        """The batches (images, targets) of the updates from `first_step` to the end, all of one shape."""
         from data.pipeline import training_batches
 
         return training_batches(
@@ -243,7 +248,7 @@ class Run:
         )
 
     def validation_batches(self) -> tf.data.Dataset:
-        """(image, target) of every validation case, whole, padded to a size the network accepts.
+        """The batches (image, target) of the validation cases, each whole, padded to a size the network accepts.
 
         If the network does not take it in one piece, the batch holds its tiles, as large as the training's crop.
         """
@@ -264,7 +269,7 @@ class Run:
 
 
 def complete(experiment: Experiment) -> Experiment:
-    """What `resolve` makes of an experiment, for a training that can begin.
+    """The experiment that `resolve` makes of another, for a training that can begin.
 
     Raises:
         UserError: there is no such data, the settings do not fit it, or the weights to start from are missing or those

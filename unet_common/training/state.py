@@ -12,7 +12,7 @@ NOT_STARTED = "not started"
 
 @dataclass(frozen=True)
 class State:
-    """What the file at `path` says: a state, and the process that was in it."""
+    """The content of the file at `path`: a state, and the process that was in it."""
 
     path: Path
 
@@ -22,12 +22,12 @@ class State:
 
     @property
     def name(self) -> str:
-        """What was written last. A process that died while `running` gives `killed`."""
+        """The state that was written last. A process that died while `running` gives `killed`."""
         name, process = self._read()
         return "killed" if name == "running" and not _alive(process) else name
 
     def process_lives(self) -> bool:
-        """Whether the process that wrote the state is there: it may yet begin, or go on to the next fold."""
+        """True if the process that wrote the state is there: it may yet begin, or go on to the next fold."""
         return _alive(self._read()[1])
 
     def _read(self) -> tuple[str, int]:

@@ -8,7 +8,7 @@ those that an unbroken one would have drawn.
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -22,13 +22,15 @@ _TRUNCATED_DEVIATION = 0.87962566103423978
 
 
 def stateless_seed(seed: int, name: str) -> int:
-    """31 bits that belong to (`seed`, `name`): the first half of a stateless generator's seed pair."""
+    """The 31 bits that belong to (`seed`, `name`): the first half of a stateless generator's seed pair."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return int.from_bytes(digest[:4], "little") >> 1
 
 
-def initial_kernel(shape, fan_in: int, fan_out: int, rule: Initialisation, seed: int, dtype) -> tf.Tensor:
-    """Draws for the initial weights of a convolution, with mean 0 and the `standard_deviation` of the rule.
+def initial_kernel(
+    shape: Sequence[int], fan_in: int, fan_out: int, rule: Initialisation, seed: int, dtype: tf.DType
+) -> tf.Tensor:
+    """Draw the initial weights of a convolution, with mean 0 and the `standard_deviation` of the rule.
 
     Normal draws are cut off at two deviations of what they were before that.
 
@@ -54,7 +56,7 @@ def choose_initialisation(rule: Initialisation) -> None:
 
 
 def chosen_initialisation() -> Initialisation:
-    """What was chosen for the current TensorFlow 1 graph, and `he_normal` if nothing was."""
+    """The rule chosen for the current TensorFlow 1 graph, and `he_normal` if none was."""
     return next(iter(tf.compat.v1.get_collection(_RULE)), "he_normal")
 
 

@@ -31,7 +31,7 @@ ROLES = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "a
 
 
 def is_weight(name: str) -> bool:
-    """Whether a variable of this name belongs to the network, not to an optimizer or a counter."""
+    """True if a variable of this name belongs to the network, not to an optimizer or a counter."""
     return name.rsplit("/", 1)[-1] in ROLES
 
 
@@ -52,7 +52,7 @@ def save_weights(path: Path | str, weights: Weights, network: Network) -> None:
 
 
 def is_kernel(name: str) -> bool:
-    """Whether regularisation applies to a weight: to kernels, not to biases and normalisations."""
+    """True if regularisation applies to a weight: to kernels, not to biases and normalisations."""
     return name.rpartition("/")[2] == "kernel"
 
 
@@ -77,13 +77,13 @@ def load_weights(path: Path | str, network: Network) -> Weights:
 
 
 def check_file(path: Path | str, network: Network) -> None:
-    """Raises UserError as `load_weights` does for what a file's header tells; reads no weights."""
+    """Raise UserError as `load_weights` does for what a file's header tells; reads no weights."""
     with _opened(Path(path), network):
         pass
 
 
 def starting_weights(path: Path | str, network: Network) -> Weights:
-    """What a training of `network` starts from: its weights, or those of the network that it `starts_from`.
+    """The weights that a training of `network` starts from: its own, or those of the network that it `starts_from`.
 
     Raises:
         UserError: as `load_weights`.
@@ -96,7 +96,7 @@ def starting_weights(path: Path | str, network: Network) -> Weights:
 
 @contextmanager
 def _opened(path: Path, network: Network) -> Iterator[h5py.File]:
-    """A file with weights of `network`."""
+    """Open a file with weights of `network`."""
     if not path.is_file():
         raise UserError(f"There is no weights file {path}.")
     import h5py
@@ -130,7 +130,7 @@ def _check_header(path: Path, attributes: h5py.AttributeManager, network: Networ
             "Read it with the version of the program that wrote it."
         )
     # Hyperparameters that were added later have a default that means what was before.
-    defaults = json.loads(type(network)().model_dump_json())
+    defaults = json.loads(type(network).model_validate({}).model_dump_json())
     stored = {**defaults, **type(network).with_new_names(json.loads(attributes["hyperparameters"]))}
     wanted = json.loads(network.model_dump_json())
     differences = [

@@ -73,7 +73,7 @@ def for_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
 
 
 def check_origin(origin: str) -> None:
-    """Raises UserError if `origin` is a file that is not there."""
+    """Refuse an `origin` that is a file and is not there. Raises UserError."""
     if origin != "imagenet" and not Path(origin).is_file():
         raise UserError(f"There is no file {origin} with pretrained weights.")
 
@@ -94,7 +94,7 @@ def _from_file(path: Path, encoder: str) -> Weights:
 
 
 def _from_torchvision(tensors: dict[str, np.ndarray], encoder: str, path: Path) -> Weights:
-    """Kernels are `[filters, channels, height, width]` there; the classifier is left out."""
+    """The weights of a file of torchvision, whose kernels are `[filters, channels, height, width]`; no classifier."""
     if encoder in VGGS:
         numbers = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("features.")})
         places = _vgg_places(encoder)
@@ -117,7 +117,7 @@ def _from_torchvision(tensors: dict[str, np.ndarray], encoder: str, path: Path) 
 
 
 def _resnet_place(layer: str) -> tuple[str | None, dict[str, str]]:
-    """`layer1.0.conv1` is `encoder/layer1/block1/conv1`, `layer1.0.downsample.1` the norm of its shortcut."""
+    """The place of `layer1.0.conv1` is `encoder/layer1/block1/conv1`; `layer1.0.downsample.1` is a shortcut's norm."""
     convolution = {"weight": "kernel"}
     if match := re.fullmatch(r"(?:layer(\d)\.(\d+)\.)?(conv|bn)(\d)", layer):
         stage, block, kind, number = match.groups()
@@ -198,7 +198,7 @@ def _from_keras(layers: Layers, encoder: str, origin: str) -> Weights:
 
 
 def _keras_place(layer: str, encoder: str) -> str | None:
-    """`block1_conv2` of a VGG is `encoder/group1/conv2`, `conv2_block1_3_bn` `encoder/conv2/block1/norm3`."""
+    """The place of VGG's `block1_conv2`: `encoder/group1/conv2`; `conv2_block1_3_bn`: `encoder/conv2/block1/norm3`."""
     if encoder in VGGS:
         match = re.fullmatch(r"block(\d)_conv(\d)", layer)
         place = f"encoder/group{match[1]}/conv{match[2]}" if match else None

@@ -51,5 +51,5 @@ def non_local_block(x: tf.Tensor, factor: Sequence[int], name: str) -> tf.Tensor
 
 
 def in_a_row(x: tf.Tensor) -> tf.Tensor:
-    """`[batch, *size, channels]` -> `[batch, pixels, channels]`."""
+    """The pixels in a row: `[batch, *size, channels]` -> `[batch, pixels, channels]`."""
     return tf.reshape(x, [tf.shape(x)[0], -1, x.shape[-1]])

@@ -1,4 +1,4 @@
-"""ResNet and VGG encoders, written with `tf.layers`.
+"""ResNets and VGGs as torchvision has them, in 2D and 3D, written with `tf.layers`; `backbones.py` has others, 2D only.
 
 He et al. 2016, arXiv:1512.03385, and Simonyan & Zisserman 2015, arXiv:1409.1556. An encoder gives its features by
 name, from fine to coarse; `unet_common.networks.encoders` says which there are. The weights are called as in
@@ -22,7 +22,7 @@ MAX_POOLING = {4: layers.max_pooling2d, 5: max_pooling3d}
 
 
 def batch_norm(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
-    """With the constants of the original programs, which are PyTorch's: there the momentum is called 0.1."""
+    """Batch normalisation with the constants of the original programs, PyTorch's: there the momentum is called 0.1."""
     return batch_normalisation(x, training, name, momentum=0.9, epsilon=1e-5)
 
 
@@ -105,7 +105,7 @@ def resnet_encoder(
 
 
 def vgg_group(x: tf.Tensor, filters: int, convolutions: int, name: str) -> tf.Tensor:
-    """3 x 3 convolutions with a bias, each with its ReLU: VGG is older than batch normalisation."""
+    """Convolutions of 3 x 3 with a bias, each with its ReLU: VGG is older than batch normalisation."""
     conv = CONV[x.shape.rank]
     with v1.variable_scope(name):
         for i in range(1, convolutions + 1):

@@ -28,7 +28,7 @@ def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, n
 def decoder_block(
     x: tf.Tensor, skip: tf.Tensor, level: int, network: UNet, training: bool, name: str
 ) -> tf.Tensor:
-    """Green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it.
+    """The green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it.
 
     With attention the features are weighted first, by what is known a level below.
     """

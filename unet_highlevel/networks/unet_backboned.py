@@ -19,12 +19,12 @@ layers = v1.layers
 def encode(
     images: tf.Tensor, network: UNetBackboned, training: bool
 ) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
-    """What the decoder starts from, and what its blocks add, coarse to fine."""
+    """The features that the decoder starts from, and those that its blocks add, coarse to fine."""
     features = backbone(images, network.encoder, network.filters, training, "encoder")
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:
         x = two_units(x, network.centre_filters, training, "centre")
-    return x, [features.get(name) for name in SKIPS[network.encoder]]
+    return x, [features[name] if name else None for name in SKIPS[network.encoder]]
 
 
 def reduce(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:

@@ -13,14 +13,14 @@ layers = v1.layers
 
 
 def decoder_norm(x: tf.Tensor, network: UNetEncoder, training: bool, name: str) -> tf.Tensor:
-    """After each of the decoder's convolutions, if it is wanted."""
+    """The normalisation after each of the decoder's convolutions, if it is wanted."""
     return batch_norm(x, training, name) if network.decoder_batch_norm else x
 
 
 def upsampling_block(
     x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
 ) -> tf.Tensor:
-    """Twice the size by interpolation, the encoder's features beside it, two convolutions."""
+    """Interpolation to twice the size, the encoder's features beside it, two convolutions."""
     conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
     use_bias = not network.decoder_batch_norm
     x = upsample(x, [2] * network.rank, "corners")
@@ -36,7 +36,7 @@ def upsampling_block(
 def transpose_block(
     x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
 ) -> tf.Tensor:
-    """Twice the size by a transposed convolution, the encoder's features beside it, one convolution."""
+    """A transposed convolution to twice the size, the encoder's features beside it, one convolution."""
     conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
     conv_transpose = {2: layers.conv2d_transpose, 3: layers.conv3d_transpose}[network.rank]
     use_bias = not network.decoder_batch_norm

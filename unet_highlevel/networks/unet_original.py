@@ -20,7 +20,7 @@ def convolution_block(x: tf.Tensor, filters: int, name: str) -> tf.Tensor:
 
 
 def decoder_block(x: tf.Tensor, skip: tf.Tensor, filters: int, name: str) -> tf.Tensor:
-    """Green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
+    """The green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
     with v1.variable_scope(name):
         x = upsample(x, [2, 2], "nearest")
         x = layers.conv2d(x, filters, kernel_size=2, padding="same", name="up")

@@ -50,5 +50,5 @@ def non_local_block(x: keras.KerasTensor, factor: Sequence[int], name: str) -> k
 
 
 def in_a_row(x: keras.KerasTensor) -> keras.KerasTensor:
-    """`[batch, *size, channels]` -> `[batch, pixels, channels]`."""
+    """The pixels in a row: `[batch, *size, channels]` -> `[batch, pixels, channels]`."""
     return layers.Reshape([-1, x.shape[-1]])(x)

@@ -1,8 +1,7 @@
-"""Encoders of the U-Nets with a backbone, written with Keras 3.
+"""Backbones, in 2D: VGG and ResNet34 of `encoders.py`, and three more, written with Keras 3.
 
 An encoder gives its features by name, from fine to coarse; `unet_common.networks.backbones` says what the decoder takes
 of them. Convolutions have a bias though a normalisation follows, except in Darknet, as in the original programs.
-The VGG and the smaller ResNet are those of `encoders.py`.
 
 The weights of `resnet50` are called almost as in `keras.applications`: its `conv2_block1_3_bn` is
 `encoder/conv2/block1/norm3` here, and both give the shortcut the number 0.
@@ -23,7 +22,7 @@ def unit(x: keras.KerasTensor, filters: int, side: int, name: str) -> keras.Kera
 
 
 def two_units(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    """3 x 3, one after the other."""
+    """Two 3 x 3 units, one after the other."""
     for i in (1, 2):
         x = unit(x, filters, 3, f"{name}.unit{i}")
     return x
@@ -39,7 +38,7 @@ def contracting_path(x: keras.KerasTensor, filters: int, name: str) -> dict[str,
 
 
 def resnet_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """With the epsilon of Keras's ResNet."""
+    """Batch normalisation with the epsilon of Keras's ResNet."""
     return layers.BatchNormalization(momentum=0.99, epsilon=1.001e-5, name=name)(x)
 
 
@@ -100,13 +99,13 @@ def darknet_unit(
 
 
 def darknet_block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    """Half of the `filters`, then all again, added to what came in."""
+    """Two convolutions, of half the `filters` and of all, added to what came in."""
     y = darknet_unit(x, filters // 2, 1, f"{name}.unit1")
     return layers.Add()([x, darknet_unit(y, filters, 3, f"{name}.unit2")])
 
 
 def darknet_stage(x: keras.KerasTensor, filters: int, blocks: int, name: str) -> keras.KerasTensor:
-    """Half the size by a convolution, which sees one row and column of zeros at the image's start; then blocks."""
+    """A convolution that halves the size, seeing one row and column of zeros at the image's start; then blocks."""
     x = layers.ZeroPadding2D(((1, 0), (1, 0)))(x)
     x = darknet_unit(x, filters, 3, f"{name}.down", "valid", 2)
     for i in range(1, blocks + 1):
@@ -125,7 +124,7 @@ def darknet52(x: keras.KerasTensor, filters: int, name: str) -> dict[str, keras.
 
 def backbone(x: keras.KerasTensor, kind: Backbone, filters: int, name: str) -> dict[str, keras.KerasTensor]:
     """The encoder called `kind`: images to features by name."""
+    if kind in ("vgg16", "resnet34"):
+        return encoder(x, kind, filters, name)
     own = {"unet": contracting_path, "resnet50": resnet50, "darknet52": darknet52}
-    if kind in own:
-        return own[kind](x, filters, name)
-    return encoder(x, kind, filters, name)
+    return own[kind](x, filters, name)

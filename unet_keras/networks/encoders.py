@@ -1,4 +1,4 @@
-"""ResNet and VGG encoders, written with Keras 3.
+"""ResNets and VGGs as torchvision has them, in 2D and 3D, written with Keras 3; `backbones.py` has others, 2D only.
 
 He et al. 2016, arXiv:1512.03385, and Simonyan & Zisserman 2015, arXiv:1409.1556. An encoder gives its features by
 name, from fine to coarse; `unet_common.networks.encoders` says which there are. The weights are called as in
@@ -23,12 +23,12 @@ MaxPooling = {4: layers.MaxPooling2D, 5: MaxPooling3D}
 
 
 def batch_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """With the constants of the original programs, which are PyTorch's: there the momentum is called 0.1."""
+    """Batch normalisation with the constants of the original programs, PyTorch's: there the momentum is called 0.1."""
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
 def sides(x: keras.KerasTensor, length: int) -> list[int]:
-    """Of a factor that is the same along every axis of the image. Keras's own layers take the number alone, too."""
+    """The factors of an image's axes, where all are the same. Keras's own layers take the number alone, too."""
     return [length] * (x.ndim - 2)
 
 
@@ -112,7 +112,7 @@ def resnet_encoder(
 
 
 def vgg_group(x: keras.KerasTensor, filters: int, convolutions: int, name: str) -> keras.KerasTensor:
-    """3 x 3 convolutions with a bias, each with its ReLU: VGG is older than batch normalisation."""
+    """Convolutions of 3 x 3 with a bias, each with its ReLU: VGG is older than batch normalisation."""
     for i in range(1, convolutions + 1):
         x = Conv[x.ndim](filters, kernel_size=3, padding="same", name=f"{name}.conv{i}")(x)
         x = layers.ReLU()(x)

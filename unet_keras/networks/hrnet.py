@@ -23,7 +23,7 @@ def unit(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.Ke
 
 
 def stem(x: keras.KerasTensor, network: HRNet, name: str) -> keras.KerasTensor:
-    """Down to a quarter of the image's size, where the finest branch stays."""
+    """Two convolutions down to a quarter of the image's size, where the finest branch stays."""
     for i in (1, 2):
         x = unit(x, network.stem_filters, 2, f"{name}.unit{i}")
     return x
@@ -52,7 +52,7 @@ def to_coarser(x: keras.KerasTensor, filters: int, halvings: int, name: str) -> 
 
 
 def exchange(branches: list[keras.KerasTensor], name: str) -> list[keras.KerasTensor]:
-    """Each branch becomes the sum of all of them, brought to its size and its channels (figure 3)."""
+    """Replace each branch by the sum of all of them, brought to its size and its channels (figure 3)."""
     sums = []
     for i, target in enumerate(branches, 1):
         terms = []
@@ -84,7 +84,7 @@ def collect(branches: list[keras.KerasTensor]) -> keras.KerasTensor:
 def interpolation_head(
     x: keras.KerasTensor, images: keras.KerasTensor, network: HRNet, name: str
 ) -> keras.KerasTensor:
-    """1 x 1 convolutions, first of all channels among themselves; the logits enlarged to the image's size."""
+    """Convolutions of 1 x 1, first of all channels among themselves; the logits enlarged to the image's size."""
     Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     x = Conv(x.shape[-1], kernel_size=1, name=f"{name}.conv")(x)  # its bias is one of the published weights
     x = layers.ReLU()(batch_norm(x, f"{name}.norm"))

@@ -27,7 +27,7 @@ def convolution_block(x: keras.KerasTensor, level: int, network: UNet, name: str
 def decoder_block(
     x: keras.KerasTensor, skip: keras.KerasTensor, level: int, network: UNet, name: str
 ) -> keras.KerasTensor:
-    """Green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it.
+    """The green and grey arrows: up-convolution, then the encoder's features of the same resolution beside it.
 
     With attention the features are weighted first, by what is known a level below.
     """

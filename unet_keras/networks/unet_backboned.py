@@ -15,12 +15,12 @@ from unet_keras.networks.backbones import backbone, two_units, unit
 def encode(
     images: keras.KerasTensor, network: UNetBackboned
 ) -> tuple[keras.KerasTensor, list[keras.KerasTensor | None]]:
-    """What the decoder starts from, and what its blocks add, coarse to fine."""
+    """The features that the decoder starts from, and those that its blocks add, coarse to fine."""
     features = backbone(images, network.encoder, network.filters, "encoder")
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:
         x = two_units(x, network.centre_filters, "centre")
-    return x, [features.get(name) for name in SKIPS[network.encoder]]
+    return x, [features[name] if name else None for name in SKIPS[network.encoder]]
 
 
 def reduce(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

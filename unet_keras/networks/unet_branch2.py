@@ -9,7 +9,7 @@ from unet_keras.networks.unet_backboned import encode, enlarge, head, reduce
 
 
 def frozen(images: keras.KerasTensor, x: keras.KerasTensor) -> None:
-    """All layers from `images` to `x` are no longer trained: seen alone, they are a model, and it says so to each.
+    """Stop training all layers from `images` to `x`: seen alone, they are a model, and it says so to each.
 
     A batch normalisation that is not trained is in inference mode, also when the model around it is trained.
     """

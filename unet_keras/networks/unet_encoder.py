@@ -10,14 +10,14 @@ from unet_keras.networks.encoders import batch_norm, encoder, sides
 
 
 def decoder_norm(x: keras.KerasTensor, network: UNetEncoder, name: str) -> keras.KerasTensor:
-    """After each of the decoder's convolutions, if it is wanted."""
+    """The normalisation after each of the decoder's convolutions, if it is wanted."""
     return batch_norm(x, name) if network.decoder_batch_norm else x
 
 
 def upsampling_block(
     x: keras.KerasTensor, skip: keras.KerasTensor | None, filters: int, network: UNetEncoder, name: str
 ) -> keras.KerasTensor:
-    """Twice the size by interpolation, the encoder's features beside it, two convolutions."""
+    """Interpolation to twice the size, the encoder's features beside it, two convolutions."""
     Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     use_bias = not network.decoder_batch_norm
     x = Upsample(sides(x, 2), "corners")(x)
@@ -32,7 +32,7 @@ def upsampling_block(
 def transpose_block(
     x: keras.KerasTensor, skip: keras.KerasTensor | None, filters: int, network: UNetEncoder, name: str
 ) -> keras.KerasTensor:
-    """Twice the size by a transposed convolution, the encoder's features beside it, one convolution."""
+    """A transposed convolution to twice the size, the encoder's features beside it, one convolution."""
     Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
     use_bias = not network.decoder_batch_norm

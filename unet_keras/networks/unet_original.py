@@ -18,7 +18,7 @@ def convolution_block(x: keras.KerasTensor, filters: int, name: str) -> keras.Ke
 def decoder_block(
     x: keras.KerasTensor, skip: keras.KerasTensor, filters: int, name: str
 ) -> keras.KerasTensor:
-    """Green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
+    """The green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
     x = layers.UpSampling2D(2, interpolation="nearest")(x)
     x = layers.Conv2D(filters, kernel_size=2, padding="same", name=f"{name}.up")(x)
     x = layers.ReLU()(x)

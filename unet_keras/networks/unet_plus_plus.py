@@ -23,13 +23,13 @@ def nested_node(
 
 @registered
 class Average(layers.Layer):
-    """In inference the first output is the logits of the mean probability: the paper's "accurate mode" (section 3.2).
+    """Logits of the mean probability, in inference the first output: the paper's "accurate mode" (section 3.2).
 
     In training the heads stay as they are. A functional model has equally many outputs in both.
     """
 
     def __init__(self, exclusive: bool, **options):
-        """`exclusive`: of several classes a pixel has one."""
+        """Tell what the logits are; `exclusive`: of several classes a pixel has one."""
         super().__init__(**options)
         self.exclusive = exclusive
 

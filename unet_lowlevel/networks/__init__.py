@@ -1,5 +1,8 @@
 """One file for each network of the catalogue."""
 
+from collections.abc import Callable
+from typing import Any
+
 from unet_lowlevel.networks.hrnet import hrnet
 from unet_lowlevel.networks.unet import unet
 from unet_lowlevel.networks.unet_backboned import unet_backboned
@@ -11,7 +14,7 @@ from unet_lowlevel.networks.unet_padding import unet_padding
 from unet_lowlevel.networks.unet_plus_plus import unet_plus_plus
 from unet_lowlevel.networks.vnet import vnet
 
-NETWORKS = {
+NETWORKS: dict[str, Callable[..., Any]] = {
     "unet": unet,
     "unet_original": unet_original,
     "unet_padding": unet_padding,

@@ -1,8 +1,7 @@
-"""Encoders of the U-Nets with a backbone, written with operations.
+"""Backbones, in 2D: VGG and ResNet34 of `encoders.py`, and three more, written with operations.
 
 An encoder gives its features by name, from fine to coarse; `unet_common.networks.backbones` says what the decoder takes
 of them. Convolutions have a bias though a normalisation follows, except in Darknet, as in the original programs.
-The VGG and the smaller ResNet are those of `encoders.py`.
 
 The weights of `resnet50` are called almost as in Keras: its `conv2_block1_3_bn` is `encoder/conv2/block1/norm3` here,
 and both give the shortcut the number 0.
@@ -26,7 +25,7 @@ def unit(x: tf.Tensor, filters: int, side: int, training: bool, name: str) -> tf
 
 
 def two_units(x: tf.Tensor, filters: int, training: bool, name: str) -> tf.Tensor:
-    """3 x 3, one after the other."""
+    """Two 3 x 3 units, one after the other."""
     with v1.variable_scope(name):
         for i in (1, 2):
             x = unit(x, filters, 3, training, f"unit{i}")
@@ -45,7 +44,7 @@ def contracting_path(x: tf.Tensor, filters: int, training: bool, name: str) -> d
 
 
 def resnet_norm(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
-    """With the epsilon of Keras's ResNet."""
+    """Batch normalisation with the epsilon of Keras's ResNet."""
     return batch_normalisation(x, training, name, epsilon=1.001e-5)
 
 
@@ -107,14 +106,14 @@ def darknet_unit(
 
 
 def darknet_block(x: tf.Tensor, filters: int, training: bool, name: str) -> tf.Tensor:
-    """Half of the `filters`, then all again, added to what came in."""
+    """Two convolutions, of half the `filters` and of all, added to what came in."""
     with v1.variable_scope(name):
         y = darknet_unit(x, filters // 2, 1, training, "unit1")
         return x + darknet_unit(y, filters, 3, training, "unit2")
 
 
 def darknet_stage(x: tf.Tensor, filters: int, blocks: int, training: bool, name: str) -> tf.Tensor:
-    """Half the size by a convolution, which sees one row and column of zeros at the image's start; then blocks."""
+    """A convolution that halves the size, seeing one row and column of zeros at the image's start; then blocks."""
     with v1.variable_scope(name):
         x = darknet_unit(pad(x, 1, 0), filters, 3, training, "down", "valid", 2)
         for i in range(1, blocks + 1):
@@ -135,7 +134,7 @@ def darknet52(x: tf.Tensor, filters: int, training: bool, name: str) -> dict[str
 
 def backbone(x: tf.Tensor, kind: Backbone, filters: int, training: bool, name: str) -> dict[str, tf.Tensor]:
     """The encoder called `kind`: images to features by name."""
+    if kind in ("vgg16", "resnet34"):
+        return encoder(x, kind, filters, training, name)
     own = {"unet": contracting_path, "resnet50": resnet50, "darknet52": darknet52}
-    if kind in own:
-        return own[kind](x, filters, training, name)
-    return encoder(x, kind, filters, training, name)
+    return own[kind](x, filters, training, name)

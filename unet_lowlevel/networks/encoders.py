@@ -1,4 +1,4 @@
-"""ResNet and VGG encoders, written with operations.
+"""ResNets and VGGs as torchvision has them, in 2D and 3D, written with operations; `backbones.py` has others, 2D only.
 
 He et al. 2016, arXiv:1512.03385, and Simonyan & Zisserman 2015, arXiv:1409.1556. An encoder gives its features by
 name, from fine to coarse; `unet_common.networks.encoders` says which there are. The weights are called as in
@@ -17,12 +17,12 @@ v1 = tf.compat.v1
 
 
 def batch_norm(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
-    """With the constants of the original programs, which are PyTorch's: there the momentum is called 0.1."""
+    """Batch normalisation with the constants of the original programs, PyTorch's: there the momentum is called 0.1."""
     return batch_normalisation(x, training, name, momentum=0.9, epsilon=1e-5)
 
 
 def sides(x: tf.Tensor, length: int) -> list[int]:
-    """Of a kernel or window that is as long along every axis of the image."""
+    """The sides of a kernel or window that is as long along every axis of the image."""
     return [length] * (x.shape.rank - 2)
 
 
@@ -101,7 +101,7 @@ def resnet_encoder(
 
 
 def vgg_group(x: tf.Tensor, filters: int, convolutions: int, name: str) -> tf.Tensor:
-    """3 x 3 convolutions with a bias, each with its ReLU: VGG is older than batch normalisation."""
+    """Convolutions of 3 x 3 with a bias, each with its ReLU: VGG is older than batch normalisation."""
     with v1.variable_scope(name):
         for i in range(1, convolutions + 1):
             x = activate(convolution(x, filters, sides(x, 3), f"conv{i}"), "relu")

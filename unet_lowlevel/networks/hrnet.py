@@ -26,7 +26,7 @@ def unit(x: tf.Tensor, filters: int, stride: int, training: bool, name: str) -> 
 
 
 def stem(x: tf.Tensor, network: HRNet, training: bool, name: str) -> tf.Tensor:
-    """Down to a quarter of the image's size, where the finest branch stays."""
+    """Two convolutions down to a quarter of the image's size, where the finest branch stays."""
     with v1.variable_scope(name):
         for i in (1, 2):
             x = unit(x, network.stem_filters, 2, training, f"unit{i}")
@@ -58,7 +58,7 @@ def to_coarser(x: tf.Tensor, filters: int, halvings: int, training: bool, name: 
 
 
 def exchange(branches: list[tf.Tensor], training: bool, name: str) -> list[tf.Tensor]:
-    """Each branch becomes the sum of all of them, brought to its size and its channels (figure 3)."""
+    """Replace each branch by the sum of all of them, brought to its size and its channels (figure 3)."""
     sums = []
     with v1.variable_scope(name):
         for i, target in enumerate(branches, 1):
@@ -92,7 +92,7 @@ def collect(branches: list[tf.Tensor]) -> tf.Tensor:
 def interpolation_head(
     x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bool, name: str
 ) -> tf.Tensor:
-    """1 x 1 convolutions, first of all channels among themselves; the logits enlarged to the image's size."""
+    """Convolutions of 1 x 1, first of all channels among themselves; the logits enlarged to the image's size."""
     with v1.variable_scope(name):
         x = convolution(x, x.shape[-1], sides(x, 1), "conv")  # its bias is one of the published weights
         x = activate(batch_norm(x, training, "norm"), "relu")

@@ -1,7 +1,8 @@
 """A U-Net with a backbone and a second branch, written with operations."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,12 +17,12 @@ v1 = tf.compat.v1
 
 @contextmanager
 def frozen(freeze: bool) -> Iterator[None]:
-    """Variables that are made within are not trained, if `freeze`: a custom getter makes each of them so.
+    """A scope whose variables are not trained, if `freeze`: a custom getter makes each of them so.
 
     That does not tell a batch normalisation to leave its moving statistics alone. Only `training=False` does.
     """
 
-    def untrained(getter, name, **options):
+    def untrained(getter: Callable[..., tf.Variable], name: str, **options: Any) -> tf.Variable:
         return getter(name, **{**options, "trainable": False})
 
     with v1.variable_scope(v1.get_variable_scope(), custom_getter=untrained if freeze else None):

@@ -12,14 +12,14 @@ v1 = tf.compat.v1
 
 
 def decoder_norm(x: tf.Tensor, network: UNetEncoder, training: bool, name: str) -> tf.Tensor:
-    """After each of the decoder's convolutions, if it is wanted."""
+    """The normalisation after each of the decoder's convolutions, if it is wanted."""
     return batch_norm(x, training, name) if network.decoder_batch_norm else x
 
 
 def upsampling_block(
     x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
 ) -> tf.Tensor:
-    """Twice the size by interpolation, the encoder's features beside it, two convolutions."""
+    """Interpolation to twice the size, the encoder's features beside it, two convolutions."""
     bias = not network.decoder_batch_norm
     x = upsample(x, sides(x, 2), "corners")
     if skip is not None:
@@ -34,7 +34,7 @@ def upsampling_block(
 def transpose_block(
     x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
 ) -> tf.Tensor:
-    """Twice the size by a transposed convolution, the encoder's features beside it, one convolution."""
+    """A transposed convolution to twice the size, the encoder's features beside it, one convolution."""
     bias = not network.decoder_batch_norm
     with v1.variable_scope(name):
         x = transposed_convolution(x, filters, sides(x, 2), "up", sides(x, 4), bias)

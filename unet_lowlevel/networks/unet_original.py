@@ -18,7 +18,7 @@ def convolution_block(x: tf.Tensor, filters: int, name: str) -> tf.Tensor:
 
 
 def decoder_block(x: tf.Tensor, skip: tf.Tensor, filters: int, name: str) -> tf.Tensor:
-    """Green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
+    """The green and grey arrows: up-convolution, then the middle of the encoder's features beside it."""
     with v1.variable_scope(name):
         x = activate(convolution(upsample(x, [2, 2], "nearest"), filters, [2, 2], "up"), "relu")
     x = tf.concat([crop(skip, x), x], -1)

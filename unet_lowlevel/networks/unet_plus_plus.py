@@ -23,10 +23,12 @@ def nested_node(
 
 def average(heads: list[tf.Tensor], network: UNetPlusPlus) -> tf.Tensor:
     """Logits of the mean probability: the paper's "accurate mode" (section 3.2)."""
-    heads = tf.stack(heads)
+    stacked = tf.stack(heads)
     if network.classes > 1 and not network.multilabel:
-        return tf.reduce_logsumexp(tf.nn.log_softmax(heads), 0)  # softmax does not mind that this is the sum
-    yes, no = tf.math.log_sigmoid(heads), tf.math.log_sigmoid(-heads)
+        return tf.reduce_logsumexp(
+            tf.nn.log_softmax(stacked), 0
+        )  # softmax does not mind that this is the sum
+    yes, no = tf.math.log_sigmoid(stacked), tf.math.log_sigmoid(-stacked)
     return tf.reduce_logsumexp(yes, 0) - tf.reduce_logsumexp(no, 0)
 
 

@@ -64,7 +64,7 @@ class Blobs3d(Generated):
 def scan(
     seed: int, index: int, size: tuple[int, ...], spacing: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One generated volume, float32 [*size, 1] of whole numbers, and its label, uint8 [*size].
+    """Generate a volume, float32 [*size, 1] of whole numbers, and its label, uint8 [*size].
 
     The arrays are shared between calls and therefore read-only.
     """
@@ -104,7 +104,7 @@ def scan(
 def _ellipsoid(
     generator: np.random.Generator, places: np.ndarray, centre: np.ndarray, semiaxes: np.ndarray
 ) -> np.ndarray:
-    """Below 1 inside of an ellipsoid that is turned a little, [*size]."""
+    """A field [*size] that is below 1 inside an ellipsoid, which is turned a little."""
     turn = np.linalg.qr(np.eye(3) + 0.3 * generator.standard_normal((3, 3)))[0]
     rotated = np.tensordot(turn, places - _column(centre), 1)
     return np.sqrt(np.sum((rotated / _column(semiaxes)) ** 2, axis=0))

@@ -48,7 +48,7 @@ class Discs(Generated):
 
 @lru_cache(maxsize=64)
 def section(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """One generated image, float32 [*size, 1] of whole grey values 0 .. 255, and its label, uint8 [*size].
+    """Generate an image, float32 [*size, 1] of whole grey values 0 .. 255, and its label, uint8 [*size].
 
     The arrays are shared between calls and therefore read-only.
     """
@@ -90,7 +90,7 @@ def _disc(
 
 
 def _spots(generator: np.random.Generator, grid: np.ndarray, taken: np.ndarray, side: int) -> np.ndarray:
-    """Small objects away from the disc, of a protrusion's size and grey value."""
+    """Draw small objects away from the disc, of a protrusion's size and grey value."""
     far = scipy.ndimage.distance_transform_edt(~taken) > 0.1 * side
     places = np.argwhere(far)
     spots = np.zeros(taken.shape, bool)

@@ -58,7 +58,7 @@ class Membranes(Generated):
 
 @lru_cache(maxsize=32)
 def micrograph(seed: int, index: int, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """One generated image, float32 [*size, 1] of whole grey values 0 .. 255, and its label.
+    """Generate an image, float32 [*size, 1] of whole grey values 0 .. 255, and its label.
 
     The label is uint8 [*size], 1 on membranes, which are four pixels thick. The arrays are shared
     between calls and therefore read-only.
@@ -112,8 +112,8 @@ def _pack(generator: np.random.Generator, size: tuple[int, ...]) -> tuple[np.nda
     margin = 40.0
     volume = np.prod(np.add(size, 2 * margin))
     throws = int(30 * volume / 32.0 ** len(size)) + 50
-    radii = np.exp(generator.uniform(*np.log(CELL_RADIUS), throws))[:, np.newaxis]
-    radii = np.sort(radii[:, 0])[::-1]
+    smallest, largest = np.log(CELL_RADIUS)
+    radii = np.sort(np.exp(generator.uniform(smallest, largest, throws)))[::-1]
     centres = generator.uniform(-margin, np.add(size, margin), (throws, len(size)))
     kept: list[int] = []
     for number in range(throws):
@@ -147,7 +147,7 @@ def _stain(generator: np.random.Generator, cells: np.ndarray, distance: np.ndarr
 
 
 def _add_mitochondria(generator: np.random.Generator, tissue: np.ndarray, distance: np.ndarray) -> None:
-    """Dark ellipsoids with an outline and folded inner membranes (cristae), inside large cells."""
+    """Add dark ellipsoids with an outline and folded inner membranes (cristae), inside large cells."""
     rank = tissue.ndim
     roomy = np.flatnonzero(distance > 10.0)
     for _ in range(generator.poisson(tissue.size / 150.0**rank)):
@@ -174,7 +174,7 @@ def _add_mitochondria(generator: np.random.Generator, tissue: np.ndarray, distan
 
 
 def _add_vesicles(generator: np.random.Generator, tissue: np.ndarray, distance: np.ndarray) -> None:
-    """Small dark rings (vesicles, cut microtubules) and grains in the cytoplasm."""
+    """Add small dark rings (vesicles, cut microtubules) and grains in the cytoplasm."""
     rank = tissue.ndim
     room = np.flatnonzero(distance > 6.0)
     if not len(room):
@@ -190,7 +190,7 @@ def _add_vesicles(generator: np.random.Generator, tissue: np.ndarray, distance: 
 
 
 def _record(generator: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
-    """What the microscope makes of it: uneven staining, grain, blur and noise; float32 0 .. 255."""
+    """The picture that a microscope makes of it: uneven staining, grain, blur and noise; float32 0 .. 255."""
     uneven = 10.0 * smooth_noise(generator, tissue.shape, 110.0)[0]
     contrast = 1.0 + 0.1 * smooth_noise(generator, tissue.shape, 90.0)[0]
     grain = generator.normal(0.0, 45.0, tissue.shape)
