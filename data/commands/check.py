@@ -33,7 +33,8 @@ def examine(
             continue  # is among the problems
         assert case.label is not None  # it is one of the labelled cases
         sizes.append(case.image.shape[:-1])
-        spacings.append(case.spacing)
+        if case.geometry is not None:
+            spacings.append(case.spacing)
         values.append((case.image.min(), case.image.max()))
         shares.append([is_class(case.label, number, case.overlapping).mean() for number in range(classes)])
         if not case.label.any():
@@ -47,7 +48,7 @@ def examine(
             f"share of each class: {', '.join(f'{share:.2%}' for share in np.mean(shares, axis=0))}",
         ]
         if source.rank == 3:
-            facts.insert(3, f"spacing in mm: {_range(spacings, '{:.3g}')}")
+            facts.insert(3, _spacing(spacings, len(sizes)))
     return problems, facts
 
 
@@ -55,6 +56,18 @@ def _named(source: Source) -> str:
     if source.class_names is None:
         return ""
     return f": {', '.join(source.class_names)}{', which may overlap' if source.overlapping else ''}"
+
+
+def _spacing(known: Sequence[tuple[float, ...]], volumes: int) -> str:
+    """The spacing of the volumes that tell one, and how many do not."""
+    told = f"spacing in mm: {_range(known, '{:.3g}')}" if known else "spacing: none"
+    if len(known) == volumes:
+        return told
+    of = f" of {volumes - len(known)} of {volumes} volumes" if known else ""
+    return (
+        f"{told}{';' if known else ','} lengths{of} are in voxels: of TIFF and generated stacks no spacing is read "
+        "(for mm, convert to NIfTI)"
+    )
 
 
 def _range(rows: Sequence[tuple[float, ...]], form: str) -> str:

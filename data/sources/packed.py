@@ -81,7 +81,7 @@ class Packed(Source):
         record = read_record(self._folder, self._index.form, *self._cases[name])
         geometry = None
         if record.affine is not None:
-            geometry = PackedGeometry(record.affine, record.image.shape[:-1], None, record.spacing)
+            geometry = PackedGeometry(record.affine, record.image.shape[:-1], packed_spacing=record.spacing)
         path = None if record.file is None else Path(record.file)
         return Case(
             name, record.image, record.label, path, geometry, prepared=True, overlapping=self.overlapping

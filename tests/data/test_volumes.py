@@ -16,6 +16,7 @@ from helpers import write_series
 import data.__main__ as program
 from data.commands.fetch import fetch_hippocampus
 from data.errors import UserError
+from data.formats.images import write_mask
 from data.sources.decathlon import Decathlon
 from data.sources.detect import source_at
 from data.sources.generated.blobs3d import Blobs3d
@@ -192,6 +193,20 @@ def test_check_reports_everything_and_fails(tmp_path, monkeypatch, capsys):
     assert "2 finding(s)" in told and "b_10.nii.gz: cannot be read" in told and "has no foreground" in told
     (tmp_path / "dataset.json").unlink()
     assert command(monkeypatch, "check", tmp_path, "--data", "decathlon") == 1
+
+
+def test_check_does_not_invent_a_spacing(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b"):
+        (tmp_path / "images").mkdir(exist_ok=True), (tmp_path / "labels").mkdir(exist_ok=True)
+        write_mask(tmp_path / f"images/{name}.tif", label())
+        write_mask(tmp_path / f"labels/{name}.tif", label())
+    assert command(monkeypatch, "check", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "spacing: none, lengths are in voxels" in told and "in mm" not in told
+    save(tmp_path / "images/c.nii", label(), np.diag([1, 2, 3, 1]))
+    save(tmp_path / "labels/c.nii", label(), np.diag([1, 2, 3, 1]))
+    assert command(monkeypatch, "check", tmp_path) == 0
+    assert "spacing in mm: 1 x 2 x 3; lengths of 2 of 3 volumes are in voxels" in capsys.readouterr().out
 
 
 def test_pack_from_the_command_line(tmp_path, monkeypatch, capsys):

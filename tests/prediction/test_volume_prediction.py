@@ -14,9 +14,14 @@ import evaluate
 import predict
 import train
 from data.errors import UserError
+from data.formats.geometry import Geometry
+from data.source import Case
 from unet_common.evaluation import watch as watching
+from unet_common.evaluation.report import report_scores
+from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.watch import Watch, follow
 from unet_common.implementation import IMPLEMENTATIONS
+from unet_common.prediction.predictor import Prediction
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities, predict_slabs
 from unet_common.training import checkpoints
@@ -52,6 +57,15 @@ def test_validation_volumes_get_masks_and_scores_in_mm(run, tmp_path, capsys):
     assert {"dice", "hd95", "assd", "surface_dice", "volume_error", "dice_1", "hd95_2"} <= metrics.keys()
     assert "hd95" in capsys.readouterr().out and (tmp_path / "overview.png").is_file()
     assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000
+
+
+def test_distances_without_a_spacing_are_said_to_be_in_voxels(run, tmp_path, capsys):
+    label = run.source.read(run.split.validation[0]).label
+    for geometry in (None, Geometry(np.diag([1.0, 1, 1.5, 1]), label.shape)):
+        scores, case = Scores(membranes=False), Case("a", label[..., None], label, None, geometry)
+        scores.add(Prediction(case, label, None, run.outputs))
+        report_scores(scores, [run], tmp_path)
+        assert ("Distances are in voxels, not in mm, of a" in capsys.readouterr().out) == (geometry is None)
 
 
 def test_a_dicom_series_and_a_nifti_file_of_the_same_voxels_give_the_same_mask(run, tmp_path):

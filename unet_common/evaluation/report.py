@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from data.labels.label_maps import first_few
 from data.source import Case
 from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.tables import FOLDS, Row, fold_rows, fold_table, markdown_table, write_tables
@@ -133,6 +134,9 @@ def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> Seque
             shown = [name for name in folds[0] if name in SHOWN_FOLDS or name.startswith("dice_")]
             brief = [{name: row.get(name) for name in shown} for row in folds]
             print(f"{FOLDS}\n\n{fold_table(brief, class_names=class_names)}")
+        if scores.without_spacing:
+            names = first_few(scores.without_spacing)
+            print(f"Distances are in voxels, not in mm, of {names}: no spacing is known of them.")
         print(f"All scores: {directory / 'metrics.md'}, .csv, .json")
     return rows
 
