@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # coordinates, which they hold in float32, and some as a rotated quaternion.
 TOLERANCE_VOXELS = 0.05
 TOLERANCE_FLOAT32 = 1e-6
+# The slices that are across each axis of the patient: Right, Anterior, Superior.
+PLANES = ("sagittal", "coronal", "axial")
 # The orientation of an array whose axes grow towards Right, Anterior, Superior, as nibabel writes it: each axis of the
 # array is that of the patient with the same number, the same way round.
 RAS = np.array([[axis, 1.0] for axis in range(3)])
@@ -66,9 +68,36 @@ class Geometry:
         back = _orientations().ornt_transform(RAS, self._turns)
         return _orientations().apply_orientation(array, back)
 
+    def plane(self, axis: int) -> str:
+        """The name of the slices across an axis of the file: 'axial', or the nearest to it."""
+        return PLANES[int(self._turns[axis, 0])]
+
+    def axis_across(self, plane: str) -> int:
+        """The axis of the file across slices of this name."""
+        return next(axis for axis in range(3) if self.plane(axis) == plane)
+
+    def slices(self, array: np.ndarray, axis: int) -> np.ndarray:
+        """An array [*size as the project sees it, ...] as a stack of slices [slices, rows, columns, ...].
+
+        The slices lie across `axis` of the file, with rows and columns as the file stores them: along a row its axis
+        of lower number, as in DICOM and NIfTI, so that they are the pages that a TIFF of the same slices would have.
+        """
+        return np.transpose(self.restore(array), (*_slice_order(axis), *range(3, array.ndim)))
+
+    def from_slices(self, slices: np.ndarray, axis: int) -> np.ndarray:
+        """The inverse of `slices`."""
+        back = np.argsort(_slice_order(axis))
+        return self.canonical(np.transpose(slices, (*back, *range(3, slices.ndim))))
+
     @property
     def _turns(self) -> np.ndarray:
         return _orientations().io_orientation(self.stored)
+
+
+def _slice_order(axis: int) -> tuple[int, int, int]:
+    """The axes of a file in the order slice, row, column."""
+    column, row = (other for other in range(3) if other != axis)
+    return axis, row, column
 
 
 def _orientations() -> ModuleType:

@@ -90,7 +90,8 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
     affine = np.asarray(file.affine, np.float64)
     affine = np.diag([*[MILLIMETRES[unit]] * 3, 1.0]) @ affine
     check_affine(affine, path)
-    geometry = Geometry(affine, tuple(values.shape[:3]), file.header.copy(), _slice_axis(affine, file.header))
+    size = tuple(values.shape[:3])
+    geometry = Geometry(affine, size, file.header.copy(), _slice_axis(affine, size, file.header))
     return values if values.ndim == 4 else values[..., np.newaxis], geometry
 
 
@@ -102,12 +103,14 @@ def _header_as_stored(path: Path, header: Any) -> Any:
         return type(header).from_fileobj(file, check=False)
 
 
-def _slice_axis(affine: np.ndarray, header: Any) -> int:
+def _slice_axis(affine: np.ndarray, size: tuple[int, ...], header: Any) -> int:
     """The axis of the file along which the slices of its acquisition follow each other.
 
     Voxels are longest across the slices. Where no axis is the longest, it is the one that the header names as that of
-    the slices (dim_info), else the third.
+    the slices (dim_info), else the third. A single slice lies across its axis of one voxel.
     """
+    if size.count(1) == 1:
+        return size.index(1)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     longest = int(spacing.argmax())
     if spacing[longest] > LONGER * np.delete(spacing, longest).max():

@@ -102,6 +102,8 @@ def test_inputs_that_do_not_fit_are_named(run, tmp_path):
         UserError, match=r"four\.nii: The image has 3 channels, but the training images had 1"
     ):
         command(predict, "--run", run.path, "--input", tmp_path / "four.nii", "--output", tmp_path / "out")
+    with pytest.raises(UserError, match=r"--slices is for networks of images; unet in .* sees whole volumes"):
+        command(predict, "--run", run.path, "--slices", "axial")
     folder = tmp_path / "masks"
     folder.mkdir()
     nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)), folder / "a.nii")

@@ -65,16 +65,21 @@ def report_predictions(
     run = runs[0]
     scores, gallery = Scores(run.source.foreground_is_membrane), Gallery(run.source.class_names)
     values: set[int] = set()
+    slices: dict[str, list[str]] = {}
     for prediction in predictions:
         save_prediction(prediction, output, probabilities)
         gallery.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
         values.update(np.unique(prediction.label).tolist())
+        if prediction.slices:
+            slices.setdefault(prediction.slices, []).append(prediction.case.name)
     gallery.overview(output / "overview.png", run.path.name)
     written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
     for folder in ("overlays", "figures"):
         if (output / folder).is_dir():
             written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))
+    for words, names in slices.items():
+        print(f"Predicted slice by slice, {words}: {first_few(names)}. Other slices: --slices")
     if len(values) == 1:
         value = values.pop()
         what = "the same classes" if run.network.multilabel and value else f"class {value}"

@@ -37,12 +37,14 @@ class Prediction:
     label: class of each pixel [*size], or set of classes if they may overlap; that of the case likewise.
     probability: [*size, channels]; None if it was not asked for and the case is a volume.
     outputs: what the channels and the values of the label mean.
+    slices: the slices of a volume that a network for images saw, in words; None where it saw the whole.
     """
 
     case: Case
     label: np.ndarray
     probability: np.ndarray | None
     outputs: Outputs
+    slices: str | None = None
 
 
 class Predictor:
@@ -91,7 +93,8 @@ class Predictor:
     def __call__(self, case: Case, settings: PredictionSettings, probabilities: bool = False) -> Prediction:
         """Predict one case.
 
-        A two-dimensional network treats a stack of pages `[pages, height, width, channels]` page by page.
+        A two-dimensional network treats a stack of pages `[pages, height, width, channels]` page by page, and a volume
+        that tells where it lies slice by slice, with slices, rows and columns as its file has them.
 
         Args:
             probabilities: keep those of a volume, too, which may be far larger than the volume.
@@ -102,16 +105,34 @@ class Predictor:
         try:
             if case.image.ndim != self.runs[0].network.rank + 2:
                 return self._predict(case, settings, probabilities)
-            pages = [
-                self._predict(replace(case, image=page, label=None), settings, True) for page in case.image
-            ]
+            return self._predict_slices(case, settings)
         except UserError as error:
             raise UserError(f"{case.path or case.name}: {error}") from None
+
+    def _predict_slices(self, case: Case, settings: PredictionSettings) -> Prediction:
+        """The prediction of a stack or a volume, slice by slice."""
+        geometry, stack, axis, words = case.geometry, case.image, 0, None
+        if geometry is not None:
+            axis = geometry.axis_across(settings.slices) if settings.slices else geometry.slice_axis
+            stack = geometry.slices(stack, axis)
+            words = (
+                f"{geometry.plane(axis)}, across the {('first', 'second', 'third')[axis]} axis of the file"
+            )
+        elif settings.slices:
+            raise UserError(
+                "--slices is for volumes that tell where they lie; of this stack each page is a slice."
+            )
+        pages = [
+            self._predict(replace(case, image=page, label=None, geometry=None), settings, True)
+            for page in stack
+        ]
         label, probability = (
             np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
         )
+        if geometry is not None:
+            label, probability = (geometry.from_slices(values, axis) for values in (label, probability))
         outputs = pages[0].outputs
-        return Prediction(replace(case, overlapping=outputs.overlapping), label, probability, outputs)
+        return Prediction(replace(case, overlapping=outputs.overlapping), label, probability, outputs, words)
 
     def _predict(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
         _check_fits(case, self.runs[0])
@@ -229,6 +250,10 @@ def check_prediction(runs: Sequence[Run], weights: str | None, settings: Predict
         _check_one_look(run.network, settings)
         tile_sides(settings.tile, run.network.rank)
         check_symmetries(settings.symmetries, run.network)
+        if settings.slices and run.network.rank != 2:
+            raise UserError(
+                f"--slices is for networks of images; {run.network.name} in {run.path} sees whole volumes."
+            )
 
 
 def validation_cases(run: Run) -> Iterator[Case]:
