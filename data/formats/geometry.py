@@ -42,12 +42,14 @@ class Geometry:
     size: voxels along each axis of the file.
     header: the NIfTI header of the file, None if it had none.
     slice_axis: the axis of the file along which the slices of its acquisition follow each other.
+    padding: bool [*size as the project sees it]: voxels that hold no measurement; None if all do.
     """
 
     stored: np.ndarray
     size: tuple[int, ...]
     header: nib.Nifti1Header | None = None
     slice_axis: int = 2
+    padding: np.ndarray | None = None
 
     @property
     def affine(self) -> np.ndarray:

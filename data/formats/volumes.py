@@ -1,5 +1,6 @@
 """The readers of volumes: NIfTI files, DICOM series and TIFF stacks, as one kind of thing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,8 @@ def volume_files(directory: Path) -> list[Path]:
 def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
     """A volume, float32 [*size, channels], turned towards Right, Anterior and Superior, and where it lies.
 
+    Voxels that hold no measurement (`Geometry.padding`) have the smallest value of the others.
+
     path: a NIfTI file, a folder with a DICOM series, or an image file (which has no geometry).
     Raises UserError, with the path, for whatever cannot be read or holds NaN or infinity.
     """
@@ -50,7 +53,12 @@ def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
         from data.formats.dicom import read_dicom
 
         values, affine = read_dicom(path)
-        values, geometry = values[..., np.newaxis], Geometry(affine, values.shape)
+        geometry = Geometry(affine, values.shape)
+        empty = np.isnan(values)
+        if empty.any():
+            values = np.where(empty, np.nanmin(values), values)
+            geometry = replace(geometry, padding=geometry.canonical(empty))
+        values = values[..., np.newaxis]
     elif is_nifti(path):
         values, geometry = read_nifti(path)
     elif path.suffix.lower() in IMAGE_SUFFIXES:

@@ -84,7 +84,14 @@ class Packed(Source):
             geometry = PackedGeometry(record.affine, record.image.shape[:-1], packed_spacing=record.spacing)
         path = None if record.file is None else Path(record.file)
         return Case(
-            name, record.image, record.label, path, geometry, prepared=True, overlapping=self.overlapping
+            name,
+            record.image,
+            record.label,
+            path,
+            geometry,
+            prepared=True,
+            overlapping=self.overlapping,
+            padding=record.padding,
         )
 
     def problems(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections import Counter
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class VolumePairs(Source):
                 f"{self.pairs[name][1]}: unexpected labels {first_few(unexpected)}; the data set has "
                 f"{first_few(self.values)}"
             )
-        return Case(name, case.image, to_classes(values, self.values), case.path, case.geometry)
+        return replace(case, label=to_classes(values, self.values))
 
     def problems(self) -> list[str]:
         problems = self.unpaired()
@@ -102,7 +103,7 @@ class VolumePairs(Source):
         if image.ndim != 4:
             raise UserError(f"{path}: is an image, not a volume.")
         values = None if label is None else check_pair(path, image.shape[:3], geometry, label)
-        return Case(name, image, None, path, geometry), values
+        return Case(name, image, None, path, geometry, padding=geometry.padding if geometry else None), values
 
     @cached_property
     def _found_values(self) -> tuple[tuple[int, ...], str | None]:

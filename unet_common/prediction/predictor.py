@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,11 @@ class Predictor:
 
     def _predict_slices(self, case: Case, settings: PredictionSettings) -> Prediction:
         """The prediction of a stack or a volume, slice by slice."""
-        geometry, stack, axis, words = case.geometry, case.image, 0, None
+        geometry, stack, padding, axis, words = case.geometry, case.image, case.padding, 0, None
         if geometry is not None:
             axis = geometry.axis_across(settings.slices) if settings.slices else geometry.slice_axis
             stack = geometry.slices(stack, axis)
+            padding = None if padding is None else geometry.slices(padding, axis)
             words = (
                 f"{geometry.plane(axis)}, across the {('first', 'second', 'third')[axis]} axis of the file"
             )
@@ -122,10 +124,11 @@ class Predictor:
             raise UserError(
                 "--slices is for volumes that tell where they lie; of this stack each page is a slice."
             )
-        pages = [
-            self._predict(replace(case, image=page, label=None, geometry=None), settings, True)
-            for page in stack
+        slices = [
+            replace(case, image=image, label=None, geometry=None, padding=empty)
+            for image, empty in zip(stack, repeat(None) if padding is None else padding, strict=False)
         ]
+        pages = [self._predict(one, settings, True) for one in slices]
         label, probability = (
             np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
         )
@@ -289,7 +292,9 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
 
 def _unlabelled(path: Path) -> Case:
     image, geometry = read_volume(path)
-    return Case(volume_name(path), image, None, path, geometry)
+    return Case(
+        volume_name(path), image, None, path, geometry, padding=geometry.padding if geometry else None
+    )
 
 
 def _check_fits(case: Case, run: Run) -> None:
