@@ -41,6 +41,18 @@ def volume_files(directory: Path) -> list[Path]:
     return paths_in(directory, lambda path: is_volume(path) or path.suffix.lower() in (".tif", ".tiff"))
 
 
+def series_below(directory: Path) -> list[Path]:
+    """The folders up to three levels below a directory that hold DICOM files, as archives nest patient and study.
+
+    In natural order, those of a level together.
+    """
+    found, level = [], [directory]
+    for _ in range(3):
+        level = [folder for above in level for folder in paths_in(above, Path.is_dir)]
+        found += [folder for folder in level if is_volume(folder)]
+    return found
+
+
 def read_volume(path: Path) -> tuple[np.ndarray, Geometry | None]:
     """A volume, float32 [*size, channels], turned towards Right, Anterior and Superior, and where it lies.
 

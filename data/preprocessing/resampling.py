@@ -8,8 +8,6 @@ is a tie, and whichever of the two is always taken shifts all labels by half a v
 import numpy as np
 import skimage
 
-from data.labels.label_maps import is_class, largest_class
-
 # Linear masks that differ by less are equal: half-way between voxels rounding would decide.
 TIE = 1e-5
 
@@ -32,13 +30,14 @@ def resample_label(label: np.ndarray, size: tuple[int, ...], overlapping: bool =
     Masks are not blurred, which would wear off thin parts. Of equal masks the last class is taken: where one has to
     give way, it is the background, so that thin parts stay.
 
-    overlapping: the label holds sets of classes; each class is where its mask is a half or more.
+    overlapping: the label holds sets of classes, a bit each; a class is where its mask is a half or more.
     """
     result = np.zeros(size, label.dtype)
     if overlapping:
-        for number in range(1, largest_class(label, True) + 1):
-            mask = resample(is_class(label, number, True).astype(np.float32), size, blur=False)
-            result |= (mask >= 0.5 - TIE).astype(label.dtype) << label.dtype.type(number - 1)
+        for bit in range(int(label.max(initial=0)).bit_length()):
+            flag = label.dtype.type(1 << bit)
+            mask = resample(((label & flag) > 0).astype(np.float32), size, blur=False)
+            result[mask >= 0.5 - TIE] |= flag
         return result
     largest = np.full(size, -1, np.float32)
     for value in np.unique(label):

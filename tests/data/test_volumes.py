@@ -143,6 +143,18 @@ def test_a_dicom_folder_with_its_nifti_label(tmp_path):
     np.testing.assert_array_equal(source.read("patient").label, truth)
 
 
+def test_dicom_series_further_down_are_named(tmp_path):
+    for place in ("images/p1/study/series", "images/p2/series", "images/p3"):
+        write_series(tmp_path / place)
+    (tmp_path / "labels").mkdir()
+    message = r"p1: holds no DICOM files itself, but .*p1/study/series does(.|\n)*p2: .*p2/series does"
+    with pytest.raises(UserError, match=rf"No volume has a label(.|\n)*{message}"):
+        Volumes(directory=tmp_path).check()
+    save(tmp_path / "labels/p3.nii", np.ones((5, 6, 4), np.uint8))
+    problems = "\n".join(Volumes(directory=tmp_path).problems())
+    assert "p1/study/series does" in problems and "p2/series does" in problems and "p3: holds" not in problems
+
+
 def test_volumes_that_are_not(tmp_path):
     save(tmp_path / "images/a.nii.gz", image(0, 5))
     save(tmp_path / "labels/a.nii.gz", label())

@@ -111,6 +111,33 @@ def test_inputs_that_do_not_fit_are_named(run, tmp_path):
         command(predict, "--run", run.path, "--input", folder, "--output", tmp_path)
 
 
+@pytest.mark.parametrize("place", ["study/series", "archive/study/series"])
+def test_a_series_further_down_is_named(run, tmp_path, place):
+    write_series(tmp_path / "patient" / place)
+    with pytest.raises(UserError, match=rf"patient: holds no DICOM files itself(.|\n)*- .*patient/{place}"):
+        command(predict, "--run", run.path, "--input", tmp_path / "patient", "--output", tmp_path / "out")
+
+
+def test_a_crop_larger_than_the_volume_gets_a_size_that_the_network_takes(tmp_path):
+    blobs = ["--data", "blobs3d", "--set", "data.size=[34,33,21]", "--set", "sampling.crop=[48,48,48]"]
+    levels = [
+        "--set",
+        "network.depth=4",
+        "--set",
+        "network.filters=2",
+        "--set",
+        "data.images=3",
+        "--steps",
+        1,
+    ]
+    with pytest.raises(UserError, match=r"at most --set 'sampling\.crop=\[32, 32, 16\]'"):
+        command(train, "--run", tmp_path / "a", *blobs, *levels)
+    command(train, "--run", tmp_path / "b", *blobs, *levels, "--set", "sampling.crop=[32, 32, 16]")
+    deep = [*levels, "--set", "network.depth=6"]
+    with pytest.raises(UserError, match=r"take a network that accepts crops of at most 34 x 33 x 21"):
+        command(train, "--run", tmp_path / "c", *blobs, *deep, "--set", "sampling.crop=[64, 64, 64]")
+
+
 def test_resampled_and_cropped_volumes_come_back_in_their_own_voxels(tmp_path):
     settings = ["--set", "preprocessing.spacing=[1.5,1.5,1.5]", "--set", "preprocessing.crop=true"]
     command(train, "--run", tmp_path / "run", "--steps", 2, *TINY, *settings)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from data.errors import UserError, bullet_list
 from data.files import natural_key
 from data.formats.images import image_files
-from data.formats.volumes import is_volume, read_volume, volume_files, volume_name
+from data.formats.volumes import is_volume, read_volume, series_below, volume_files, volume_name
 from data.labels.label_maps import class_masks, combine
 from data.labels.outputs import Outputs
 from data.source import Case
@@ -279,6 +279,11 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
         files = [path]
     if not path.exists():
         raise UserError(f"{path}: there is no such file.")
+    if not files and path.is_dir() and (series := series_below(path)):
+        raise UserError(
+            f"{path}: holds no DICOM files itself, but folders below it do. Give one of them as --input, or the folder "
+            f"that directly holds several:\n{bullet_list([str(folder) for folder in series])}"
+        )
     if not files:
         raise UserError(f"There are no images (PNG, JPEG, TIFF, BMP) or volumes (NIfTI, DICOM) in {path}.")
     names = [volume_name(file) for file in files]

@@ -220,6 +220,7 @@ class Run:
             self.prepare,
             experiment.seed,
             self.outputs,
+            self.network.largest_within,
         )
 
     @property
