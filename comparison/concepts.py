@@ -164,14 +164,15 @@ def _rule(file: str, optimizer: str) -> str:
 
 
 def _blocks(network: Network) -> list[Row]:
-    """The blocks of the network's file, or, if it has none, those that it imports from others."""
+    """The blocks of the network's file, or, if it has none, those that all three import from others."""
     columns = []
     for name in IMPLEMENTATIONS:
         file = _network_file(name, network)
         blocks = [(file, block) for block in public_names(file)[:-1]]
         columns.append(blocks or imported_names(file, f"unet_{name}.networks"))
     by_title = [{snake_case(name): f"{file}:{name}" for file, name in column} for column in columns]
-    return [_row(title, [column[title] for column in by_title]) for title in by_title[0]]
+    shared = [title for title in by_title[0] if all(title in column for column in by_title)]
+    return [_row(title, [column[title] for column in by_title]) for title in shared]
 
 
 def _network(network: Network) -> list[Row]:

@@ -4,15 +4,22 @@ Who reads or writes imports the library of the format: the settings of data sets
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from data.errors import UserError
 from data.files import paths_in, replacing
+from data.formats.pillow import read_pillow
+from data.formats.pixels import Stored, upright
+from data.formats.tiff import is_tiff, read_tiff
 
 TIFF = (".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg")
 SUFFIXES = (".png", ".bmp", *LOSSY, *TIFF)
+
+LARGEST_LABEL = np.iinfo(np.int32).max
+"""Values of masks are kept in 32 bits; more than this is no label."""
 
 
 def image_files(directory: Path) -> list[Path]:
@@ -21,39 +28,81 @@ def image_files(directory: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """An image, float32 [*size, channels], in the file's own range of values.
+    """An image, float32 [*size, channels], as any viewer shows it, in the file's own range of values.
 
-    A TIFF of several pages is a volume [pages, height, width, channels]. An alpha channel is
-    dropped and a palette replaced by its colours. Pillow reads colour PNGs of 16 bit as 8 bit.
-    Raises UserError, with the path, if the file is missing, damaged or holds NaN or infinity.
+    A TIFF of several pages is a volume [pages, height, width, channels]. What the file declares as alpha is dropped,
+    a palette replaced by its colours (one channel if they are grey), WhiteIsZero inverted, orientation heeded;
+    values of less than 8 bit are widened to 8. docs/data.md has a table.
+    Raises UserError, with the path, if the file is missing, damaged, of a kind without one look, or holds NaN or
+    infinity.
     """
-    pixels = _read(path, as_mask=False)
-    if pixels.shape[-1] in (2, 4):
-        pixels = pixels[..., :-1]  # grey or colour with alpha
-    image = np.ascontiguousarray(pixels, dtype=np.float32)
+    image = np.ascontiguousarray(_read(path).shown, dtype=np.float32)
     if not np.isfinite(image).all():
         raise UserError(f"{path}: some pixels are NaN or infinite.")
     return image
 
 
+class Mask(NamedTuple):
+    """A mask as its file has it.
+
+    values: int32 [*size]. palette: the colours of the classes, if these are indices of a palette with colours.
+    thresholded: black and white were told apart at the middle between them.
+    """
+
+    values: np.ndarray
+    palette: bytes | None
+    thresholded: bool
+
+
 def read_mask(path: Path) -> np.ndarray:
-    """The values of a mask, int32 [*size]; of a palette image the indices.
+    """The values of a mask, int32 [*size], as `read_image` would see them; where a palette has colours, the indices.
 
     Raises UserError, with the path, if the file is missing or damaged, if its channels differ (a
-    colour image), or if values are not whole numbers.
+    colour image), if values are not whole numbers from 0 on, if its shape lies in the alpha channel, or if it was
+    compressed with a loss and is not black and white.
     """
-    pixels = _read(path, as_mask=True)
-    if pixels.shape[-1] in (2, 4):
-        pixels = pixels[..., :-1]
-    if (pixels != pixels[..., :1]).any():
+    return examine_mask(path).values
+
+
+def examine_mask(path: Path) -> Mask:
+    """The pixels of a mask as of `read_mask`, and what else there is to know."""
+    stored = _read(path)
+    if stored.class_palette is not None:
+        pixels = upright(stored.values, stored.orientation)
+    else:
+        pixels = stored.shown
+    if pixels.shape[-1] > 1 and (pixels != pixels[..., :1]).any():
+        kind = "this is a colour image" if pixels.shape[-1] == 3 else f"here are {pixels.shape[-1]} channels"
         raise UserError(
-            f"{path}: a mask must hold one number a pixel, but this is a colour image. Save the "
-            "number of each pixel's class as a grey image."
+            f"{path}: a mask must hold one number a pixel, but {kind}. Save the number of each pixel's class as a "
+            "grey image."
         )
-    mask = pixels[..., 0].astype(np.int32)
-    if (mask != pixels[..., 0]).any():
-        raise UserError(f"{path}: a mask must hold whole numbers, but this one has fractions.")
-    return mask
+    values = pixels[..., 0]
+    if stored.alpha is not None and np.ptp(stored.alpha) and not (values != values.flat[0]).any():
+        raise UserError(
+            f"{path}: has the value {values.flat[0]} everywhere, and a shape in its alpha channel only. Save the alpha "
+            "channel as a grey image (PIL: image.getchannel('A'))."
+        )
+    if stored.lossy:
+        exact = not set(np.unique(values).tolist()) - {0, 255}
+        if not exact and not (stored.lossy == "jpeg" and values.dtype == np.uint8 and stored.black_and_white):
+            raise UserError(
+                f"{path}: its compression (such as JPEG) changes values, and it holds more than black and white, so "
+                "that numbers of classes are lost: save masks as PNG or TIFF without loss, from the original."
+            )
+        return Mask(np.where(values >= 128, 255, 0).astype(np.int32), None, thresholded=not exact)
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
+        raise UserError(
+            f"{path}: a mask must hold whole numbers, but this one has fractions or NaN. If it was resized, resize "
+            "with nearest neighbours; if it holds probabilities, threshold it."
+        )
+    low, high = values.min().item(), values.max().item()
+    if low < 0 or high > LARGEST_LABEL:
+        raise UserError(
+            f"{path}: holds the value {low if low < 0 else high}, which is no number of a class: these are 0 to "
+            f"{LARGEST_LABEL}."
+        )
+    return Mask(np.ascontiguousarray(values, np.int32), stored.class_palette, thresholded=False)
 
 
 def write_mask(path: Path, mask: np.ndarray) -> Path:
@@ -83,45 +132,20 @@ def write_mask(path: Path, mask: np.ndarray) -> Path:
     return path
 
 
-def _read(path: Path, as_mask: bool) -> np.ndarray:
-    """Pixels [*size, channels] as the file has them; raises UserError if that fails."""
+def _read(path: Path) -> Stored:
+    """The pixels of a file; raises UserError if that fails."""
     if not path.is_file():
         raise UserError(f"{path}: there is no such file.")
     try:
-        is_tiff = path.suffix.lower() in TIFF
-        pixels = _read_tiff(path) if is_tiff else _read_pillow(path, as_mask)
+        stored = read_tiff(path) if is_tiff(path) else read_pillow(path)
+    except UserError:
+        raise
     # Decoders raise whatever a damaged byte leads them to: OSError, SyntaxError, struct.error, ...
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise UserError(
             f"{path}: cannot be read as an image ({reason[0] if reason else type(error).__name__})."
         ) from error
-    if pixels.size == 0:
+    if stored.values.size == 0:
         raise UserError(f"{path}: the image is empty.")
-    return pixels
-
-
-def _read_pillow(path: Path, as_mask: bool) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(path) as file:
-        if file.mode == "P" and not as_mask:
-            pixels = np.asarray(file.convert("RGB"))
-        else:
-            pixels = np.asarray(file)
-    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
-
-
-def _read_tiff(path: Path) -> np.ndarray:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        if len(file.series) != 1:
-            raise ValueError(f"it holds {len(file.series)} images of different kinds")
-        series = file.series[0]
-        pixels, axes = series.asarray(), series.axes
-    # Samples (S) and channels (C) are the channels; all other axes are space, whatever their name.
-    kinds = [axis for axis, name in enumerate(axes) if name in "SC"]
-    if len(kinds) > 1 or pixels.ndim - len(kinds) not in (2, 3):
-        raise ValueError(f"its axes {axes} are neither an image's nor a volume's")
-    return np.moveaxis(pixels, kinds[0], -1) if kinds else pixels[..., np.newaxis]
+    return stored

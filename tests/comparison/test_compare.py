@@ -241,7 +241,7 @@ def test_what_may_be_equal_is_no_more_than_it_was():
         for name in CATALOGUE
         if len({body(f"unet_{impl}/networks/{name}.py:{name}") for impl in ("lowlevel", "highlevel")}) == 1
     ]
-    assert equal == ["unet_encoder", "hrnet", "unet_backboned", "unet_branch2", "unet_fine_grained"]
+    assert equal == ["unet_encoder", "hrnet", "unet_backboned"]
     for name in equal:
         (row,) = next(s for s in concepts(experiment_from({"network": name})) if s.key == "network").rows
         assert row.highlevel.note.startswith("The same lines as in `lowlevel`")

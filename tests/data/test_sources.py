@@ -256,7 +256,7 @@ class TestFolder:
         save(masks / "size.png", CELLS[0][1:])
         save(masks / "values.png", np.where(CELLS[0] == 0, 128, 255))
         (masks / "jpeg.png").unlink()
-        save(masks / "jpeg.jpg", CELLS[0])
+        save(masks / "jpeg.jpg", SLICES[0])
         save(images / "colour.png", np.stack([SLICES[0]] * 3, axis=-1))
         (images / "cut.png").write_bytes((images / "good.png").read_bytes()[:60])
         save(masks / "unlike.png", np.stack([CELLS[0], CELLS[1], CELLS[2]], axis=-1))

@@ -9,7 +9,7 @@ import tensorflow as tf
 from unet_common.networks import UNetBranch2
 from unet_common.networks.backbones import BLOCKS
 from unet_common.resizing import bilinear
-from unet_highlevel.networks.unet_backboned import encode, enlarge, head, reduce
+from unet_highlevel.networks.unet_backboned import encode, enlarge, reduce
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -65,4 +65,4 @@ def unet_branch2(images: tf.Tensor, network: UNetBranch2, training: bool) -> tf.
     for level in range(network.branch_level + 1, BLOCKS + 1):
         x = reduce(x, training, f"reduce{level}")
         x = enlarge(x, skips[level - 1], network, training, f"enlarge{level}")
-    return head(x, network.classes, "head") + correction
+    return layers.conv2d(x, network.classes, kernel_size=3, padding="same", name="head") + correction

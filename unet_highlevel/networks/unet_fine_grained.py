@@ -3,7 +3,10 @@
 import tensorflow as tf
 
 from unet_common.networks import UNetFineGrained
-from unet_highlevel.networks.unet_backboned import head, trunk
+from unet_highlevel.networks.unet_backboned import trunk
+
+v1 = tf.compat.v1
+layers = v1.layers
 
 
 def unet_fine_grained(images: tf.Tensor, network: UNetFineGrained, training: bool) -> tf.Tensor:
@@ -14,6 +17,6 @@ def unet_fine_grained(images: tf.Tensor, network: UNetFineGrained, training: boo
     """
     both = tf.concat(tf.split(images, 2, -1), 0)
     whole, region = tf.split(trunk(both, network, training), 2, 0)
-    whole = head(whole, network.foreground_classes, "whole_head")
-    region = head(region, network.regions.classes, "region_head")
+    whole = layers.conv2d(whole, network.foreground_classes, kernel_size=3, padding="same", name="whole_head")
+    region = layers.conv2d(region, network.regions.classes, kernel_size=3, padding="same", name="region_head")
     return tf.concat([whole, region], -1)
