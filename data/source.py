@@ -22,6 +22,7 @@ class Case:
     overlapping: the label holds a set of classes for each pixel (see `data.labels.label_maps`).
     path: where the image came from; None for generated images.
     geometry: where the voxels of a volume lie; None for what has none.
+    padding: bool [*size]: pixels that hold no measurement, and do not count in statistics; None if all do.
     prepared: whether cropping, resampling and the normalisation of single images are done, as in records.
     """
 
@@ -32,6 +33,7 @@ class Case:
     geometry: Geometry | None = None
     prepared: bool = False
     overlapping: bool = False
+    padding: np.ndarray | None = None
 
     @property
     def spacing(self) -> tuple[float, ...]:

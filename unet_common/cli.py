@@ -115,6 +115,11 @@ def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="probability from which a pixel is foreground (default: 0.5)",
     )
+    add(
+        "--slices",
+        choices=("axial", "coronal", "sagittal"),
+        help="of volumes, for a network of images (default: as they were acquired)",
+    )
     add("--level", type=int, metavar="N", help="of unet_plus_plus: only N columns of the trained network")
     add("--one-look", action="store_true", help="of unet_fine_grained: the whole image only, not the region")
 

@@ -33,7 +33,8 @@ def examine(
             continue  # is among the problems
         assert case.label is not None  # it is one of the labelled cases
         sizes.append(case.image.shape[:-1])
-        spacings.append(case.spacing)
+        if case.geometry is not None:
+            spacings.append(case.spacing)
         values.append((case.image.min(), case.image.max()))
         shares.append([is_class(case.label, number, case.overlapping).mean() for number in range(classes)])
         if source.ignoring:
@@ -51,7 +52,7 @@ def examine(
         if source.ignoring:
             facts.append(f"share of ignored pixels: {np.mean(ignored):.2%}")
         if source.rank == 3:
-            facts.insert(3, f"spacing in mm: {_range(spacings, '{:.3g}')}")
+            facts.insert(3, _spacing(spacings, len(sizes)))
     facts += [f"note: {note}" for note in source.notes()]
     return problems, facts
 
@@ -60,6 +61,18 @@ def _named(source: Source) -> str:
     if source.class_names is None:
         return ""
     return f": {', '.join(source.class_names)}{', which may overlap' if source.overlapping else ''}"
+
+
+def _spacing(known: Sequence[tuple[float, ...]], volumes: int) -> str:
+    """The spacing of the volumes that tell one, and how many do not."""
+    told = f"spacing in mm: {_range(known, '{:.3g}')}" if known else "spacing: none"
+    if len(known) == volumes:
+        return told
+    of = f" of {volumes - len(known)} of {volumes} volumes" if known else ""
+    return (
+        f"{told}{';' if known else ','} lengths{of} are in voxels: of TIFF and generated stacks no spacing is read "
+        "(for mm, convert to NIfTI)"
+    )
 
 
 def _range(rows: Sequence[tuple[float, ...]], form: str) -> str:

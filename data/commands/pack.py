@@ -94,14 +94,16 @@ def pack(
 
 def prepared(case: Case, settings: Preprocessing) -> Record:
     """A case as it is packed. Raises UserError if it cannot be resampled."""
-    image, label, spacing, box = crop_and_resample(case, settings)
+    done = crop_and_resample(case, settings)
+    size = done.image.shape[:-1]
     return Record(
         name=case.name,
-        image=normalise(image, settings),
-        label=label,
-        spacing=tuple(float(step) for step in spacing),
-        affine=None if case.geometry is None else _affine(case.geometry.affine, box, image.shape[:-1]),
+        image=normalise(done, settings),
+        label=done.label,
+        spacing=tuple(float(step) for step in done.spacing),
+        affine=None if case.geometry is None else _affine(case.geometry.affine, done.box, size),
         file=None if case.path is None else case.path.name,
+        padding=done.padding,
     )
 
 
@@ -136,6 +138,7 @@ def _about(source: Source, settings: Preprocessing) -> About:
         overlapping=source.overlapping,
         ignoring=source.ignoring,
         class_names=source.class_names,
+        resampled_labels="linear",
     )
 
 

@@ -136,7 +136,7 @@ def _normalised(case: Case, preprocessing: Preprocessing) -> Prepared:
         case = replace(case, label=np.zeros(case.image.shape[:-1], np.uint8))
     prepared = Preprocessor(preprocessing)(case)
     if preprocessing.normalisation != "case":
-        of_case = statistics([prepared.image], prepared.image.shape[-1])
+        of_case = statistics([prepared.measured], prepared.image.shape[-1])
         prepared = replace(prepared, image=of_case.normalise(prepared.image))
     return prepared
 

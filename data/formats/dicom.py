@@ -26,6 +26,9 @@ SAME_COSINE = 1e-3
 # round positions to 0.1 mm.
 UNEVEN = 0.25
 
+# The SOP class, which all files have: an element with a larger number is not the first of its file.
+LAST_BEGINNING = 0x16
+
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -39,6 +42,7 @@ class _Slice:
     directions: [2, 3], unit vectors in LPS along a row (the column index grows) and down a column.
     spacing: distance between columns, and between rows, in mm.
     thickness: in mm; None if the header does not tell.
+    padding: smallest and largest stored value of pixels that hold no measurement (PS3.3 C.7.5.1.1.2); None if all do.
     """
 
     path: Path
@@ -50,6 +54,7 @@ class _Slice:
     thickness: float | None
     slope: float
     intercept: float
+    padding: tuple[int, int] | None
 
     def __str__(self) -> str:
         x, y, z = self.position
@@ -58,7 +63,7 @@ class _Slice:
 
 
 def has_dicom(directory: Path) -> bool:
-    """True if a folder directly holds at least one DICOM file (PS3.10 7.1: 'DICM' after 128 bytes, or *.dcm)."""
+    """True if a folder directly holds at least one DICOM file (PS3.10 7.1: 'DICM' after 128 bytes; or an older one)."""
     return any(_is_dicom(path) for path in directory.iterdir())
 
 
@@ -69,8 +74,9 @@ def read_dicom(directory: Path) -> tuple[np.ndarray, np.ndarray]:
     not DICOM are ignored. Values are scaled by each slice's own rescale slope and intercept (PS3.3 C.11.1). A slice
     is a file, or a frame of an Enhanced multi-frame file (PS3.3 C.7.6.16).
 
-    Returns voxels float32 [columns, rows, slices] and the affine float64 [4, 4] from voxel index to mm in RAS+
-    (PS3.3 C.7.6.2.1.1, with x and y negated).
+    Returns voxels float32 [columns, rows, slices], NaN where a pixel holds no measurement
+    (PixelPaddingValue), and the affine float64 [4, 4] from voxel index to mm in RAS+ (PS3.3 C.7.6.2.1.1, with x and y
+    negated).
     Raises UserError, with the folder or file, if there is no series or more than one, if slices are missing between
     others (at the ends that cannot be noticed), are there twice, differ in size or orientation, are unevenly spaced
     or shifted sideways (a tilted gantry), are in colour or without geometry, or cannot be decoded.
@@ -89,7 +95,16 @@ def read_dicom(directory: Path) -> tuple[np.ndarray, np.ndarray]:
                 f"{path}: has pixels for {len(frames)} frames only. Copy or export the file again."
             )
         # In float64: whole numbers of up to 32 bits are exact, and no product overflows an integer.
-        voxels[index] = frames[plane.frame].astype(np.float64) * plane.slope + plane.intercept
+        stored = frames[plane.frame]
+        voxels[index] = stored.astype(np.float64) * plane.slope + plane.intercept
+        if not np.isfinite(voxels[index]).all():
+            raise UserError(f"{path}: some pixels are NaN or infinite.")
+        if plane.padding is not None:
+            # Some headers have the value of signed pixels without its sign.
+            low, high = np.sort(np.array(plane.padding).astype(stored.dtype))
+            voxels[index][(stored >= low) & (stored <= high)] = np.nan
+    if np.isnan(voxels).all():
+        raise UserError(f"{directory}: all pixels are padding (PixelPaddingValue): there is nothing to see.")
     return voxels.T, affine
 
 
@@ -99,9 +114,24 @@ def _is_dicom(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM" or path.suffix.lower() == ".dcm"
+            start = file.read(132)
     except OSError as error:
         raise UserError(f"{path}: cannot be opened ({error.strerror}).") from error
+    return start[128:] == b"DICM" or path.suffix.lower() == ".dcm" or _begins_with_elements(start)
+
+
+def _begins_with_elements(start: bytes) -> bool:
+    """True if a file begins like DICOM without a preamble, as files from before it was invented, whatever their name.
+
+    That is with an element of group 2 or 8 in little-endian order: its number, then two letters, or a length.
+    """
+    group, element = int.from_bytes(start[:2], "little"), int.from_bytes(start[2:4], "little")
+    if group not in (2, 8) or element > LAST_BEGINNING:
+        return False
+    length = int.from_bytes(start[4:8], "little")
+    return start[4:6] in (b"UL", b"OB", b"CS", b"DA", b"UI", b"SH", b"LO") or (
+        0 < length < 128 and length % 2 == 0
+    )
 
 
 def _read(path: Path, stop_before_pixels: bool = False) -> Dataset:
@@ -225,7 +255,16 @@ def _slice(path: Path, header: Dataset, frame: int, tags: Dataset) -> _Slice:
         thickness=_number(tags, "SliceThickness", None),
         slope=slope,
         intercept=intercept,
+        padding=_padding(header),
     )
+
+
+def _padding(header: Dataset) -> tuple[int, int] | None:
+    """The range of stored values that are padding. Raises ValueError if it is no pair of numbers."""
+    value = _number(header, "PixelPaddingValue", None)
+    if value is None:
+        return None
+    return int(value), int(_number(header, "PixelPaddingRangeLimit", value))
 
 
 def _numbers(tags: Dataset, keyword: str, count: int) -> np.ndarray:

@@ -48,6 +48,7 @@ class Record:
     spacing: of its voxels along each axis in mm, 1 where nothing is known.
     affine: float64 [4, 4], from its voxels to mm; None where nothing is known.
     file: name of the file that the case came from, None if it was generated.
+    padding: bool [*size]: pixels that hold no measurement; None if all do.
     """
 
     name: str
@@ -56,10 +57,17 @@ class Record:
     spacing: tuple[float, ...]
     affine: np.ndarray | None
     file: str | None
+    padding: np.ndarray | None = None
+
+    @property
+    def pixels(self) -> dict[str, np.ndarray]:
+        """The arrays that have a place for each pixel, as far as they are known."""
+        arrays = {"image": self.image, "label": self.label, "padding": self.padding}
+        return {key: array for key, array in arrays.items() if array is not None}
 
     def digest(self) -> str:
         """The SHA-256 of the whole record: records with equal digests are equal bit for bit."""
-        arrays = (self.image, self.label, self.affine)
+        arrays = (self.image, self.label, self.affine, self.padding)
         kinds = [None if array is None else (array.dtype.name, array.shape) for array in arrays]
         digest = hashlib.sha256(repr((self.name, self.spacing, self.file, kinds)).encode())
         for array in arrays:
@@ -71,7 +79,8 @@ class About(Settings):
     """The properties that all cases of a packed data set share: those of the source they came from.
 
     label_values: the numbers of the classes, which are the values in the labels unless these are sets of classes
-    (`overlapping`). preprocessing: what was done already.
+    (`overlapping`). preprocessing: what was done already. resampled_labels: how, where that changed the voxels: to the
+    nearest voxel, which shifts labels, until the packing of today.
     """
 
     source: str
@@ -84,6 +93,7 @@ class About(Settings):
     overlapping: bool = False
     ignoring: bool = False
     class_names: tuple[str, ...] | None = None
+    resampled_labels: Literal["nearest", "linear"] = "nearest"
 
 
 class Entry(Settings):
@@ -204,7 +214,7 @@ def remedy(folder: Path, form: str) -> str:
 
 
 def encode_hdf5(record: Record, about: About) -> bytes:
-    """The file of a record: a group of its name with `image` and, if known, `label`.
+    """The file of a record: a group of its name with `image` and, if known, `label` and `padding`.
 
     Made in memory: HDF5 does not survive a disk that becomes full under it.
     """
@@ -213,14 +223,13 @@ def encode_hdf5(record: Record, about: About) -> bytes:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         group = file.create_group(record.name)
-        for key, array in (("image", record.image), ("label", record.label)):
-            if array is not None:
-                # Whole pixels: a chunk has all channels of a box.
-                box = tuple(min(CHUNK, side) for side in array.shape[: about.rank])
-                chunks = box + array.shape[about.rank :]
-                group.create_dataset(
-                    key, data=array, chunks=chunks, compression="gzip", compression_opts=4, shuffle=True
-                )
+        for key, array in record.pixels.items():
+            # Whole pixels: a chunk has all channels of a box.
+            box = tuple(min(CHUNK, side) for side in array.shape[: about.rank])
+            chunks = box + array.shape[about.rank :]
+            group.create_dataset(
+                key, data=array, chunks=chunks, compression="gzip", compression_opts=4, shuffle=True
+            )
         group.attrs["spacing"] = record.spacing
         if record.affine is not None:
             group.attrs["affine"] = record.affine
@@ -250,6 +259,7 @@ def decode_hdf5(content: bytes, path: Path) -> Record:
                 spacing=tuple(group.attrs["spacing"].tolist()),
                 affine=group.attrs.get("affine"),
                 file=group.attrs.get("file"),
+                padding=group["padding"][()] if "padding" in group else None,
             )
     except (OSError, KeyError, ValueError) as error:
         raise UserError(
@@ -275,10 +285,9 @@ def encode_example(record: Record) -> bytes:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
     values: dict[str, Any] = {"name": record.name, "spacing": _bytes(np.array(record.spacing, np.float64))}
-    for key, array in (("image", record.image), ("label", record.label)):
-        if array is not None:
-            values[key] = zlib.compress(_bytes(array), 1)
-            values[f"{key}_shape"], values[f"{key}_dtype"] = array.shape, array.dtype.name
+    for key, array in record.pixels.items():
+        values[key] = zlib.compress(_bytes(array), 1)
+        values[f"{key}_shape"], values[f"{key}_dtype"] = array.shape, array.dtype.name
     if record.affine is not None:
         values["affine"] = _bytes(record.affine)
     if record.file is not None:
@@ -310,6 +319,7 @@ def decode_example(content: bytes) -> Record:
         spacing=tuple(np.frombuffer(single["spacing"], "<f8").tolist()),
         affine=np.frombuffer(single["affine"], "<f8").reshape(4, 4) if "affine" in single else None,
         file=single["file"].decode() if "file" in single else None,
+        padding=array("padding") if "padding" in single else None,
     )
 
 

@@ -1,12 +1,12 @@
 """The way from a case as its file has it to what a network sees, and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import skimage
 
 from data.errors import UserError
 from data.preprocessing.positions import append_positions
+from data.preprocessing.resampling import resample, resample_label
 from data.preprocessing.statistics import Statistics
 from data.settings import Preprocessing
 from data.source import Case
@@ -17,6 +17,7 @@ class Prepared:
     """A case as training sees it, and how to return from there.
 
     image: normalised float32 [*size, channels]. label: a label map [*size], None if unknown.
+    padding: bool [*size]: pixels that hold no measurement; None if all do.
     spacing: of its pixels along each axis in mm (1 where nothing is known).
     original: size of the case in its file. box: the part of it that is left after cropping.
     """
@@ -26,6 +27,16 @@ class Prepared:
     spacing: tuple[float, ...]
     original: tuple[int, ...]
     box: tuple[slice, ...]
+    padding: np.ndarray | None = None
+
+    @property
+    def measured(self) -> np.ndarray:
+        """The pixels that count in statistics: [pixels, channels]."""
+        return (
+            self.image.reshape(-1, self.image.shape[-1])
+            if self.padding is None
+            else self.image[~self.padding]
+        )
 
     @property
     def resampled(self) -> bool:
@@ -39,7 +50,7 @@ class Prepared:
         """
         if self.resampled:
             box = tuple(part.stop - part.start for part in self.box)
-            classes = [_resize(channel, box) for channel in np.moveaxis(probability, -1, 0)]
+            classes = [resample(channel, box) for channel in np.moveaxis(probability, -1, 0)]
             probability = np.stack(classes, axis=-1)
         if probability.shape[:-1] == self.original:
             return probability
@@ -71,14 +82,13 @@ class Preprocessor:
         Without statistics, what they would do is left out: so they are found.
         """
         if case.prepared:
-            image, label, spacing = case.image, case.label, case.spacing
-            box = tuple(slice(0, side) for side in image.shape[:-1])
+            prepared = _whole(case)
         else:
-            image, label, spacing, box = crop_and_resample(case, self.settings)
-            image = normalise(image, self.settings)
+            prepared = crop_and_resample(case, self.settings)
+            prepared = replace(prepared, image=normalise(prepared, self.settings))
         if self.settings.normalisation != "case" and self.statistics is not None:
-            image = self.statistics.normalise(image)
-        return Prepared(image, label, spacing, case.image.shape[:-1], box)
+            prepared = replace(prepared, image=self.statistics.normalise(prepared.image))
+        return prepared
 
     def network_channels(self, channels: int, rank: int) -> int:
         """Channels that the network gets of an image with `channels` and `rank` spatial axes."""
@@ -89,13 +99,13 @@ class Preprocessor:
         return append_positions(image) if self.settings.positions else image
 
 
-def crop_and_resample(
-    case: Case, settings: Preprocessing
-) -> tuple[np.ndarray, np.ndarray | None, tuple[float, ...], tuple[slice, ...]]:
-    """The geometric part: image, label, spacing, and the box that was left of the case before resampling."""
-    image, label, spacing = case.image, case.label, case.spacing
-    box = _non_zero(image) if settings.crop else tuple(slice(0, side) for side in image.shape[:-1])
-    image, label = image[box], None if label is None else label[box]
+def crop_and_resample(case: Case, settings: Preprocessing) -> Prepared:
+    """The geometric part, before anything is normalised. Raises UserError where it is impossible."""
+    whole = _whole(case)
+    box = _non_zero(case.image) if settings.crop else whole.box
+    image = case.image[box]
+    label, padding = (None if values is None else values[box] for values in (case.label, case.padding))
+    spacing = whole.spacing
     if settings.spacing is not None:
         if case.geometry is None:
             raise UserError(
@@ -108,30 +118,33 @@ def crop_and_resample(
             for side, have, want in zip(box_size, spacing, settings.spacing, strict=True)
         )
         if size != image.shape[:-1]:
-            image = np.stack([_resize(channel, size) for channel in np.moveaxis(image, -1, 0)], axis=-1)
-            label = (
-                None
-                if label is None
-                else skimage.transform.resize(
-                    label, size, order=0, mode="edge", anti_aliasing=False, preserve_range=True
-                ).astype(label.dtype)
-            )
+            image = np.stack([resample(channel, size) for channel in np.moveaxis(image, -1, 0)], axis=-1)
+            label = None if label is None else resample_label(label, size, case.overlapping)
+            padding = None if padding is None else resample_label(padding.astype(np.uint8), size).astype(bool)
         # What was asked for, but for the rounding to whole voxels.
         spacing = tuple(side * have / new for side, have, new in zip(box_size, spacing, size, strict=True))
-    return image, label, spacing, box
+    return Prepared(image, label, spacing, whole.original, box, padding)
 
 
-def normalise(image: np.ndarray, settings: Preprocessing) -> np.ndarray:
+def _whole(case: Case) -> Prepared:
+    """A case that needs nothing."""
+    size = case.image.shape[:-1]
+    box = tuple(slice(0, side) for side in size)
+    return Prepared(case.image, case.label, case.spacing, size, box, case.padding)
+
+
+def normalise(case: Prepared, settings: Preprocessing) -> np.ndarray:
     """The part of the normalisation that looks at this image alone; float32 [*size, channels].
 
-    Where borders of zeros are cropped off, zeros are outside of the body and do not count.
+    Where borders of zeros are cropped off, zeros are outside of the body and do not count. Neither does padding.
     """
-    image = image.astype(np.float32)
+    image = case.image.astype(np.float32)
     if settings.clip is None and settings.normalisation != "case":
         return image
     channels = []
     for channel in np.moveaxis(image, -1, 0):
-        body = channel[channel != 0] if settings.crop and channel.any() else channel
+        body = channel if case.padding is None or case.padding.all() else channel[~case.padding]
+        body = body[body != 0] if settings.crop and body.any() else body
         if settings.clip is not None:
             low, high = np.percentile(body, settings.clip)
             channel, body = np.clip(channel, low, high), np.clip(body, low, high)
@@ -153,12 +166,3 @@ def _non_zero(image: np.ndarray) -> tuple[slice, ...]:
         found = np.flatnonzero(body.any(axis=others))
         box.append(slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, body.shape[axis]))
     return tuple(box)
-
-
-def _resize(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """The image at another size, linear, blurred first along axes that shrink; float32 [*size]."""
-    shrinks = any(new < old for new, old in zip(size, values.shape, strict=True))
-    result = skimage.transform.resize(
-        values, size, order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
-    )
-    return result.astype(np.float32)

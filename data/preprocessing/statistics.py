@@ -48,7 +48,7 @@ class Statistics(Settings):
 
 
 def statistics(images: Iterable[np.ndarray], channels: int) -> Statistics:
-    """Statistics over all pixels of (training) images [*size, channels], one of them in memory at a time.
+    """Statistics over all pixels of (training) images [..., channels], one of them in memory at a time.
 
     A channel that is constant gets the standard deviation 1: normalised, it is 0.
     """

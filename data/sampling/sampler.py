@@ -1,6 +1,7 @@
 """Training samples by number: a sample is a pure function of the seed and its number."""
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,9 @@ CACHE_BYTES = 2 * 1024**3
 
 ORDER_STREAM = 1
 """Separates the draws of an epoch's order from those of its samples, which have none."""
+
+
+Accepted = Callable[[tuple[int, ...]], tuple[int, ...] | None]
 
 
 class Sampler:
@@ -38,10 +42,11 @@ class Sampler:
         prepare: Preprocessor,
         seed: int,
         outputs: Outputs,
+        accepted: Accepted | None = None,
     ) -> None:
         """Read every case once, and raise one UserError that lists all unsuitable ones.
 
-        sampling: its crop must be set. outputs: of the network.
+        sampling: its crop must be set. outputs: of the network. accepted: as of `check_crop`.
         """
         self._source = source
         self._names = names
@@ -58,6 +63,7 @@ class Sampler:
         self.crop = tuple(sampling.crop)
         self.channels = prepare.network_channels(source.channels, source.rank) * outputs.images
         self.outputs = outputs
+        self._accepted = accepted
         self._cache: dict[str, Prepared] = {}
         self._cached_bytes = 0
         self._lock = threading.Lock()
@@ -120,7 +126,7 @@ class Sampler:
             largest = largest_class(label, outputs.overlapping)
             if largest > outputs.classes and (outputs.count > 1 or outputs.multilabel):
                 problems.append(f"{name} has the class {largest}")
-        check_crop(sizes, self.crop, self._pad)
+        check_crop(sizes, self.crop, self._pad, self._accepted)
         if problems:
             raise UserError(
                 f"The network has the classes 0 to {outputs.classes}, but there are labels "
@@ -129,10 +135,16 @@ class Sampler:
             )
 
 
-def check_crop(sizes: dict[str, tuple[int, ...]], crop: tuple[int, ...], pad: bool = False) -> None:
+def check_crop(
+    sizes: dict[str, tuple[int, ...]],
+    crop: tuple[int, ...],
+    pad: bool = False,
+    accepted: Accepted | None = None,
+) -> None:
     """Refuse a crop that does not fit into every image. Raises UserError.
 
     sizes: the size of every image by its name. pad: smaller images are continued, so any size fits.
+    accepted: from a size to the largest within it that the network takes, None if there is none..
     """
     others = [f"{name}: {_times(size)}" for name, size in sizes.items() if len(size) != len(crop)]
     if others:
@@ -146,12 +158,17 @@ def check_crop(sizes: dict[str, tuple[int, ...]], crop: tuple[int, ...], pad: bo
         if any(length < wanted for length, wanted in zip(size, crop, strict=True))
     ]
     if small and not pad:
-        fitting = [min(lengths) for lengths in zip(crop, *sizes.values(), strict=True)]
+        fitting = tuple(min(sides) for sides in zip(crop, *sizes.values(), strict=True))
+        good = accepted(fitting) if accepted else fitting
+        other = (
+            f"take a network that accepts crops of at most {_times(fitting)} (such as one of fewer levels)"
+        )
+        if good:
+            other = f"choose a smaller crop: at most --set 'sampling.crop={list(good)}'"
         raise UserError(
             f"{len(small)} of {len(sizes)} images are smaller than the training crop of "
-            f"{_times(crop)}:\n{bullet_list(small)}\nLeave them out, or choose a smaller crop that the "
-            f"network accepts: at most --set 'sampling.crop={fitting}'. Or continue them by their reflection: "
-            "--set sampling.pad=true"
+            f"{_times(crop)}:\n{bullet_list(small)}\nLeave them out, or {other}. Or continue them by their "
+            "reflection: --set sampling.pad=true"
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from data.errors import UserError
 from data.formats.geometry import RAS, Geometry
-from data.formats.records import Entry, File, Index, check_file, read_index, read_record
+from data.formats.records import Entry, File, Index, check_file, read_index, read_record, remedy
 from data.settings import Preprocessing
 from data.source import Case, Source
 
@@ -85,18 +85,30 @@ class Packed(Source):
         record = read_record(self._folder, self._index.form, *self._cases[name])
         geometry = None
         if record.affine is not None:
-            geometry = PackedGeometry(record.affine, record.image.shape[:-1], None, record.spacing)
+            geometry = PackedGeometry(record.affine, record.image.shape[:-1], packed_spacing=record.spacing)
         path = None if record.file is None else Path(record.file)
         return Case(
-            name, record.image, record.label, path, geometry, prepared=True, overlapping=self.overlapping
+            name,
+            record.image,
+            record.label,
+            path,
+            geometry,
+            prepared=True,
+            overlapping=self.overlapping,
+            padding=record.padding,
         )
 
     def problems(self) -> list[str]:
         try:
-            files = self._index.files
+            files, about = self._index.files, self._index.about
         except UserError as error:
             return [str(error)]
         problems = []
+        if about.preprocessing.spacing is not None and about.resampled_labels == "nearest":
+            problems.append(
+                f"{self._folder}: was packed by a version that resampled labels to the nearest voxel, which shifted "
+                f"them by up to half a voxel. {remedy(self._folder, self._index.form)}"
+            )
         for file in files:
             try:
                 check_file(self._folder, self._index.form, file)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections import Counter
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class VolumePairs(LabelFiles):
         unexpected = self._unexpected(values)
         if unexpected:
             raise UserError(f"{self.pairs[name][1]}: {unexpected}")
-        return Case(name, case.image, self.label_map(values, self.values), case.path, case.geometry)
+        return replace(case, label=self.label_map(values, self.values))
 
     def notes(self) -> list[str]:
         return notes_of(self._contents)
@@ -113,7 +114,7 @@ class VolumePairs(LabelFiles):
         if image.ndim != 4:
             raise UserError(f"{path}: is an image, not a volume.")
         values = None if label is None else check_pair(path, image.shape[:3], geometry, label)
-        return Case(name, image, None, path, geometry), values
+        return Case(name, image, None, path, geometry, padding=geometry.padding if geometry else None), values
 
     @cached_property
     def _contents(self) -> dict[Path, Contents]:

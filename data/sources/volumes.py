@@ -8,7 +8,9 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from data.errors import UserError, bullet_list
-from data.formats.volumes import volume_files, volume_name
+from data.files import paths_in
+from data.formats.volumes import is_volume, series_below, volume_files, volume_name
+from data.labels.label_maps import first_few
 from data.source import Case
 from data.sources.pairs import Pair, VolumePairs
 
@@ -39,6 +41,7 @@ class Volumes(VolumePairs):
                 f"{self._folder(part)} holds {', '.join(list(files)[:5]) or 'no volumes'}"
                 for part, files in ((self.images, images), (self.labels, labels))
             ]
+            found += self._too_deep()
             raise UserError(
                 "No volume has a label. The two must have the same name up to the suffix, but\n"
                 f"{bullet_list(found)}"
@@ -55,8 +58,18 @@ class Volumes(VolumePairs):
             for paths in files.values()
             if len(paths) > 1
         ]
-        return problems + [
+        return [*problems, *self._too_deep()] + [
             f"{labels[name][0]}: there is no image of this name" for name in labels.keys() - images
+        ]
+
+    def _too_deep(self) -> list[str]:
+        """Folders of images that hold their DICOM series further down, one line each."""
+        folders = paths_in(self._folder(self.images), lambda path: path.is_dir() and not is_volume(path))
+        return [
+            f"{folder}: holds no DICOM files itself, but {first_few(map(str, series))} does. Move the series up, or "
+            f"link it as {folder}"
+            for folder in folders
+            if (series := series_below(folder))
         ]
 
     def _read(self, name: str) -> tuple[Case, np.ndarray | None]:

@@ -4,11 +4,22 @@ import numpy as np
 import pydicom
 import pytest
 from helpers import AXIAL, VALUES, write_series, write_slice
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import generate_uid
 
+from data.commands.pack import pack
 from data.errors import UserError
 from data.formats.dicom import has_dicom, read_dicom
+from data.formats.nifti import write_nifti
 from data.formats.volumes import read_volume
+from data.preprocessing.preprocessor import Preprocessor
+from data.preprocessing.statistics import statistics
+from data.settings import Preprocessing
+from data.source import Case
+from data.sources.volumes import Volumes
+from unet_common.experiment import experiment_from
+from unet_common.training.run import Run
 
 
 def test_slices_in_any_order_make_the_volume(tmp_path):
@@ -154,3 +165,105 @@ def test_frames_of_one_file_are_slices(tmp_path):
     values, affine = read_dicom(tmp_path)
     np.testing.assert_array_equal(values, VALUES.transpose(2, 1, 0) * 2.0 + 1)
     np.testing.assert_allclose(affine[2, 2], 2.5)
+
+
+def without_preamble(path, form):
+    """The same file as from before DICOM had a preamble, and without a suffix."""
+    dataset = pydicom.dcmread(path)
+    if form == "meta":
+        content = path.read_bytes()[132:]
+    else:
+        buffer = DicomBytesIO()
+        buffer.is_little_endian, buffer.is_implicit_VR = True, form == "implicit"
+        write_dataset(buffer, dataset)
+        content = buffer.getvalue()
+    path.write_bytes(content)
+    assert content[128:132] != b"DICM" and not path.suffix
+
+
+@pytest.mark.parametrize("form", ["meta", "explicit", "implicit"])
+def test_files_without_preamble_or_suffix_are_read(tmp_path, form):
+    """One at the end of a series would go unnoticed; all of them, and the folder would not be one."""
+    folder = write_series(tmp_path / "series", PixelPaddingValue=int(VALUES.min()))
+    expected, affine = read_dicom(folder)
+    files = sorted(folder.iterdir(), key=lambda path: pydicom.dcmread(path).ImagePositionPatient[2])
+    (folder / "notes").write_text("no slice")
+    (folder / "raw").write_bytes(np.arange(8, 300, dtype=np.int16).tobytes())
+    for path in (files[-1], *files[:-1]):
+        without_preamble(path, form)
+        values, same = read_dicom(folder)
+        np.testing.assert_array_equal(values, expected)
+        np.testing.assert_array_equal(same, affine)
+    assert has_dicom(folder)
+    files[0].write_bytes(files[0].read_bytes()[:100])
+    with pytest.raises(UserError, match=files[0].name):
+        read_dicom(folder)
+
+
+PADDED = VALUES.copy()
+PADDED[:, :2, :] = -2000
+PADDED[1, 2:, 4] = -1995
+REAL = np.ones(VALUES.shape, bool)
+REAL[:, :2, :] = REAL[1, 2:, 4] = False
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"clip": (5, 95)}, {"spacing": (0.6, 0.8, 5)}, {"spacing": (0.3, 0.4, 2.5)}]
+)
+def test_padding_does_not_count_in_the_normalisation(tmp_path, settings):
+    """Its number may be any: the voxels between it and the limit get the smallest value of the others."""
+    images = []
+    for number, limit in ((-2000, -1995), (-1990, -2000), (2**16 - 2000, -1995)):
+        scale = {"RescaleSlope": 2, "RescaleIntercept": 7}
+        folder = write_series(tmp_path / str(number), PADDED, PixelPaddingRangeLimit=limit, **scale)
+        for path in folder.iterdir():
+            dataset = pydicom.dcmread(path)
+            dataset.add_new("PixelPaddingValue", "US" if number > 0 else "SS", number)  # some forget the sign
+            dataset.save_as(path)
+        image, geometry = read_volume(folder)
+        stored = geometry.restore(image[..., 0]).T
+        np.testing.assert_array_equal(stored[REAL], VALUES[REAL] * 2.0 + 7)
+        np.testing.assert_array_equal(stored[~REAL], VALUES[REAL].min() * 2.0 + 7)
+        np.testing.assert_array_equal(geometry.restore(geometry.padding).T, ~REAL)
+        case = Case("a", image, None, folder, geometry, padding=geometry.padding)
+        prepared = Preprocessor(Preprocessing(normalisation="case", **settings))(case)
+        assert prepared.padding.shape == prepared.image.shape[:-1] and 0 < prepared.padding.mean() < 0.6
+        assert prepared.measured.mean() == pytest.approx(0, abs=1e-5)
+        assert prepared.measured.std() == pytest.approx(1, abs=1e-5)
+        images.append(prepared.image)
+        found = statistics([Preprocessor(Preprocessing(normalisation="dataset"))(case).measured], 1)
+        assert found.mean == [pytest.approx(stored[REAL].mean())]
+        assert found.std == [pytest.approx(stored[REAL].std())]
+    np.testing.assert_array_equal(images[1], images[0])
+    np.testing.assert_array_equal(images[2], images[0])
+
+
+def test_without_padding_all_pixels_count(tmp_path):
+    _, geometry = read_volume(write_series(tmp_path / "a", PixelPaddingValue=-2000))
+    assert geometry.padding is None
+    with pytest.raises(UserError, match="all pixels are padding"):
+        read_volume(write_series(tmp_path / "b", np.full_like(VALUES, 5), PixelPaddingValue=5))
+
+
+@pytest.mark.parametrize("form", ["hdf5", "tfrecord"])
+def test_padding_counts_as_little_in_trainings_of_packed_data(tmp_path, form):
+    for name in "ab":
+        folder = write_series(tmp_path / f"set/images/{name}", PADDED, PixelPaddingValue=-2000)
+        values, geometry = read_volume(folder)
+        write_nifti(tmp_path / f"set/labels/{name}.nii.gz", (values[..., 0] > 900).astype(np.uint8), geometry)
+    settings = {"normalisation": "dataset", "crop": True}
+    pack(Volumes(directory=tmp_path / "set"), Preprocessing(**settings), form, tmp_path / "packed")
+    real = PADDED[PADDED != -2000]
+    for index, data in enumerate(
+        (
+            {"name": "volumes", "directory": tmp_path / "set"},
+            {"name": "packed", "directory": tmp_path / "packed"},
+        )
+    ):
+        experiment = {"data": data, "network": {"name": "unet", "depth": 2, "filters": 2}}
+        experiment["sampling"] = {"crop": [4, 4, 4], "validation": 0.5}
+        if data["name"] == "volumes":
+            experiment["preprocessing"] = settings
+        run = Run.create(tmp_path / f"run{index}", experiment_from(experiment))
+        assert run.statistics.mean == [pytest.approx(real.mean())]
+        assert run.statistics.std == [pytest.approx(real.std())]

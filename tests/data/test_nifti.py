@@ -8,6 +8,7 @@ import pytest
 
 from data.errors import UserError
 from data.formats.geometry import Geometry
+from data.formats.images import write_mask
 from data.formats.nifti import write_nifti
 from data.formats.volumes import check_pair, read_label, read_volume
 
@@ -169,3 +170,166 @@ def test_labels_must_be_whole_and_on_the_same_voxels(tmp_path):
     with pytest.raises(UserError, match="a label map has three"):
         read_label(save(tmp_path / "l.nii", np.stack([label, label], -1)))
     np.testing.assert_array_equal(geometry.restore(check(label.astype(np.float32))), label)
+
+
+def with_header(path, change, values=VALUES, affine=None, of=nib.Nifti1Image):
+    """A file whose header is changed behind nibabel's back, which would repair it."""
+    save(path, values, affine) if of is nib.Nifti1Image else nib.save(of(values, affine), path)
+    content = bytearray(path.read_bytes())
+    header = of.header_class(bytes(content[: of.header_class.sizeof_hdr]), check=False)
+    change(header)
+    path.write_bytes(header.binaryblock + content[of.header_class.sizeof_hdr :])
+    return path
+
+
+@pytest.mark.parametrize("of", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("code, millimetres", [(0, 1), (1, 1000), (2, 1), (3, 0.001), (3 | 8, 0.001)])
+def test_units_of_length_are_honoured(tmp_path, code, millimetres, of):
+    """Spacing is in mm whatever the file has, and what is written has the file's unit again."""
+    affine = np.diag([-1, 2, 3, millimetres]) / millimetres
+    affine[:3, 3] = np.array([5, 6, 7]) / millimetres
+    path = with_header(
+        tmp_path / "a.nii", lambda header: header.__setitem__("xyzt_units", code), VALUES, affine, of
+    )
+    image, geometry = read_volume(path)
+    assert geometry.spacing == pytest.approx((1, 2, 3), rel=1e-5)
+    np.testing.assert_allclose(geometry.stored[:3, 3], [5, 6, 7], rtol=1e-5)
+    written = nib.load(write_nifti(tmp_path / "b.nii", (VALUES > 100).astype(np.uint8), geometry))
+    origin = nib.load(path)
+    np.testing.assert_allclose(written.affine, origin.affine, rtol=1e-6)
+    for key in ("xyzt_units", "sform_code", "qform_code", "pixdim"):
+        np.testing.assert_allclose(written.header[key], origin.header[key], rtol=1e-6)
+    # The same place in mm.
+    check_pair(path, image.shape[:3], geometry, save(tmp_path / "l.nii", VALUES % 3, geometry.stored))
+
+
+def test_a_unit_that_does_not_exist_is_refused(tmp_path):
+    path = with_header(tmp_path / "a.nii", lambda header: header.__setitem__("xyzt_units", 5))
+    with pytest.raises(UserError, match=r"a\.nii: the header gives a unit of length .* \(code 5\)"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("lengths", [(0, 0, 0), (1, 1, 0), (1, np.nan, 1)])
+def test_a_spacing_of_zero_is_not_taken_for_1_mm(tmp_path, lengths):
+    def change(header):
+        header["sform_code"] = header["qform_code"] = 0
+        header["pixdim"][1:4] = lengths
+
+    for name in ("a.nii", "a.nii.gz"):
+        path = with_header(tmp_path / "a.nii", change)
+        if name.endswith("gz"):
+            (tmp_path / name).write_bytes(gzip.compress(path.read_bytes()))
+        with pytest.raises(UserError, match=r"a\.nii.*: the header gives no voxel spacing \(pixdim is"):
+            read_volume(tmp_path / name)
+
+    # With a matrix, which has the spacing, nobody reads pixdim.
+    def zero(header):
+        header["pixdim"][1:4] = 0
+
+    assert read_volume(with_header(tmp_path / "b.nii", zero, VALUES, np.diag([1, 2, 3, 1])))[1].spacing == (
+        1,
+        2,
+        3,
+    )
+
+
+RGB = np.zeros(SIZE, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+RGBA = np.zeros(SIZE, [("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", "u1")])
+
+
+@pytest.mark.parametrize("values", [VALUES * 1j, (VALUES * 1j).astype(np.complex64), RGB, RGBA])
+def test_values_that_are_not_one_real_number_are_refused(tmp_path, values):
+    path = tmp_path / "a.nii.gz"
+    nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    for read in (read_volume, read_label):
+        with pytest.raises(UserError, match=r"a\.nii\.gz: its voxels are (complex numbers|colours)"):
+            read(path)
+
+
+def test_a_type_that_nibabel_does_not_read_is_named(tmp_path):
+    path = with_header(tmp_path / "a.nii", lambda header: header.__setitem__("datatype", 1))  # single bits
+    with pytest.raises(UserError, match=r"a\.nii: cannot be read as NIfTI"):
+        read_volume(path)
+
+
+def test_files_under_the_wrong_name_are_told(tmp_path):
+    plain, zipped = save(tmp_path / "a.nii"), save(tmp_path / "b.nii.gz")
+    for content, name, says in (
+        (
+            plain.read_bytes(),
+            "c.nii.gz",
+            "is not compressed by gzip, though its name says so. Rename it to c.nii",
+        ),
+        (
+            zipped.read_bytes(),
+            "c.nii",
+            "is compressed by gzip, which its name does not say. Rename it to c.nii.gz",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "c.nii",
+            "is a pointer of git-lfs",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "c.nii.gz",
+            "is a pointer of git-lfs",
+        ),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError) as error:
+            read_volume(tmp_path / name)
+        assert f"{name}: {says}" in str(error.value) and "damaged" not in str(error.value)
+
+
+def test_a_label_that_is_no_class_is_told_with_its_value(tmp_path):
+    values = np.zeros(SIZE, np.int64)
+    values[1, 2, 3] = 2**40
+    for dtype in (np.int64, np.float64):
+        with pytest.raises(
+            UserError, match=r"l\.nii: holds the value 1099511627776, which is no number of a class"
+        ):
+            read_label(save(tmp_path / "l.nii", values.astype(dtype)))
+
+
+def test_pairs_are_compared_in_the_grid_of_the_file(tmp_path):
+    """Near 45 degrees the last digit decides which axis of the patient is nearest; the voxels are the same."""
+    size = (5, 5, 5)
+    values = np.random.default_rng(0).integers(0, 3, size).astype(np.uint8)
+    paths = []
+    for name, angle in (("image", np.pi / 4 - 1e-7), ("label", np.pi / 4 + 1e-7)):
+        affine = np.eye(4)
+        affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        # Written in float64, or both would be the same.
+        paths.append(tmp_path / f"{name}.nii")
+        nib.save(nib.Nifti1Image(values, affine), paths[-1])
+    for angle in np.pi / 4 + np.array([-2e-7, 2e-7]):
+        affine = np.eye(4)
+        affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        turned = Geometry(affine, size)
+        label = check_pair(paths[0], size, turned, paths[1])
+        np.testing.assert_array_equal(turned.restore(label), values)
+
+
+@pytest.mark.parametrize("image_has", [True, False])
+def test_a_tiff_is_not_paired_with_what_has_a_place(tmp_path, image_has):
+    """On a cube any order of axes has the right size: the label lay on 0 of 960 voxels of the object."""
+    values = np.zeros((12, 12, 12), np.uint8)
+    values[1:9, 2:12, 0:12] = 1
+    with_place, without = save(tmp_path / "a.nii.gz", values), write_mask(tmp_path / "a.tif", values)
+    image, label = (with_place, without) if image_has else (without, with_place)
+    pixels, geometry = read_volume(image)
+    with pytest.raises(UserError, match=r"a\.tif does not tell where they lie .* a\.nii\.gz does") as error:
+        check_pair(image, pixels.shape[:3], geometry, label)
+    assert str(label) in str(error.value)
+
+
+def test_small_voxels_have_a_small_tolerance(tmp_path):
+    """A micrograph: 10 voxels away are 5 thousandths of a mm."""
+    affine = np.diag([0.0005, 0.0005, 0.0005, 1])
+    _, geometry = read_volume(save(tmp_path / "a.nii", VALUES, affine))
+    moved = affine.copy()
+    moved[0, 3] = 0.005
+    check_pair(tmp_path / "a.nii", SIZE, geometry, save(tmp_path / "l.nii", VALUES % 3, affine))
+    with pytest.raises(UserError, match=r"lies elsewhere .*shifted by 0\.005 x 0 x 0 mm"):
+        check_pair(tmp_path / "a.nii", SIZE, geometry, save(tmp_path / "l.nii", VALUES % 3, moved))

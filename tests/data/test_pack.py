@@ -420,3 +420,17 @@ def test_progress_is_told_of_every_case(tmp_path):
     for form in FORMS:
         pack(BLOBS, PLAIN, form, tmp_path / form, progress=progress)
     assert seen == [4, 4]
+
+
+@both
+def test_labels_that_were_packed_by_the_nearest_voxel_are_told(form, tmp_path):
+    """They are shifted: a new training is refused. Where nothing was resampled, nothing was shifted."""
+    for name, settings in (("coarse", Preprocessing(spacing=(2, 2, 3))), ("same", PLAIN)):
+        packed(BLOBS, form, tmp_path / name, settings).check()
+        index = tmp_path / name / "index.json"
+        content = json.loads(index.read_text())
+        del content["about"]["resampled_labels"]  # as it was written before
+        index.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"shifted them by up to half a voxel\. Remove .* and pack it again"):
+        Packed(directory=tmp_path / "coarse").check()
+    Packed(directory=tmp_path / "same").check()

@@ -16,6 +16,7 @@ from helpers import write_series
 import data.__main__ as program
 from data.commands.fetch import fetch_hippocampus
 from data.errors import UserError
+from data.formats.images import write_mask
 from data.sources.decathlon import Decathlon
 from data.sources.detect import source_at
 from data.sources.generated.blobs3d import Blobs3d
@@ -142,6 +143,18 @@ def test_a_dicom_folder_with_its_nifti_label(tmp_path):
     np.testing.assert_array_equal(source.read("patient").label, truth)
 
 
+def test_dicom_series_further_down_are_named(tmp_path):
+    for place in ("images/p1/study/series", "images/p2/series", "images/p3"):
+        write_series(tmp_path / place)
+    (tmp_path / "labels").mkdir()
+    message = r"p1: holds no DICOM files itself, but .*p1/study/series does(.|\n)*p2: .*p2/series does"
+    with pytest.raises(UserError, match=rf"No volume has a label(.|\n)*{message}"):
+        Volumes(directory=tmp_path).check()
+    save(tmp_path / "labels/p3.nii", np.ones((5, 6, 4), np.uint8))
+    problems = "\n".join(Volumes(directory=tmp_path).problems())
+    assert "p1/study/series does" in problems and "p2/series does" in problems and "p3: holds" not in problems
+
+
 def test_volumes_that_are_not(tmp_path):
     save(tmp_path / "images/a.nii.gz", image(0, 5))
     save(tmp_path / "labels/a.nii.gz", label())
@@ -192,6 +205,20 @@ def test_check_reports_everything_and_fails(tmp_path, monkeypatch, capsys):
     assert "2 finding(s)" in told and "b_10.nii.gz: cannot be read" in told and "has no foreground" in told
     (tmp_path / "dataset.json").unlink()
     assert command(monkeypatch, "check", tmp_path, "--data", "decathlon") == 1
+
+
+def test_check_does_not_invent_a_spacing(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b"):
+        (tmp_path / "images").mkdir(exist_ok=True), (tmp_path / "labels").mkdir(exist_ok=True)
+        write_mask(tmp_path / f"images/{name}.tif", label())
+        write_mask(tmp_path / f"labels/{name}.tif", label())
+    assert command(monkeypatch, "check", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "spacing: none, lengths are in voxels" in told and "in mm" not in told
+    save(tmp_path / "images/c.nii", label(), np.diag([1, 2, 3, 1]))
+    save(tmp_path / "labels/c.nii", label(), np.diag([1, 2, 3, 1]))
+    assert command(monkeypatch, "check", tmp_path) == 0
+    assert "spacing in mm: 1 x 2 x 3; lengths of 2 of 3 volumes are in voxels" in capsys.readouterr().out
 
 
 def test_pack_from_the_command_line(tmp_path, monkeypatch, capsys):

@@ -72,6 +72,8 @@ def test_orthogonal_figure_has_a_line_of_scores_for_each_class(tmp_path, texts):
     assert found[0] == "a"
     table = ["Dice", "ASSD [mm]", "class 1", "0.500", "–", "class 2", "1.000", "–", "mean", "0.750", "–"]
     assert found[-11:] == table
+    orthogonal_figure(ShownVolume.of(case(oriented=False), case().label, scores), path)
+    assert "ASSD [voxels]" in texts[1] and "ASSD [mm]" not in texts[1]  # nobody knows how long they are
 
 
 def test_classes_have_their_names(tmp_path, texts):

@@ -2,10 +2,11 @@
 
 import threading
 
+import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
-from helpers import command
+from helpers import AXIAL, command, write_series
 from PIL import Image
 
 import evaluate
@@ -185,3 +186,97 @@ def test_prediction_in_two_looks_and_in_one(run, tmp_path):
     assert (tmp_path / "run" / "metrics.md").is_file()
     with pytest.raises(UserError, match=r"--one-look is for unet_fine_grained, .* this is unet\."):
         command(evaluate, "--run", run.path, "--one-look")
+
+
+@pytest.fixture(scope="module")
+def slices():
+    """[slices, rows, columns], of awkward sizes."""
+    return np.random.default_rng(5).integers(0, 255, (3, 37, 45)).astype(np.uint8)
+
+
+def masks_of(run, path, out, *flags):
+    """The mask of one input."""
+    command(predict, "--run", run.path, "--input", path, "--output", out, *flags)
+    (mask,) = (out / "masks").iterdir()
+    return tifffile.imread(mask) // 255 if mask.suffix == ".tif" else np.asarray(nib.load(mask).dataobj)
+
+
+@pytest.fixture(scope="module")
+def expected(run, slices, tmp_path_factory):
+    """The mask of the slices as a TIFF stack."""
+    folder = tmp_path_factory.mktemp("stack")
+    tifffile.imwrite(folder / "a.tif", slices, photometric="minisblack")
+    mask = masks_of(run, folder / "a.tif", folder / "out")
+    assert 0 < mask.mean() < 1
+    return mask
+
+
+# The order in which a file has the axes slice, row and column; its orientation; the plane of the slices.
+SERIES_OF_SLICES = [
+    ((2, 1, 0), "LPS", "axial"),  # as DICOM and most of NIfTI
+    ((2, 1, 0), "RAS", "axial"),
+    ((2, 1, 0), "ASR", "sagittal"),
+    ((2, 1, 0), "RSA", "coronal"),
+    ((0, 2, 1), "SLP", "axial"),  # slices first
+    ((2, 0, 1), "LSP", "axial"),  # slices in the middle
+]
+
+
+@pytest.mark.parametrize("order, codes, plane", SERIES_OF_SLICES)
+def test_volumes_are_sliced_as_they_were_acquired(
+    run, slices, expected, tmp_path, capsys, order, codes, plane
+):
+    """By the axis with the longest voxels, rows and columns as stored: what a TIFF stack of the slices gives."""
+    stored = slices.transpose(order)
+    spacing = np.array([5, 0.7, 0.7])[list(order)]
+    turned = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(codes), stored.shape)
+    affine = np.linalg.inv(turned) @ np.diag([*spacing, 1])
+    assert nib.aff2axcodes(affine) == tuple(codes)
+    nib.save(nib.Nifti1Image(stored, affine), tmp_path / "a.nii.gz")
+    mask = masks_of(run, tmp_path / "a.nii.gz", tmp_path / "out", "--probabilities")
+    np.testing.assert_array_equal(mask, expected.transpose(order))
+    number = ("first", "second", "third")[order.index(0)]
+    told = f"Predicted slice by slice, {plane}, across the {number} axis of the file: a."
+    assert told in capsys.readouterr().out
+    written = nib.load(tmp_path / "out/probabilities/a.nii.gz")
+    np.testing.assert_array_equal(written.get_fdata().reshape(stored.shape) >= 0.5, mask == 1)
+    np.testing.assert_allclose(written.affine, affine)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("orientation", [AXIAL, [0, 1, 0, 0, 0, -1], [0.8, 0.6, 0, 0, 0, -1]])
+def test_a_dicom_series_is_sliced_along_its_normal(
+    run, slices, expected, tmp_path, implementation, orientation
+):
+    """Its pixels are longer than its slices are apart: a series is what its files are."""
+    pixels = slices.astype(np.int16)
+    series = write_series(tmp_path / "in", pixels, orientation, step=0.4)
+    mask = masks_of(run, series, tmp_path / "out", "--impl", implementation)
+    np.testing.assert_array_equal(mask.transpose(2, 1, 0), expected)
+
+
+def test_the_slices_of_a_cube_are_those_that_the_header_names_or_the_user(run, tmp_path):
+    cube = np.random.default_rng(6).integers(0, 255, (40, 40, 40)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", cube, photometric="minisblack")
+    expected = masks_of(run, tmp_path / "a.tif", tmp_path / "tif")
+    for name, order, dim_info, flags in (
+        ("third", (2, 1, 0), None, ()),
+        ("named", (0, 2, 1), 0, ()),
+        ("asked", (0, 2, 1), None, ("--slices", "sagittal")),
+        ("against", (2, 0, 1), 2, ("--slices", "coronal")),
+    ):
+        image = nib.Nifti1Image(cube.transpose(order), np.eye(4))
+        image.header.set_dim_info(slice=dim_info)
+        nib.save(image, tmp_path / f"{name}.nii")
+        mask = masks_of(run, tmp_path / f"{name}.nii", tmp_path / name, *flags)
+        np.testing.assert_array_equal(mask, expected.transpose(order), err_msg=name)
+    with pytest.raises(UserError, match=r"a\.tif: --slices is for volumes that tell where they lie"):
+        masks_of(run, tmp_path / "a.tif", tmp_path / "b", "--slices", "axial")
+
+
+def test_a_single_slice_is_one(run, slices, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", slices[0])
+    expected = masks_of(run, tmp_path / "a.tif", tmp_path / "tif")
+    nib.save(nib.Nifti1Image(slices[:1].transpose(2, 1, 0), np.diag([3, 3, 1, 1])), tmp_path / "a.nii")
+    mask = masks_of(run, tmp_path / "a.nii", tmp_path / "nii")
+    np.testing.assert_array_equal(mask[..., 0].T, expected)

@@ -14,9 +14,14 @@ import evaluate
 import predict
 import train
 from data.errors import UserError
+from data.formats.geometry import Geometry
+from data.source import Case
 from unet_common.evaluation import watch as watching
+from unet_common.evaluation.report import report_scores
+from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.watch import Watch, follow
 from unet_common.implementation import IMPLEMENTATIONS
+from unet_common.prediction.predictor import Prediction
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities, predict_slabs
 from unet_common.training import checkpoints
@@ -54,6 +59,15 @@ def test_validation_volumes_get_masks_and_scores_in_mm(run, tmp_path, capsys):
     assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000
 
 
+def test_distances_without_a_spacing_are_said_to_be_in_voxels(run, tmp_path, capsys):
+    label = run.source.read(run.split.validation[0]).label
+    for geometry in (None, Geometry(np.diag([1.0, 1, 1.5, 1]), label.shape)):
+        scores, case = Scores(membranes=False), Case("a", label[..., None], label, None, geometry)
+        scores.add(Prediction(case, label, None, run.outputs))
+        report_scores(scores, [run], tmp_path)
+        assert ("Distances are in voxels, not in mm, of a" in capsys.readouterr().out) == (geometry is None)
+
+
 def test_a_dicom_series_and_a_nifti_file_of_the_same_voxels_give_the_same_mask(run, tmp_path):
     values = np.random.default_rng(0).integers(0, 900, (9, 12, 11)).astype(np.int16)
     series = write_series(tmp_path / "in" / "series", values)
@@ -88,11 +102,40 @@ def test_inputs_that_do_not_fit_are_named(run, tmp_path):
         UserError, match=r"four\.nii: The image has 3 channels, but the training images had 1"
     ):
         command(predict, "--run", run.path, "--input", tmp_path / "four.nii", "--output", tmp_path / "out")
+    with pytest.raises(UserError, match=r"--slices is for networks of images; unet in .* sees whole volumes"):
+        command(predict, "--run", run.path, "--slices", "axial")
     folder = tmp_path / "masks"
     folder.mkdir()
     nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)), folder / "a.nii")
     with pytest.raises(UserError, match="would overwrite the image"):
         command(predict, "--run", run.path, "--input", folder, "--output", tmp_path)
+
+
+@pytest.mark.parametrize("place", ["study/series", "archive/study/series"])
+def test_a_series_further_down_is_named(run, tmp_path, place):
+    write_series(tmp_path / "patient" / place)
+    with pytest.raises(UserError, match=rf"patient: holds no DICOM files itself(.|\n)*- .*patient/{place}"):
+        command(predict, "--run", run.path, "--input", tmp_path / "patient", "--output", tmp_path / "out")
+
+
+def test_a_crop_larger_than_the_volume_gets_a_size_that_the_network_takes(tmp_path):
+    blobs = ["--data", "blobs3d", "--set", "data.size=[34,33,21]", "--set", "sampling.crop=[48,48,48]"]
+    levels = [
+        "--set",
+        "network.depth=4",
+        "--set",
+        "network.filters=2",
+        "--set",
+        "data.images=3",
+        "--steps",
+        1,
+    ]
+    with pytest.raises(UserError, match=r"at most --set 'sampling\.crop=\[32, 32, 16\]'"):
+        command(train, "--run", tmp_path / "a", *blobs, *levels)
+    command(train, "--run", tmp_path / "b", *blobs, *levels, "--set", "sampling.crop=[32, 32, 16]")
+    deep = [*levels, "--set", "network.depth=6"]
+    with pytest.raises(UserError, match=r"take a network that accepts crops of at most 34 x 33 x 21"):
+        command(train, "--run", tmp_path / "c", *blobs, *deep, "--set", "sampling.crop=[64, 64, 64]")
 
 
 def test_resampled_and_cropped_volumes_come_back_in_their_own_voxels(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from data.labels.label_maps import first_few
 from data.source import Case
 from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.tables import FOLDS, Row, fold_rows, fold_table, markdown_table, write_tables
@@ -64,16 +65,21 @@ def report_predictions(
     run = runs[0]
     scores, gallery = Scores(run.source.foreground_is_membrane), Gallery(run.source.class_names)
     values: set[int] = set()
+    slices: dict[str, list[str]] = {}
     for prediction in predictions:
         save_prediction(prediction, output, probabilities)
         gallery.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
         values.update(np.unique(prediction.label).tolist())
+        if prediction.slices:
+            slices.setdefault(prediction.slices, []).append(prediction.case.name)
     gallery.overview(output / "overview.png", run.path.name)
     written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
     for folder in ("overlays", "figures"):
         if (output / folder).is_dir():
             written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))
+    for words, names in slices.items():
+        print(f"Predicted slice by slice, {words}: {first_few(names)}. Other slices: --slices")
     if len(values) == 1:
         value = values.pop()
         what = "the same classes" if run.network.multilabel and value else f"class {value}"
@@ -133,6 +139,9 @@ def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> Seque
             shown = [name for name in folds[0] if name in SHOWN_FOLDS or name.startswith("dice_")]
             brief = [{name: row.get(name) for name in shown} for row in folds]
             print(f"{FOLDS}\n\n{fold_table(brief, class_names=class_names)}")
+        if scores.without_spacing:
+            names = first_few(scores.without_spacing)
+            print(f"Distances are in voxels, not in mm, of {names}: no spacing is known of them.")
         print(f"All scores: {directory / 'metrics.md'}, .csv, .json")
     return rows
 

@@ -23,6 +23,7 @@ class Scores:
         """
         self._membranes, self._tolerance = membranes, tolerance
         self._rows: list[dict[str, Any]] = []
+        self.without_spacing: list[str] = []  # volumes whose distances are in voxels
         self._curves: list[dict[str, np.ndarray]] = []
 
     def add(self, prediction: Prediction) -> Row | None:
@@ -40,6 +41,7 @@ class Scores:
         scores = pixel_scores(truth[counted], label[counted], values, overlapping)
         means, per_class = scores.foreground_means(), scores.per_class()
         if label.ndim == 3:
+            self.without_spacing += [] if case.geometry else [case.name]
             of_surfaces = volume_scores(truth, label, values, case.spacing, self._tolerance, overlapping)
             means, per_class = means | of_surfaces[0], per_class | of_surfaces[1]
         row: dict[str, Any] = {"case": case.name, **means, **(per_class if values > 2 else {})}

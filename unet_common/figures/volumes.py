@@ -23,8 +23,8 @@ Scores = Mapping[str, Any]
 _HEADINGS = {
     "dice": "Dice",
     "surface_dice": "surface Dice",
-    "hd95": "HD95 [mm]",
-    "assd": "ASSD [mm]",
+    "hd95": "HD95 [{}]",
+    "assd": "ASSD [{}]",
     "volume_error": "volume error",
     "precision": "precision",
     "recall": "recall",
@@ -38,11 +38,13 @@ class ShownVolume:
     name: of the case.
     views: axial, coronal and sagittal slice through the middle of the foreground.
     scores: empty where the truth is not known.
+    unit: of lengths: mm, or voxels of volumes without a spacing.
     """
 
     name: str
     views: tuple[View, ...]
     scores: Scores = field(default_factory=dict)
+    unit: str = "mm"
 
     @classmethod
     def of(
@@ -70,7 +72,7 @@ class ShownVolume:
         oriented = case.geometry is not None
         views = orthogonal_views(case.image, case.label, prediction, case.spacing, oriented, case.overlapping)
         views = tuple(replace(view, class_names=class_names) for view in views)
-        return cls(case.name, views, dict(scores or {}))
+        return cls(case.name, views, dict(scores or {}), "mm" if oriented else "voxels")
 
     @property
     def dice(self) -> float:
@@ -86,7 +88,7 @@ def orthogonal_figure(case: ShownVolume, path: Path, title: str = "") -> None:
         path: of the PNG file; replaced as a whole.
         title: above the figure; the name of the case if empty.
     """
-    table = _table(case.scores, case.views[0].class_names)
+    table = _table(case.scores, case.views[0].class_names, case.unit)
     more = [[(0.22 * len(table), WIDTH)]] if table else []
     with rc_context(PICTURE_STYLE):
         figure, below = view_figure(case.views, title or case.name, more)
@@ -95,13 +97,13 @@ def orthogonal_figure(case: ShownVolume, path: Path, title: str = "") -> None:
         save_figure(figure, path)
 
 
-def _table(scores: Scores, class_names: tuple[str, ...] | None) -> list[list[str]]:
+def _table(scores: Scores, class_names: tuple[str, ...] | None, unit: str) -> list[list[str]]:
     """The table of scores: headings; a line for each class if there are several; their mean. Empty without scores."""
     columns = [name for name in _HEADINGS if scores.get(name) is not None]
     if not columns:
         return []
     found = sorted({int(name.rpartition("_")[2]) for name in scores if name.startswith("dice_")})
-    lines = [["", *(_HEADINGS[name] for name in columns)]]
+    lines = [["", *(_HEADINGS[name].format(unit) for name in columns)]]
     for index in found:
         numbers = (_number(scores.get(f"{name}_{index}")) for name in columns)
         lines.append([_shortened(class_name(index, class_names), 16), *numbers])

@@ -145,6 +145,12 @@ class Network(Settings):
             )
         return output
 
+    def largest_within(self, size: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The largest accepted input that is nowhere longer than `size`; None if there is none."""
+        sides = [self._nearest(side, axis, -1) for axis, side in enumerate(size)]
+        largest = tuple(side for side in sides if side is not None)
+        return None if len(largest) < len(sides) or self.refusal(largest) else largest
+
     def padding_for(self, size: tuple[int, ...]) -> list[tuple[int, int]]:
         """Pixels to add (before, after) on each axis so that the output covers an image of `size`.
 

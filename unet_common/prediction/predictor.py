@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from data.errors import UserError, bullet_list
 from data.files import natural_key
 from data.formats.images import image_files
-from data.formats.volumes import is_volume, read_volume, volume_files, volume_name
+from data.formats.volumes import is_volume, read_volume, series_below, volume_files, volume_name
 from data.labels.label_maps import class_masks, combine, is_ignored, known
 from data.labels.outputs import Outputs
 from data.source import Case
@@ -38,6 +39,7 @@ class Prediction:
     probability: [*size, channels]; None if it was not asked for and the case is a volume.
     outputs: what the channels and the values of the label mean.
     ignored: pixels of the case that no score counts, bool [*size]; its label has the background there. None: all count.
+    slices: the slices of a volume that a network for images saw, in words; None where it saw the whole.
     """
 
     case: Case
@@ -45,6 +47,7 @@ class Prediction:
     probability: np.ndarray | None
     outputs: Outputs
     ignored: np.ndarray | None = None
+    slices: str | None = None
 
     @property
     def judged_label(self) -> np.ndarray:
@@ -100,7 +103,8 @@ class Predictor:
     def __call__(self, case: Case, settings: PredictionSettings, probabilities: bool = False) -> Prediction:
         """Predict one case.
 
-        A two-dimensional network treats a stack of pages `[pages, height, width, channels]` page by page.
+        A two-dimensional network treats a stack of pages `[pages, height, width, channels]` page by page, and a volume
+        that tells where it lies slice by slice, with slices, rows and columns as its file has them.
 
         Args:
             probabilities: keep those of a volume, too, which may be far larger than the volume.
@@ -115,17 +119,37 @@ class Predictor:
         try:
             if case.image.ndim != self.runs[0].network.rank + 2:
                 return replace(self._predict(case, settings, probabilities), ignored=ignored)
-            pages = [
-                self._predict(replace(case, image=page, label=None), settings, True) for page in case.image
-            ]
+            return replace(self._predict_slices(case, settings), ignored=ignored)
         except UserError as error:
             raise UserError(f"{case.path or case.name}: {error}") from None
+
+    def _predict_slices(self, case: Case, settings: PredictionSettings) -> Prediction:
+        """The prediction of a stack or a volume, slice by slice."""
+        geometry, stack, padding, axis, words = case.geometry, case.image, case.padding, 0, None
+        if geometry is not None:
+            axis = geometry.axis_across(settings.slices) if settings.slices else geometry.slice_axis
+            stack = geometry.slices(stack, axis)
+            padding = None if padding is None else geometry.slices(padding, axis)
+            words = (
+                f"{geometry.plane(axis)}, across the {('first', 'second', 'third')[axis]} axis of the file"
+            )
+        elif settings.slices:
+            raise UserError(
+                "--slices is for volumes that tell where they lie; of this stack each page is a slice."
+            )
+        slices = [
+            replace(case, image=image, label=None, geometry=None, padding=empty)
+            for image, empty in zip(stack, repeat(None) if padding is None else padding, strict=False)
+        ]
+        pages = [self._predict(one, settings, True) for one in slices]
         label, probability = (
             np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
         )
+        if geometry is not None:
+            label, probability = (geometry.from_slices(values, axis) for values in (label, probability))
         outputs = pages[0].outputs
         return Prediction(
-            replace(case, overlapping=outputs.overlapping), label, probability, outputs, ignored
+            replace(case, overlapping=outputs.overlapping), label, probability, outputs, slices=words
         )
 
     def _predict(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
@@ -244,6 +268,10 @@ def check_prediction(runs: Sequence[Run], weights: str | None, settings: Predict
         _check_one_look(run.network, settings)
         tile_sides(settings.tile, run.network.rank)
         check_symmetries(settings.symmetries, run.network)
+        if settings.slices and run.network.rank != 2:
+            raise UserError(
+                f"--slices is for networks of images; {run.network.name} in {run.path} sees whole volumes."
+            )
 
 
 def validation_cases(run: Run) -> Iterator[Case]:
@@ -266,6 +294,11 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
         files = [path]
     if not path.exists():
         raise UserError(f"{path}: there is no such file.")
+    if not files and path.is_dir() and (series := series_below(path)):
+        raise UserError(
+            f"{path}: holds no DICOM files itself, but folders below it do. Give one of them as --input, or the folder "
+            f"that directly holds several:\n{bullet_list([str(folder) for folder in series])}"
+        )
     if not files:
         raise UserError(f"There are no images (PNG, JPEG, TIFF, BMP) or volumes (NIfTI, DICOM) in {path}.")
     names = [volume_name(file) for file in files]
@@ -279,7 +312,9 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
 
 def _unlabelled(path: Path) -> Case:
     image, geometry = read_volume(path)
-    return Case(volume_name(path), image, None, path, geometry)
+    return Case(
+        volume_name(path), image, None, path, geometry, padding=geometry.padding if geometry else None
+    )
 
 
 def _check_fits(case: Case, run: Run) -> None:

@@ -27,6 +27,10 @@ class PredictionSettings(Settings):
     level: PositiveInt | None = Field(
         None, description="of unet_plus_plus: columns of the pruned network, which is faster"
     )
+    slices: Literal["axial", "coronal", "sagittal"] | None = Field(
+        None,
+        description="of a network for images on volumes: the slices that it sees; without it those of the acquisition",
+    )
     one_look: bool = Field(
         False, description="of unet_fine_grained: predict from the whole image alone, not from the region"
     )

@@ -60,7 +60,7 @@ class Run:
         source.check()
         parts = divide(source.names(), experiment.sampling, experiment.seed)
         bare = Preprocessor(experiment.preprocessing)
-        images = (bare(labelled(source, name)).image for name in parts.training)
+        images = (bare(labelled(source, name)).measured for name in parts.training)
         run = cls(path, experiment, parts, statistics(images, source.channels))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         if experiment.pretrained:
@@ -221,6 +221,7 @@ class Run:
             self.prepare,
             experiment.seed,
             self.outputs,
+            self.network.largest_within,
         )
 
     @property
