@@ -120,7 +120,7 @@ def _slice_axis(affine: np.ndarray, size: tuple[int, ...], header: Any) -> int:
 
 
 def _misnamed(path: Path) -> str | None:
-    """What a file is that is no NIfTI of its name, and what to do; None if nobody knows."""
+    """The nature of a file that is no NIfTI of its name, and the remedy; None if nobody knows."""
     with path.open("rb") as file:
         start = file.read(40)
     zipped, named = start[:2] == b"\x1f\x8b", path.name.lower().endswith(".gz")

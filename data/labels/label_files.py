@@ -38,7 +38,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Reading:
-    """How the values of label files become classes; settings of the sources that read such files.
+    """Rules by which the values of label files become classes; settings of the sources that read such files.
 
     label_values: in the order of the classes, the background's first; found in the files if None.
     ignore: values of pixels that neither loss nor scores count.
