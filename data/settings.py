@@ -27,11 +27,6 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
-    @property
-    def left_open(self) -> frozenset[str]:
-        """Settings that the data decides, as far as they are None or not given."""
-        return frozenset()
-
 
 class Preprocessing(Settings):
     """The preparation of every image, before training and prediction alike."""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from data.errors import UserError, bullet_list
 from data.formats.geometry import Geometry
+from data.formats.volumes import read_volume
 from data.settings import Preprocessing, Settings
 
 
@@ -39,6 +40,12 @@ class Case:
     def spacing(self) -> tuple[float, ...]:
         """Distance between neighbouring pixels along each axis in mm, or 1 where nothing is known of it."""
         return self.geometry.spacing if self.geometry else (1.0,) * (self.image.ndim - 1)
+
+
+def unlabelled(name: str, path: Path) -> Case:
+    """The image or volume in a file, or a folder of DICOM slices, as a case. Raises UserError as `read_volume`."""
+    image, geometry = read_volume(path)
+    return Case(name, image, None, path, geometry, padding=geometry.padding if geometry else None)
 
 
 class Source(Settings, ABC):

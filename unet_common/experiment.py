@@ -22,6 +22,7 @@ from data.errors import UserError
 from data.files import write_text
 from data.labels.soft_labels import SIDES
 from data.preprocessing.preprocessor import Preprocessor
+from data.preprocessing.regions import images
 from data.settings import Augmentation, Fraction, Preprocessing, Sampling, Settings
 from data.source import Source
 from data.sources import SOURCES, Membranes
@@ -220,7 +221,7 @@ def resolve(experiment: Experiment) -> Experiment:
             raise UserError(
                 f"sampling.soften is not for {network.name}: its last outputs are those of the region."
             )
-        channels, further = channels * 2, region.classes
+        channels, further = channels * images(region), region.classes
     needed = {"rank": source.rank, "channels": channels, "classes": classes + further}
     needed |= {"multilabel": multilabel, "auxiliary": auxiliary}
     network = validated(type(network), {**needed, **given})
@@ -266,5 +267,7 @@ def _decided(experiment: Experiment, filled: dict[str, Settings]) -> dict[str, d
     for group, settings in filled.items():
         before, after = getattr(experiment, group), settings.model_dump(mode="json")
         changed = {name for name, value in before.model_dump(mode="json").items() if after[name] != value}
-        decided[group] = {name: after[name] for name in after if name in changed | before.left_open}
+        if group == "network":  # the default of what was left open may be what the data decided
+            changed |= before.left_open
+        decided[group] = {name: after[name] for name in after if name in changed}
     return {group: values for group, values in decided.items() if values}

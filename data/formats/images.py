@@ -148,4 +148,8 @@ def _read(path: Path) -> Stored:
         ) from error
     if stored.values.size == 0:
         raise UserError(f"{path}: the image is empty.")
+    if stored.palette is not None and stored.values.max() >= len(stored.palette):
+        raise UserError(
+            f"{path}: has the index {stored.values.max()}, but its palette {len(stored.palette)} colours."
+        )
     return stored

@@ -52,7 +52,6 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
         slope, intercept = file.dataobj.slope, file.dataobj.inter
         whole = stored.kind in "iu" and (slope, intercept) == (1, 0)
         values = np.asarray(file.dataobj) if whole else file.get_fdata(dtype=np.float32, caching="unchanged")
-        lengths = _header_as_stored(path, file.header)["pixdim"][1:4]
     # What a damaged file makes nibabel and zlib raise depends on the byte.
     except (
         OSError,
@@ -75,12 +74,13 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
         )
     if not values.size:
         raise UserError(f"{path}: an axis has no voxels (size {values.shape}).")
-    if file.header["sform_code"] == 0 and not (np.isfinite(lengths).all() and lengths.all()):
-        # nibabel reads 1 mm in their place.
-        raise UserError(
-            f"{path}: the header gives no voxel spacing (pixdim is {_by(lengths)}). Export the volume again from its "
-            "source, or write the true spacing into the header."
-        )
+    if file.header["sform_code"] == 0:
+        lengths = _header_as_stored(path, file.header)["pixdim"][1:4]
+        if not (np.isfinite(lengths).all() and lengths.all()):  # nibabel reads 1 mm in their place
+            raise UserError(
+                f"{path}: the header gives no voxel spacing (pixdim is {_by(lengths)}). Export the volume again from "
+                "its source, or write the true spacing into the header."
+            )
     unit = int(file.header["xyzt_units"]) % 8
     if unit not in MILLIMETRES:
         raise UserError(

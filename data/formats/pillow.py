@@ -61,8 +61,6 @@ def _stored(path: Path, file: "Image.Image", is_jpeg: bool) -> Stored:
     values = values if values.ndim == 3 else values[..., np.newaxis]
     if mode == "P":
         palette = np.array(file.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        if values.max(initial=0) >= len(palette):
-            raise UserError(f"{path}: has the index {values.max()}, but its palette {len(palette)} colours.")
         return Stored(values, 8, _palette_alpha(file.info.get("transparency"), values), palette)
     if mode in ("LA", "RGBA"):
         return Stored(values[..., :-1], 8, values[..., -1])
@@ -88,12 +86,12 @@ def _palette_alpha(transparency: bytes | int | None, indices: np.ndarray) -> np.
 
 def _deep_png(path: Path) -> Stored | None:
     """A PNG of 16 bit, which Pillow reads as 8 bit if it has colours; None for others."""
+    with path.open("rb") as file:
+        if file.read(25)[24] != 16:  # the bit depth, PNG (third edition), 11.2.1
+            return None
     import imagecodecs
 
-    content = path.read_bytes()
-    if content[24] != 16:  # the bit depth, PNG (third edition), 11.2.1
-        return None
-    values = imagecodecs.png_decode(content)
+    values = imagecodecs.png_decode(path.read_bytes())
     values = values if values.ndim == 3 else values[..., np.newaxis]
     if values.shape[-1] in (2, 4):  # PNG knows grey and RGB, both with alpha or without
         return Stored(values[..., :-1], 16, values[..., -1])

@@ -60,8 +60,6 @@ def read_tiff(path: Path) -> Stored:
         values = values.astype(np.uint8)
     if palette is not None:
         values = values[..., :1]
-        if values.max(initial=0) >= len(palette):
-            raise UserError(f"{path}: has the index {values.max()}, but its palette {len(palette)} colours.")
     lossy = "jpeg" if page.compression in JPEG else "other" if page.compression in MAY_LOSE else None
     return Stored(
         values, page.bitspersample, alpha, palette, photometric == WHITE_IS_ZERO, orientation, lossy

@@ -8,13 +8,10 @@ import numpy as np
 from data.errors import UserError
 from data.files import paths_in
 from data.formats.geometry import Geometry, in_grid_of, same_place
+from data.formats.images import LARGEST_LABEL, read_image, read_mask
 from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
-from data.formats.images import read_image, read_mask
 from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
 from data.formats.nifti import is_nifti, read_nifti
-
-# Label values are kept in 32 bits; more than this is no label.
-LARGEST_LABEL = np.iinfo(np.int32).max
 
 
 def volume_name(path: Path) -> str:

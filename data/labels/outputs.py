@@ -7,7 +7,7 @@ import numpy as np
 from data.errors import UserError
 from data.labels.label_maps import class_masks, combine, is_ignored, known, largest_class, set_type
 from data.labels.soft_labels import SIDES, soften
-from data.preprocessing.regions import Regions, beside_region
+from data.preprocessing.regions import Regions, beside_region, images
 
 IGNORED = -1.0
 """The target of a pixel that neither loss nor scores count. All others lie in [0, 1]."""
@@ -41,8 +41,8 @@ class Outputs:
 
     @property
     def images(self) -> int:
-        """Images that an input holds beside each other as channels: the whole, and its region if there is one."""
-        return 2 if self.region else 1
+        """Images that an input holds, see `data.preprocessing.regions.images`."""
+        return images(self.region)
 
     @property
     def auxiliary(self) -> int:

@@ -29,6 +29,11 @@ class Regions(Settings):
     )
 
 
+def images(region: Regions | None) -> int:
+    """The images that an input holds beside each other as channels: the whole, and its region if there is one."""
+    return 2 if region else 1
+
+
 @dataclass(frozen=True)
 class Window:
     """A part of an image, which may reach beyond its borders. start, sides: in pixels, along each axis."""

@@ -52,9 +52,8 @@ class LabelFiles(Source):
         """Class indices [*size] of the values in a file, where `label_values` are those of the classes."""
         if self.foreground == "any":
             ignored = np.isin(values, self.ignore)
-            values = np.where(ignored, values, values != 0)
             # An ignored 1 would be foreground: ignored ones get a number of their own.
-            return to_classes(np.where(ignored, 2, values), label_values, (2,) if self.ignore else ())
+            return to_classes(np.where(ignored, 2, values != 0), label_values, (2,) if self.ignore else ())
         return to_classes(values, label_values, self.ignore)
 
 

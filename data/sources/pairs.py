@@ -11,9 +11,9 @@ import numpy as np
 from data.errors import UserError, grouped
 from data.formats.images import examine_mask
 from data.formats.nifti import is_nifti
-from data.formats.volumes import check_pair, read_label, read_volume
+from data.formats.volumes import check_pair, read_label
 from data.labels.label_files import Contents, different_palettes
-from data.source import Case
+from data.source import Case, unlabelled
 from data.sources.label_files import LabelFiles, notes_of
 
 Pair = tuple[Path, Path | None]
@@ -110,11 +110,11 @@ class VolumePairs(LabelFiles):
         if name not in self.pairs:
             raise UserError(f"{self.directory} has no volume '{name}'.")
         path, label = self.pairs[name]
-        image, geometry = read_volume(path)
-        if image.ndim != 4:
+        case = unlabelled(name, path)
+        if case.image.ndim != 4:
             raise UserError(f"{path}: is an image, not a volume.")
-        values = None if label is None else check_pair(path, image.shape[:3], geometry, label)
-        return Case(name, image, None, path, geometry, padding=geometry.padding if geometry else None), values
+        values = None if label is None else check_pair(path, case.image.shape[:3], case.geometry, label)
+        return case, values
 
     @cached_property
     def _contents(self) -> dict[Path, Contents]:

@@ -484,14 +484,18 @@ def written(folder: Path, form: str, write: Write) -> Path:
     return path
 
 
+def assert_refused(read: Callable, path: Path, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        read(path)
+    assert str(path) in str(error.value)
+
+
 @pytest.mark.filterwarnings("ignore:Palette images with Transparency")  # of Pillow's reading, beside ours
 @pytest.mark.parametrize(("kind", "form", "write"), FILES)
 def test_an_image_is_what_is_shown(tmp_path, kind, form, write):
     path = written(tmp_path, form, write)
     if isinstance(kind.shown, str):
-        with pytest.raises(UserError, match=kind.shown) as error:
-            read_image(path)
-        assert str(path) in str(error.value)
+        assert_refused(read_image, path, kind.shown)
         return
     image = read_image(path)
     expected = kind.shown if kind.shown.ndim >= 3 else kind.shown[..., np.newaxis]
@@ -510,9 +514,7 @@ def test_an_image_is_what_is_shown(tmp_path, kind, form, write):
 def test_a_mask_is_what_is_shown(tmp_path, kind, form, write):
     path = written(tmp_path, form, write)
     if isinstance(kind.label, str):
-        with pytest.raises(UserError, match=kind.label) as error:
-            read_mask(path)
-        assert str(path) in str(error.value)
+        assert_refused(read_mask, path, kind.label)
         return
     np.testing.assert_array_equal(read_mask(path), kind.label)
 

@@ -58,7 +58,7 @@ class Network(Settings):
 
     @property
     def left_open(self) -> frozenset[str]:
-        """Settings that the data decides, as for all settings. Until then, these have the values of the defaults."""
+        """Settings that the data decides: null, or not given. Until then, these have the values of the defaults."""
         return frozenset(self.decided_by_data) - self.model_fields_set
 
     @model_validator(mode="after")

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from data.errors import UserError, bullet_list
 from data.files import natural_key
 from data.formats.images import image_files
-from data.formats.volumes import is_volume, read_volume, series_below, volume_files, volume_name
+from data.formats.volumes import is_volume, series_below, volume_files, volume_name
 from data.labels.label_maps import class_masks, combine, is_ignored, known
 from data.labels.outputs import Outputs
-from data.source import Case
+from data.source import Case, unlabelled
 from data.validation import validated
 from unet_common.implementation import load
 from unet_common.networks import Network
@@ -307,14 +307,7 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
         raise UserError(
             f"{path}: these names occur with several endings, so their masks would collide:\n{bullet_list(twice)}"
         )
-    return files, (_unlabelled(file) for file in files)
-
-
-def _unlabelled(path: Path) -> Case:
-    image, geometry = read_volume(path)
-    return Case(
-        volume_name(path), image, None, path, geometry, padding=geometry.padding if geometry else None
-    )
+    return files, (unlabelled(name, file) for name, file in zip(names, files, strict=True))
 
 
 def _check_fits(case: Case, run: Run) -> None:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from data.errors import UserError
+from data.preprocessing.regions import images
 from unet_common.networks import UNetBackboned, UNetEncoder
 from unet_common.networks.encoders import VGGS
 from unet_common.weights.interchange import Weights
@@ -56,7 +57,7 @@ def pretrained_weights(origin: str, network: UNetEncoder | UNetBackboned) -> Wei
         weights = _from_file(Path(origin), network.encoder)
     first = _first_kernel(weights)
     # Whole and region go through the encoder one after the other.
-    of_one = network.channels // (2 if network.region_of_interest else 1)
+    of_one = network.channels // images(network.region_of_interest)
     weights[first] = for_channels(weights[first], of_one)
     return weights
 
