@@ -6,7 +6,7 @@ and a model knows its layers; blocks are functions there, too.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -69,14 +69,10 @@ def _watched_layers(package: ModuleType) -> Iterator[dict[str, tf.Tensor]]:
             returned[:] = [one for one in returned if one[0] != path or one[1] < start]
             returned.append((path, start, value))
 
-    before = sys.getprofile()
-    sys.setprofile(watch)
-    try:
+    with _profiled(watch):
         yield tensors
-    finally:
-        sys.setprofile(before)
-        for path, _start, value in returned:
-            _add(tensors, path, value)
+    for path, _start, value in returned:
+        _add(tensors, path, value)
 
 
 def _path(frame: FrameType) -> str | None:
@@ -115,10 +111,17 @@ def _watched_blocks(package: ModuleType) -> Iterator[dict[str, keras.KerasTensor
             if isinstance(name, str) and frame.f_code.co_filename.startswith(folder):
                 tensors[name] = value
 
+    with _profiled(watch):
+        yield tensors
+
+
+@contextmanager
+def _profiled(watch: Callable[[FrameType, str, Any], None]) -> Iterator[None]:
+    """Python tells `watch` of every call and return in this block."""
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
-        yield tensors
+        yield
     finally:
         sys.setprofile(before)
 

@@ -52,17 +52,17 @@ def one_batch(run: Run) -> Batch:
 def _lowlevel(run: Run, batch: Batch) -> Step:
     from unet_lowlevel.training import training_step
 
-    return _in_session(lambda images, targets: training_step(images, targets, run.experiment), run, batch)
+    return _in_session(training_step, run, batch)
 
 
 def _highlevel(run: Run, batch: Batch) -> Step:
     from unet_highlevel.model import training_step
 
-    return _in_session(lambda images, targets: training_step(images, targets, run), run, batch)
+    return _in_session(training_step, run, batch)
 
 
 def _in_session(
-    training_step: Callable[[tf.Tensor, tf.Tensor], TrainingStep], run: Run, batch: Batch
+    training_step: Callable[[tf.Tensor, tf.Tensor, Run], TrainingStep], run: Run, batch: Batch
 ) -> Step:
     """The step of a graph package: in a graph of its own, fed with one batch again and again."""
     start = time.perf_counter()
@@ -71,7 +71,7 @@ def _in_session(
         v1.train.get_or_create_global_step()
         # Of fixed shapes, as in the training loops.
         inputs = [v1.placeholder(array.dtype, array.shape) for array in batch]
-        step = training_step(*inputs)
+        step = training_step(*inputs, run)
         initialise = v1.global_variables_initializer()
     built = time.perf_counter() - start
     session = v1.Session(graph=graph)

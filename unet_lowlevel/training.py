@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from unet_common import losses
-from unet_common.experiment import Experiment, Optimizer
+from unet_common.experiment import Optimizer
 from unet_common.graph_model import TrainingStep, assign, canonical_variables
 from unet_common.training import checkpoints
 from unet_common.training.monitor import SUMMARY_EVERY, Monitor
@@ -38,7 +38,7 @@ def train(run: Run) -> None:
         images, targets = batches.get_next()
 
         # 2. One step: network, loss, and what changes the weights.
-        step = training_step(images, targets, experiment)
+        step = training_step(images, targets, run)
         summary = v1.summary.merge(
             [v1.summary.scalar("loss", step.loss), v1.summary.scalar("learning_rate", step.rate)]
         )
@@ -77,17 +77,17 @@ def train(run: Run) -> None:
             save_weights(run.final_weights, session.run(variables), run.network)
 
 
-def training_step(images: tf.Tensor, targets: tf.Tensor, experiment: Experiment) -> TrainingStep:
+def training_step(images: tf.Tensor, targets: tf.Tensor, run: Run) -> TrainingStep:
     """Add one step of a training to the current graph, which has a seed and a global step.
 
     Args:
         images: a batch `[batch, *size, channels]`. targets: `[batch, *size, classes]`.
-        experiment: its network, loss, optimizer and rule for initial weights.
+        run: its network, loss, optimizer and rule for initial weights.
     """
-    network, settings = experiment.network, experiment.optimizer
+    experiment, network, settings = run.experiment, run.network, run.experiment.optimizer
     choose_initialisation(experiment.initialisation)
     logits = build(images, network, training=True)
-    loss = losses.loss(experiment.loss, network.multilabel, experiment.data.ignoring)(targets, logits)
+    loss = losses.loss(experiment.loss, network.multilabel, run.outputs.ignoring)(targets, logits)
     if settings.l2:
         loss += optimizers.penalty(v1.trainable_variables(), settings.l2)
     rate = v1.placeholder(tf.float64, [], "rate")

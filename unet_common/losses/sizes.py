@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from unet_common.losses.pixels import is_counted
+
 
 def finest(logits: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
     """The logits of the full resolution, with deep supervision or without."""
@@ -19,7 +21,7 @@ def shrink_to(targets: tf.Tensor, logits: tf.Tensor, ignoring: bool = False) -> 
     ignoring: targets below 0 are ignored. A block is the mean of its others; -1 if there are none.
     """
     if ignoring:
-        counted = tf.cast(targets >= 0, targets.dtype)
+        counted = is_counted(targets)
         share, total = shrink_to(counted, logits), shrink_to(counted * targets, logits)
         return tf.where(share > 0, total / tf.maximum(share, 1e-9), -tf.ones_like(total))
     sides, wanted = tf.unstack(tf.shape(targets)[1:-1]), tf.unstack(tf.shape(logits)[1:-1])
