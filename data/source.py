@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from data.errors import UserError, bullet_list
 from data.formats.geometry import Geometry
@@ -40,6 +40,24 @@ class Case:
     def spacing(self) -> tuple[float, ...]:
         """Distance between neighbouring pixels along each axis in mm, or 1 where nothing is known of it."""
         return self.geometry.spacing if self.geometry else (1.0,) * (self.image.ndim - 1)
+
+
+class About(Settings):
+    """The properties that all cases of a data set share; a run and a packed data set keep them.
+
+    source: the name of the data set. rank: spatial axes. channels: values of a pixel. classes: background included.
+    class_values, class_names, overlapping, ignoring, foreground_is_membrane: as the properties of `Source`.
+    """
+
+    source: str
+    rank: PositiveInt
+    channels: PositiveInt
+    classes: PositiveInt
+    class_values: tuple[int, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+    overlapping: bool = False
+    ignoring: bool = False
+    foreground_is_membrane: bool = False
 
 
 def unlabelled(name: str, path: Path) -> Case:
@@ -78,6 +96,14 @@ class Source(Settings, ABC):
     def ignoring(self) -> bool:
         """True if labels have pixels that neither loss nor scores count (`data.labels.label_maps.is_ignored`)."""
         return False
+
+    @property
+    def class_values(self) -> tuple[int, ...] | None:
+        """The numbers in label files that stand for the classes, the background's first; None if there are no files.
+
+        Of classes that may overlap, that of each class's own masks.
+        """
+        return None
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -120,6 +146,24 @@ class Source(Settings, ABC):
         if len(labels) == 1 and not problems:
             problems.append("all labels are the same everywhere: there is nothing to learn")
         return problems
+
+    def unread(self) -> list[str]:
+        """The files in the folders of the data set that are not read, and why; those of a kind together."""
+        return []
+
+    def about(self) -> About:
+        """The properties that all cases share."""
+        return About(
+            source=self.name,
+            rank=self.rank,
+            channels=self.channels,
+            classes=self.classes,
+            class_values=self.class_values,
+            class_names=self.class_names,
+            overlapping=self.overlapping,
+            ignoring=self.ignoring,
+            foreground_is_membrane=self.foreground_is_membrane,
+        )
 
     def notes(self) -> list[str]:
         """Facts worth knowing of the files that are no problem, one line each."""

@@ -22,19 +22,29 @@ def source_at(place: str, settings: dict[str, Any] | None = None) -> Source:
     settings: of the source, such as `label_values`; `name` decides where the folder alone does not.
     Raises UserError if the folder has none of the known layouts.
     """
-    settings = dict(settings or {})
+    settings = {key: value for key, value in (settings or {}).items() if value is not None}
     if place in SOURCES and not Path(place).is_dir():
         return validated(SOURCES[place], {**settings, "name": place})
     path = Path(place)
     if not path.is_dir():
         raise UserError(f"There is no folder {place}, and no generated data set of this name.")
-    name = settings.pop("name", None) or _layout(path)
+    if not settings.get("name"):
+        settings = {**layout(path), **settings}
+    name = settings.pop("name")
     if name not in SOURCES:
         raise UserError(f"data.name: must be one of {', '.join(SOURCES)}; got {name!r}")
     return validated(SOURCES[name], {**settings, "name": name, "directory": path})
 
 
-def _layout(path: Path) -> str:
+def layout(path: Path) -> dict[str, Any]:
+    """The settings that say how the data set in a folder lies there: `name`, and others where its names are unusual.
+
+    Raises UserError if the folder has none of the known layouts.
+    """
+    return {"name": _name(path)}
+
+
+def _name(path: Path) -> str:
     if (path / INDEX).is_file() or (path / MARKER).is_file():
         return "packed"
     if (path / "dataset.json").is_file():

@@ -6,8 +6,8 @@ import pytest
 from data.errors import UserError
 from data.files import natural_key
 from data.preprocessing.statistics import Statistics, statistics
+from data.sampling.split import Split, divide, fold, split
 from data.settings import Sampling
-from data.split import Split, divide, fold, split
 
 NAMES = [f"slice-{number}" for number in range(20)]
 

@@ -14,8 +14,8 @@ from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import Statistics, statistics
 from data.sampling.sampler import Sampler, labelled
+from data.sampling.split import Split, divide
 from data.source import Source
-from data.split import Split, divide
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
 from unet_common.networks import Network, UNetBackboned, UNetEncoder
