@@ -1,7 +1,7 @@
 """Predict masks with a trained network: python predict.py.
 
 Without flags: the newest run, on the images it kept for validation. Writes masks, overlays and, where the truth
-is known, a table of scores.
+is known, a table of scores. The status is 1 if some of the files could not be predicted.
 """
 
 import argparse
@@ -28,33 +28,41 @@ def parse() -> argparse.Namespace:
         action="store_true",
         help="draw a picture of every volume, and the worst and best of them",
     )
+    add(
+        "--values",
+        choices=("data", "classes"),
+        help="numbers in masks: those of the data set's labels (default), or 0, 1, 2, ... for the classes",
+    )
     add_prediction_flags(parser)
     return parser.parse_args()
 
 
-def main() -> None:
+def main() -> int:
     arguments = parse()
-    from unet_common.prediction.predictor import Predictor, check_prediction, input_cases, validation_cases
+    from unet_common.prediction.predictor import Predictor, check_prediction, input_files, validation_cases
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
     runs, settings = open_runs(path), prediction_settings_of(arguments)
     check_prediction(runs, arguments.weights, settings)
+    files: dict[str, Path] = {}
     if arguments.input:
-        files, cases = input_cases(arguments.input)
+        files = input_files(arguments.input)
     else:
         for run in runs:
             validation_cases(run)  # refuses a run that has none, or whose data is gone
     # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.
-    from unet_common.evaluation.report import predict_all, predict_each, report_predictions
+    from unet_common.evaluation.report import predict_all, predict_files, report_failures, report_predictions
 
+    failures: list[str] = []
     if arguments.input:
         predictor = Predictor(runs, arguments.impl, arguments.weights, settings.level)
-        predictions = predict_each(predictor, cases, len(files), settings, arguments.probabilities)
+        predictions = predict_files(predictor, files, settings, arguments.probabilities, failures)
     else:
         predictions = predict_all(runs, arguments.impl, arguments.weights, settings, arguments.probabilities)
     output = arguments.output or path / "predictions"
     report_predictions(predictions, runs, output, arguments.probabilities, arguments.figures)
+    return report_failures(failures, len(files)) if failures else 0
 
 
 if __name__ == "__main__":

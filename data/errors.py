@@ -18,6 +18,12 @@ def bullet_list(problems: list[str], most: int = 20) -> str:
     return "\n".join(lines)
 
 
+def divided(message: str) -> tuple[str, str]:
+    """The file that a message begins with, and what is wrong with it; ("", message) if it begins with none."""
+    file, colon, what = message.partition(": ")
+    return (file, what) if colon and "\n" not in file else ("", message)
+
+
 def grouped(findings: Iterable[tuple[object, str]]) -> list[str]:
     """Findings (file, what is wrong): those that say the same of several files are one, with the names of all."""
     files: dict[str, list[str]] = {}

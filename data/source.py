@@ -46,7 +46,7 @@ class About(Settings):
     """The properties that all cases of a data set share; a run and a packed data set keep them.
 
     source: the name of the data set. rank: spatial axes. channels: values of a pixel. classes: background included.
-    class_values, class_names, overlapping, ignoring, foreground_is_membrane: as the properties of `Source`.
+    class_values, class_names, overlapping, ignoring, foreground_is_membrane, located: as the properties of `Source`.
     """
 
     source: str
@@ -58,6 +58,25 @@ class About(Settings):
     overlapping: bool = False
     ignoring: bool = False
     foreground_is_membrane: bool = False
+    located: bool = False
+
+    @property
+    def mask_values(self) -> tuple[int, ...]:
+        """The numbers that predicted masks have for the classes, the background's first: those of the data set's own.
+
+        Where it has none, the background is 0 and a single class what its kind of file usually has; of several classes
+        each is its number.
+        """
+        if self.class_values:
+            return self.class_values
+        if self.classes > 2 and not self.overlapping:
+            return tuple(range(self.classes))
+        return (0, *[self.foreground_value] * (self.classes - 1))
+
+    @property
+    def foreground_value(self) -> int:
+        """The number of the foreground where nothing else is said: 255, which viewers show as white; in volumes 1."""
+        return 1 if self.located else 255
 
 
 def unlabelled(name: str, path: Path) -> Case:
@@ -120,6 +139,11 @@ class Source(Settings, ABC):
         """True if class 1 is the membrane between cells, so that the scores of ISBI 2012 apply."""
         return False
 
+    @property
+    def located(self) -> bool:
+        """True if the cases tell where they lie in the patient: then their axes are those of `Geometry`."""
+        return False
+
     @abstractmethod
     def names(self) -> list[str]:
         """The labelled cases in natural order. Raises UserError if there are none."""
@@ -163,6 +187,7 @@ class Source(Settings, ABC):
             overlapping=self.overlapping,
             ignoring=self.ignoring,
             foreground_is_membrane=self.foreground_is_membrane,
+            located=self.located,
         )
 
     def notes(self) -> list[str]:

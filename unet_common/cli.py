@@ -142,7 +142,7 @@ def prediction_settings_of(arguments: argparse.Namespace) -> PredictionSettings:
     given = {
         name: getattr(arguments, name)
         for name in PredictionSettings.model_fields
-        if getattr(arguments, name) is not None
+        if getattr(arguments, name, None) is not None
     }
     return validated(PredictionSettings, given)
 

@@ -12,7 +12,7 @@ from data.files import write_text
 from data.formats.records import (
     INDEX,
     MARKER,
-    About,
+    AboutPacked,
     Form,
     Index,
     Record,
@@ -120,24 +120,17 @@ def _affine(affine: np.ndarray, box: tuple[slice, ...], size: tuple[int, ...]) -
     return affine @ to_old
 
 
-def _about(source: Source, settings: Preprocessing) -> About:
+def _about(source: Source, settings: Preprocessing) -> AboutPacked:
     if source.preprocessing is not None:
         raise UserError(f"{source.directory} is packed already: pack the data set that it was made of.")
     if settings.spacing is not None and len(settings.spacing) != source.rank:
         raise UserError(
             f"preprocessing.spacing has {len(settings.spacing)} numbers, the images have {source.rank} axes."
         )
-    return About(
-        source=source.name,
-        rank=source.rank,
-        channels=source.channels,
-        classes=source.classes,
+    return AboutPacked(
+        **source.about().model_dump(),
         label_values=tuple(range(source.classes)),
-        foreground_is_membrane=source.foreground_is_membrane,
         preprocessing=settings.model_copy(update={"positions": False}),
-        overlapping=source.overlapping,
-        ignoring=source.ignoring,
-        class_names=source.class_names,
         resampled_labels="linear",
     )
 

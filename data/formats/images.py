@@ -109,16 +109,17 @@ def write_mask(path: Path, mask: np.ndarray) -> Path:
     """Write non-negative whole numbers, [height, width] or [pages, height, width], atomically.
 
     The suffix chooses the format: PNG, BMP and TIFF are kept, everything else becomes PNG (JPEG
-    would blur the values), and volumes and 16-bit BMPs become TIFF. The file has 8 bits if all
-    values are below 256, else 16. Returns the path that was written.
+    would blur the values). Volumes, BMPs of more than 8 bits and PNGs of more than 16 become TIFF. The file has
+    as few bits as the largest value needs: 8, 16 or 32. Returns the path that was written.
     """
-    if mask.min(initial=0) < 0 or mask.max(initial=0) > 65535:
-        raise ValueError(f"a mask holds 0 .. 65535, not {mask.min()} .. {mask.max()}")
-    mask = mask.astype(np.uint8 if mask.max(initial=0) < 256 else np.uint16)
+    if mask.min(initial=0) < 0 or mask.max(initial=0) > LARGEST_LABEL:
+        raise ValueError(f"a mask holds 0 .. {LARGEST_LABEL}, not {mask.min()} .. {mask.max()}")
+    mask = mask.astype(np.min_scalar_type(mask.max(initial=0)))
     suffix = path.suffix.lower()
     if suffix not in (".png", ".bmp", *TIFF):
         path = path.with_suffix(".png")
-    if suffix not in TIFF and (mask.ndim == 3 or (suffix == ".bmp" and mask.dtype == np.uint16)):
+    bits = 8 * mask.dtype.itemsize
+    if suffix not in TIFF and (mask.ndim == 3 or bits > (8 if suffix == ".bmp" else 16)):
         path = path.with_suffix(".tif")
     with replacing(path) as temporary:
         if path.suffix.lower() in TIFF:

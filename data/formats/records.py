@@ -25,6 +25,7 @@ from pydantic import NonNegativeInt, PositiveInt, ValidationError
 from data.errors import UserError
 from data.files import replacing, write_text
 from data.settings import Preprocessing, Settings
+from data.source import About
 
 FORMAT_VERSION: Final = 1
 INDEX = "index.json"
@@ -75,24 +76,16 @@ class Record:
         return digest.hexdigest()
 
 
-class About(Settings):
-    """The properties that all cases of a packed data set share: those of the source they came from.
+class AboutPacked(About):
+    """The properties that all cases of a packed data set share: those of the source they came from, and its packing.
 
-    label_values: the numbers of the classes, which are the values in the labels unless these are sets of classes
+    label_values: the numbers of the classes, which are the values in the packed labels unless these are sets of classes
     (`overlapping`). preprocessing: what was done already. resampled_labels: how, where that changed the voxels: to the
     nearest voxel, which shifts labels, until the packing of today.
     """
 
-    source: str
-    rank: PositiveInt
-    channels: PositiveInt
-    classes: PositiveInt
     label_values: tuple[int, ...]
-    foreground_is_membrane: bool
     preprocessing: Preprocessing
-    overlapping: bool = False
-    ignoring: bool = False
-    class_names: tuple[str, ...] | None = None
     resampled_labels: Literal["nearest", "linear"] = "nearest"
 
 
@@ -120,7 +113,7 @@ class Index(Settings):
 
     format_version: Literal[1] = FORMAT_VERSION
     form: Form
-    about: About
+    about: AboutPacked
     files: tuple[File, ...]
 
 

@@ -27,6 +27,7 @@ class Outputs:
     soft: classes of which blurred copies follow behind the channels of the classes (see `data.labels.soft_labels`).
     region: the last channels are about a region of the image, which is a second input, beside the whole.
     names: what people call the classes 1, 2, ...; None if they only have numbers.
+    values: the numbers that label files have for the classes, as of `Source.class_values`; None if nothing is known.
     ignoring: label maps have pixels that neither loss nor scores count (see `data.labels.label_maps.is_ignored`).
         Targets are `IGNORED` there.
     """
@@ -38,6 +39,7 @@ class Outputs:
     region: Regions | None = None
     names: tuple[str, ...] | None = None
     ignoring: bool = False
+    values: tuple[int, ...] | None = None
 
     @property
     def images(self) -> int:

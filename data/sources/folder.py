@@ -31,7 +31,8 @@ class Survey(NamedTuple):
     """The findings of reading all files.
 
     problems: what is wrong, one line each. kind: (spatial axes, channels) of the images.
-    label_values: the values of the masks in the order of the classes; () where each class has masks of its own.
+    label_values: the values of the masks in the order of the classes, or, where each class has masks of its own, 0 and
+        the other value of each of these; () if that is not one.
     notes: what is worth knowing, and not wrong.
     """
 
@@ -72,6 +73,10 @@ class Folder(LabelFiles):
     @property
     def overlapping(self) -> bool:
         return self.class_names is not None
+
+    @property
+    def class_values(self) -> tuple[int, ...] | None:
+        return None if self.foreground == "any" else self._sound.label_values or None
 
     @cached_property
     def class_names(self) -> tuple[str, ...] | None:
@@ -183,13 +188,25 @@ class Folder(LabelFiles):
         ]
         problems, notes = self._unpaired(), notes_of(contents)
         if self.overlapping:
-            return Survey(problems + grouped(findings) + self._unclear_masks(contents), kind, (), notes)
+            problems += grouped(findings) + self._unclear_masks(contents)
+            return Survey(problems, kind, self._values_of_classes(contents), notes)
         label_values, unclear = self.reading.classes(contents)
         problems += [unclear] if unclear else []
         for path, each in contents.items():
             unexpected = self.reading.unexpected(each.values, label_values)
             findings += [(path, unexpected)] if unexpected else []
         return Survey(problems + grouped(findings) + different_palettes(contents), kind, label_values, notes)
+
+    def _values_of_classes(self, contents: dict[Path, Contents]) -> tuple[int, ...]:
+        """0 and the value of each class's own masks; () if they have several."""
+        values = [0]
+        for folder in self._mask_folders:
+            of_class = (each.values for path, each in contents.items() if path.parent == self._folder(folder))
+            others = set().union(*of_class) - {0}
+            if len(others) != 1:
+                return ()
+            values.append(others.pop())
+        return tuple(values)
 
     def _unclear_masks(self, contents: dict[Path, Contents]) -> list[str]:
         """The faults of masks of single classes."""

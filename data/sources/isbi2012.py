@@ -52,6 +52,10 @@ class Isbi2012(Source):
         return 2
 
     @property
+    def class_values(self) -> tuple[int, int]:
+        return (255, 0) if self.foreground == "membrane" else (0, 255)
+
+    @property
     def foreground_is_membrane(self) -> bool:
         return self.foreground == "membrane"
 

@@ -59,8 +59,16 @@ class Packed(Source):
         return self._index.about.ignoring
 
     @property
+    def class_values(self) -> tuple[int, ...] | None:
+        return self._index.about.class_values
+
+    @property
     def class_names(self) -> tuple[str, ...] | None:
         return self._index.about.class_names
+
+    @property
+    def located(self) -> bool:
+        return self.read(next(iter(self._cases))).geometry is not None
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -11,7 +11,7 @@ import numpy as np
 from data.errors import UserError, grouped
 from data.formats.images import examine_mask
 from data.formats.nifti import is_nifti
-from data.formats.volumes import check_pair, read_label
+from data.formats.volumes import check_pair, is_volume, read_label
 from data.labels.label_files import Contents, different_palettes
 from data.source import Case, unlabelled
 from data.sources.label_files import LabelFiles, notes_of
@@ -50,6 +50,15 @@ class VolumePairs(LabelFiles):
         if unclear:
             raise UserError(f"{self.directory}: {unclear}")
         return values
+
+    @property
+    def class_values(self) -> tuple[int, ...] | None:
+        return None if self.reading.any_foreground else self.values
+
+    @property
+    def located(self) -> bool:
+        image, _label = next(iter(self.pairs.values()))
+        return is_volume(image)
 
     def names(self) -> list[str]:
         names = [name for name, (_, label) in self.pairs.items() if label is not None]

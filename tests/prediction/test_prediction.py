@@ -195,10 +195,10 @@ def slices():
 
 
 def masks_of(run, path, out, *flags):
-    """The mask of one input."""
+    """The mask of one input, of 0 and 1."""
     command(predict, "--run", run.path, "--input", path, "--output", out, *flags)
     (mask,) = (out / "masks").iterdir()
-    return tifffile.imread(mask) // 255 if mask.suffix == ".tif" else np.asarray(nib.load(mask).dataobj)
+    return (tifffile.imread(mask) if mask.suffix == ".tif" else np.asarray(nib.load(mask).dataobj)) // 255
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The reports of the commands: curves, tables and pictures."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from data.errors import UserError, bullet_list, divided, grouped
 from data.labels.label_maps import first_few
-from data.source import Case
+from data.source import Case, unlabelled
 from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.tables import FOLDS, Row, fold_rows, fold_table, markdown_table, write_tables
 from unet_common.figures.history import history_figure
@@ -17,7 +19,7 @@ from unet_common.figures.overlays import ShownImage, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
 from unet_common.prediction.predictor import Prediction, Predictor, validation_cases
 from unet_common.prediction.settings import PredictionSettings
-from unet_common.prediction.writing import save_prediction
+from unet_common.prediction.writing import CLASSES, save_classes, save_prediction
 from unet_common.training.cross_validation import fold_of_cases
 from unet_common.training.history import read_history
 from unet_common.training.run import Run
@@ -45,7 +47,7 @@ def report_training(run: Run) -> None:
         best = max(validations, key=lambda row: row["validation_dice"])
         print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
     if run.best_weights.is_file():
-        gallery, scores = Gallery(run.source.class_names), Scores(run.source.foreground_is_membrane)
+        gallery, scores = Gallery(run.about.class_names), Scores(run.about.foreground_is_membrane)
         for prediction in predict_all([run], None, "best", PredictionSettings(), first=MAX_SHOWN):
             gallery.add(prediction, scores.add(prediction))
         gallery.overview(run.figures / "validation.png", run.path.name)
@@ -63,21 +65,27 @@ def report_predictions(
     runs: that predicted; several if they are the folds of a cross-validation.
     """
     run = runs[0]
-    scores, gallery = Scores(run.source.foreground_is_membrane), Gallery(run.source.class_names)
+    scores, gallery = Scores(run.about.foreground_is_membrane), Gallery(run.about.class_names)
     values: set[int] = set()
+    outputs = None
     slices: dict[str, list[str]] = {}
     for prediction in predictions:
+        outputs = prediction.outputs
         save_prediction(prediction, output, probabilities)
         gallery.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
         values.update(np.unique(prediction.label).tolist())
         if prediction.slices:
             slices.setdefault(prediction.slices, []).append(prediction.case.name)
+    if outputs is None:
+        return  # nothing could be predicted
     gallery.overview(output / "overview.png", run.path.name)
+    classes = save_classes(outputs, output)
     written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
     for folder in ("overlays", "figures"):
         if (output / folder).is_dir():
             written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))
+    print(f"Numbers in masks: {', '.join(f'{one.value} {one.name}' for one in classes)} ({output / CLASSES})")
     for words, names in slices.items():
         print(f"Predicted slice by slice, {words}: {first_few(names)}. Other slices: --slices")
     if len(values) == 1:
@@ -94,7 +102,7 @@ def evaluate(
     runs: Sequence[Run], implementation: str | None, weights: str, settings: PredictionSettings, output: Path
 ) -> None:
     """Print the scores of the validation cases and write them to `output`."""
-    scores = Scores(runs[0].source.foreground_is_membrane)
+    scores = Scores(runs[0].about.foreground_is_membrane)
     for prediction in predict_all(runs, implementation, weights, settings):
         scores.add(prediction)
     report_scores(scores, runs, output)
@@ -124,6 +132,38 @@ def predict_each(
         yield predictor(case, settings, probabilities)
 
 
+def predict_files(
+    predictor: Predictor,
+    files: Mapping[str, Path],
+    settings: PredictionSettings,
+    probabilities: bool,
+    failures: list[str],
+) -> Iterator[Prediction]:
+    """The predictions of files by their names, with a bar of progress; what is wrong with others goes to `failures`."""
+    for name, path in tqdm(files.items(), desc="predict", unit="case", disable=None):
+        try:
+            prediction = predictor(unlabelled(name, path), settings, probabilities)
+        except UserError as error:
+            failures.append(str(error))
+        else:
+            yield prediction
+
+
+def report_failures(failures: Sequence[str], files: int) -> int:
+    """Say which of the files could not be predicted; the status of the command.
+
+    Raises:
+        UserError: none could.
+    """
+    if files == len(failures) == 1:
+        raise UserError(failures[0])
+    listed = bullet_list(grouped(divided(failure) for failure in failures), most=200)
+    if len(failures) == files:
+        raise UserError(f"None of the {files} files could be predicted:\n{listed}")
+    print(f"error: {len(failures)} of {files} files could not be predicted:\n{listed}", file=sys.stderr)
+    return 1
+
+
 def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> Sequence[Row]:
     """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known.
 
@@ -131,7 +171,7 @@ def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> Seque
     """
     rows, thresholds = scores.result()
     if rows:
-        class_names = runs[0].source.class_names
+        class_names = runs[0].about.class_names
         folds = fold_rows(rows, fold_of_cases(runs)) if len(runs) > 1 else []
         write_tables(rows, directory / "metrics", class_names, folds, thresholds=thresholds)
         print(markdown_table([{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]))

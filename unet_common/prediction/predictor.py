@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -16,7 +16,7 @@ from data.formats.images import image_files
 from data.formats.volumes import is_volume, series_below, volume_files, volume_name
 from data.labels.label_maps import class_masks, combine, is_ignored, known
 from data.labels.outputs import Outputs
-from data.source import Case, unlabelled
+from data.source import About, Case
 from data.validation import validated
 from unet_common.implementation import load
 from unet_common.networks import Network
@@ -104,7 +104,8 @@ class Predictor:
         """Predict one case.
 
         A two-dimensional network treats a stack of pages `[pages, height, width, channels]` page by page, and a volume
-        that tells where it lies slice by slice, with slices, rows and columns as its file has them.
+        that tells where it lies slice by slice, with slices, rows and columns as its file has them. A network of
+        volumes that was trained on stacks of pages sees such a volume as one.
 
         Args:
             probabilities: keep those of a volume, too, which may be far larger than the volume.
@@ -117,14 +118,17 @@ class Predictor:
             ignored = is_ignored(case.label)
             case = replace(case, label=known(case.label))
         try:
-            if case.image.ndim != self.runs[0].network.rank + 2:
-                return replace(self._predict(case, settings, probabilities), ignored=ignored)
-            return replace(self._predict_slices(case, settings), ignored=ignored)
+            rank, located = self.runs[0].network.rank, self.runs[0].about.located
+            if case.image.ndim == 4 and (rank == 2 or (case.geometry is not None and not located)):
+                prediction = self._predict_stack(case, settings, probabilities)
+            else:
+                prediction = self._predict(case, settings, probabilities)
+            return replace(prediction, ignored=ignored)
         except UserError as error:
             raise UserError(f"{case.path or case.name}: {error}") from None
 
-    def _predict_slices(self, case: Case, settings: PredictionSettings) -> Prediction:
-        """The prediction of a stack or a volume, slice by slice."""
+    def _predict_stack(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
+        """The prediction of a stack of pages, or of a volume as the stack of its slices."""
         geometry, stack, padding, axis, words = case.geometry, case.image, case.padding, 0, None
         if geometry is not None:
             axis = geometry.axis_across(settings.slices) if settings.slices else geometry.slice_axis
@@ -137,17 +141,25 @@ class Predictor:
             raise UserError(
                 "--slices is for volumes that tell where they lie; of this stack each page is a slice."
             )
-        slices = [
-            replace(case, image=image, label=None, geometry=None, padding=empty)
-            for image, empty in zip(stack, repeat(None) if padding is None else padding, strict=False)
-        ]
-        pages = [self._predict(one, settings, True) for one in slices]
-        label, probability = (
-            np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
-        )
+        bare = replace(case, label=None, geometry=None)
+        label: np.ndarray
+        probability: np.ndarray | None
+        if self.runs[0].network.rank == 3:
+            whole = self._predict(replace(bare, image=stack, padding=padding), settings, probabilities)
+            label, probability, outputs = whole.label, whole.probability, whole.outputs
+        else:
+            paddings = repeat(None) if padding is None else padding
+            pages = [
+                self._predict(replace(bare, image=image, padding=empty), settings, True)
+                for image, empty in zip(stack, paddings, strict=False)
+            ]
+            label, probability = (
+                np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
+            )
+            outputs = pages[0].outputs
         if geometry is not None:
-            label, probability = (geometry.from_slices(values, axis) for values in (label, probability))
-        outputs = pages[0].outputs
+            label = geometry.from_slices(label, axis)
+            probability = None if probability is None else geometry.from_slices(probability, axis)
         return Prediction(
             replace(case, overlapping=outputs.overlapping), label, probability, outputs, slices=words
         )
@@ -155,7 +167,7 @@ class Predictor:
     def _predict(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
         _check_fits(case, self.runs[0])
         prepared = [run.prepare(case) for run in self.runs]
-        size, outputs = prepared[0].image.shape[:-1], _predicted_outputs(self.runs[0])
+        size, outputs = prepared[0].image.shape[:-1], predicted_outputs(self.runs[0], settings.values)
         if outputs.overlapping and not case.overlapping:
             sets = None if case.label is None else combine(class_masks(case.label, outputs.classes, False))
             case = replace(case, label=sets, overlapping=True)
@@ -211,17 +223,36 @@ def _check_one_look(network: Network, settings: PredictionSettings) -> None:
         raise UserError(f"--one-look is for unet_fine_grained, which looks twice; this is {network.name}.")
 
 
-def _predicted_outputs(run: Run) -> Outputs:
+def predicted_outputs(run: Run, values: Literal["data", "classes"] = "data") -> Outputs:
     """The outputs of a run's predictions: label maps of classes with a sigmoid each are sets, and all have names.
 
     Data whose classes may overlap has names already, those of folders; other classes are called by their numbers.
+
+    values: the numbers that masks get are those of the data set's own masks, or those of the classes.
     """
-    outputs = run.outputs
+    outputs, about = run.outputs, run.about
     if not outputs.multilabel:
-        return outputs
+        return replace(outputs, values=_values(outputs, about) if values == "data" else None)
     names = outputs.names if outputs.overlapping and outputs.names else ()
     numbers = (str(number) for number in range(len(names) + 1, outputs.classes + 1))
-    return replace(outputs, overlapping=True, names=(*names, *numbers))
+    # Masks of single classes are another layout than one of all, with values of its own.
+    own = outputs.values if outputs.overlapping and outputs.values else (0,)
+    further = (about.foreground_value,) * (outputs.classes + 1 - len(own))
+    numbered = (0, *[1] * outputs.classes)
+    return replace(
+        outputs,
+        overlapping=True,
+        names=(*names, *numbers),
+        values=(*own, *further) if values == "data" else numbered,
+    )
+
+
+def _values(outputs: Outputs, about: About) -> tuple[int, ...]:
+    """The number of each class that excludes the others, also where the network has more or fewer than the data."""
+    values = about.mask_values
+    if outputs.classes == 1 < len(values) - 1:
+        return 0, about.foreground_value  # any foreground
+    return (*values, *range(max(values) + 1, max(values) + 1 + outputs.classes + 1 - len(values)))
 
 
 def _pruned(network: Network, level: int | None) -> Network:
@@ -282,11 +313,14 @@ def validation_cases(run: Run) -> Iterator[Case]:
     return (run.source.read(name) for name in run.split.validation)
 
 
-def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
-    """Images and volumes as cases without labels; they are read when their turn comes.
+def input_files(path: Path) -> dict[str, Path]:
+    """The images and volumes to predict, each by the name that its mask gets.
 
     Args:
         path: a file, a folder of files, a folder with a DICOM series, or a folder of such folders.
+
+    Raises:
+        UserError: there are none, or two would have one name.
     """
     if path.is_dir() and not is_volume(path):
         files = sorted({*image_files(path), *volume_files(path)}, key=lambda file: natural_key(file.name))
@@ -307,19 +341,24 @@ def input_cases(path: Path) -> tuple[list[Path], Iterator[Case]]:
         raise UserError(
             f"{path}: these names occur with several endings, so their masks would collide:\n{bullet_list(twice)}"
         )
-    return files, (unlabelled(name, file) for name, file in zip(names, files, strict=True))
+    return dict(zip(names, files, strict=True))
 
 
 def _check_fits(case: Case, run: Run) -> None:
     channels, rank = case.image.shape[-1], case.image.ndim - 1
-    if channels != run.source.channels:
+    if channels != run.about.channels:
         raise UserError(
-            f"The image has {channels} channels, but the training images had {run.source.channels}."
+            f"The image has {channels} channels, but the training images had {run.about.channels}."
         )
     if rank != run.network.rank:
         kinds = {2: "an image", 3: "a volume"}
         raise UserError(
             f"This is {kinds.get(rank, 'neither')}, but the network was trained on {run.network.rank}D."
+        )
+    if rank == 3 and run.about.located and case.geometry is None:
+        raise UserError(
+            "This does not tell where its voxels lie, so nobody knows which of its axes is which, and the network was "
+            "trained on volumes that were turned by that. Convert it to NIfTI."
         )
 
 

@@ -27,6 +27,10 @@ class PredictionSettings(Settings):
     level: PositiveInt | None = Field(
         None, description="of unet_plus_plus: columns of the pruned network, which is faster"
     )
+    values: Literal["data", "classes"] = Field(
+        "data",
+        description="numbers in masks: those of the data set's own labels, or those of the classes, from 0 on",
+    )
     slices: Literal["axial", "coronal", "sagittal"] | None = Field(
         None,
         description="of a network for images on volumes: the slices that it sees; without it those of the acquisition",

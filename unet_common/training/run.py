@@ -9,13 +9,16 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from data.errors import UserError
+from data.files import write_text
 from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import Statistics, statistics
 from data.sampling.sampler import Sampler, labelled
 from data.sampling.split import Split, divide
-from data.source import Source
+from data.source import About, Source
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
 from unet_common.networks import Network, UNetBackboned, UNetEncoder
@@ -68,6 +71,7 @@ class Run:
         run.state.write(NOT_STARTED)
         parts.save(path / "split.json")
         run.statistics.save(path / "statistics.json")
+        write_text(run._about, run.about.model_dump_json(indent=1) + "\n")
         save_experiment(path / "experiment.yaml", experiment)  # last: it makes the folder a run
         return run
 
@@ -123,18 +127,35 @@ class Run:
         """The data set."""
         return self.experiment.data
 
+    @property
+    def _about(self) -> Path:
+        return self.path / "data.json"
+
+    @cached_property
+    def about(self) -> About:
+        """The properties that all cases of the data set share; kept, so that predictions need no data set."""
+        if not self._about.is_file():  # a run of before, or one that is being made
+            return self.source.about()
+        try:
+            return About.model_validate_json(self._about.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise UserError(
+                f"{self._about} cannot be read. Remove it, and the data set is asked instead."
+            ) from error
+
     @cached_property
     def outputs(self) -> Outputs:
         """The meaning of the network's outputs: their classes, as this data set and these settings have them."""
-        network, source = self.network, self.source
+        network, about = self.network, self.about
         return Outputs(
             network.classes,
             network.multilabel,
-            source.overlapping,
+            about.overlapping,
             self.experiment.sampling.soften,
             network.region_of_interest,
-            source.class_names,
-            source.ignoring,
+            about.class_names,
+            about.ignoring,
+            about.mask_values,
         )
 
     @property

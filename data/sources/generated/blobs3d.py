@@ -53,6 +53,10 @@ class Blobs3d(Generated):
     def class_names(self) -> tuple[str, ...]:
         return "front", "back"
 
+    @property
+    def located(self) -> bool:
+        return True
+
     def case(self, name: str, index: int) -> Case:
         image, label = scan(self.seed, index, self.size, self.spacing)
         affine = np.diag([*self.spacing, 1.0])
