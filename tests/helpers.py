@@ -27,10 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def command(module, *arguments):
-    """Run a command's `main` as if it had been typed."""
+    """Run a command's `main` as if it had been typed; returns its status."""
     before, sys.argv = sys.argv, [module.__name__, *map(str, arguments)]
     try:
-        module.main()
+        return module.main()
     finally:
         sys.argv = before
 

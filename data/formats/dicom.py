@@ -43,6 +43,7 @@ class _Slice:
     spacing: distance between columns, and between rows, in mm.
     thickness: in mm; None if the header does not tell.
     padding: smallest and largest stored value of pixels that hold no measurement (PS3.3 C.7.5.1.1.2); None if all do.
+    white: less a stored value, it is the value inverted; None where the smallest is shown as black.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class _Slice:
     slope: float
     intercept: float
     padding: tuple[int, int] | None
+    white: int | None
 
     def __str__(self) -> str:
         x, y, z = self.position
@@ -71,8 +73,9 @@ def read_dicom(directory: Path) -> tuple[np.ndarray, np.ndarray]:
     """The voxels and the affine of the one series whose files lie directly in a folder.
 
     Slices are sorted by their position along the slice normal, whatever the names of their files; files that are
-    not DICOM are ignored. Values are scaled by each slice's own rescale slope and intercept (PS3.3 C.11.1). A slice
-    is a file, or a frame of an Enhanced multi-frame file (PS3.3 C.7.6.16).
+    not DICOM are ignored. Values are scaled by each slice's own rescale slope and intercept (PS3.3 C.11.1). Those of
+    MONOCHROME1, of which the smallest is shown as white (PS3.3 C.7.6.3.1.2), are inverted within the range of stored
+    values. A slice is a file, or a frame of an Enhanced multi-frame file (PS3.3 C.7.6.16).
 
     Returns voxels float32 [columns, rows, slices], NaN where a pixel holds no measurement
     (PixelPaddingValue), and the affine float64 [4, 4] from voxel index to mm in RAS+ (PS3.3 C.7.6.2.1.1, with x and y
@@ -96,7 +99,9 @@ def read_dicom(directory: Path) -> tuple[np.ndarray, np.ndarray]:
             )
         # In float64: whole numbers of up to 32 bits are exact, and no product overflows an integer.
         stored = frames[plane.frame]
-        voxels[index] = stored.astype(np.float64) * plane.slope + plane.intercept
+        shown = stored.astype(np.float64)
+        shown = shown if plane.white is None else plane.white - shown
+        voxels[index] = shown * plane.slope + plane.intercept
         if not np.isfinite(voxels[index]).all():
             raise UserError(f"{path}: some pixels are NaN or infinite.")
         if plane.padding is not None:
@@ -256,7 +261,15 @@ def _slice(path: Path, header: Dataset, frame: int, tags: Dataset) -> _Slice:
         slope=slope,
         intercept=intercept,
         padding=_padding(header),
+        white=_white(header) if header.get("PhotometricInterpretation") == "MONOCHROME1" else None,
     )
+
+
+def _white(header: Dataset) -> int:
+    """The sum of the smallest and the largest value that a pixel can store: less a value, it is that value inverted."""
+    if _number(header, "PixelRepresentation", 0):  # two's complement
+        return -1
+    return 2 ** int(_number(header, "BitsStored", 16)) - 1
 
 
 def _padding(header: Dataset) -> tuple[int, int] | None:

@@ -144,6 +144,7 @@ def write_nifti(path: Path, values: np.ndarray, geometry: Geometry) -> Path:
 
     values = geometry.restore(values)
     header = geometry.header.copy() if geometry.header is not None else nib.Nifti1Header()
+    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     if values.dtype.kind in "iub":
         values = values.astype(_label_type(header.get_data_dtype(), int(values.max(initial=0))))
     else:
@@ -153,7 +154,7 @@ def write_nifti(path: Path, values: np.ndarray, geometry: Geometry) -> Path:
     header["cal_min"] = header["cal_max"] = 0  # the origin's window would hide labels in a viewer
     # The header of the origin may have another unit than mm: its own affine belongs to it.
     affine = geometry.stored if geometry.header is None else header.get_best_affine()
-    image = nib.Nifti1Image(values, affine, header)
+    image = kind(values, affine, header)
     if geometry.header is None:
         image.set_qform(geometry.stored, code=1)
         image.header.set_xyzt_units("mm")

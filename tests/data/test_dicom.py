@@ -74,6 +74,22 @@ def test_each_slice_has_its_own_slope(tmp_path):
     np.testing.assert_array_equal(values[..., 2], 3.0 * VALUES[0].T)
 
 
+@pytest.mark.parametrize(
+    "dtype, bits, stored, shown",
+    [(np.uint16, 12, [0, 1, 4095], [4095, 4094, 0]), (np.int16, 16, [-32768, 0, 32767], [32767, -1, -32768])],
+)
+def test_where_small_values_are_white_they_are_inverted(tmp_path, dtype, bits, stored, shown):
+    """As every viewer shows MONOCHROME1 (PS3.3 C.7.6.3.1.2); padding is what is stored."""
+    pixels = np.broadcast_to(np.array(stored, dtype), (3, 2, 3)).copy()
+    tags = {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": bits, "HighBit": bits - 1}
+    folder = write_series(tmp_path / "a", pixels, **tags, RescaleSlope=2, RescaleIntercept=-5)
+    values, _affine = read_dicom(folder)
+    np.testing.assert_array_equal(values[:, 0, 0], np.array(shown) * 2.0 - 5)
+    folder = write_series(tmp_path / "b", pixels, **tags, PixelPaddingValue=stored[2])
+    values, _affine = read_dicom(folder)
+    np.testing.assert_array_equal(values[:, 0, 0], [*shown[:2], np.nan])
+
+
 def test_a_volume_like_any_other(tmp_path):
     image, geometry = read_volume(write_series(tmp_path / "series"))
     assert image.shape == (5, 6, 4, 1) and geometry.spacing == pytest.approx((0.6, 0.8, 2.5))

@@ -338,11 +338,8 @@ def test_volumes_get_a_file_for_each_class(tmp_path):
     masks = np.random.default_rng(0).random((3, 4, 5, 2)) < 0.5
     path = tmp_path / "scan.tif"
     case = Case("scan", np.zeros((3, 4, 5, 1), np.float32), None, path)
-    save_prediction(
-        Prediction(case, combine(masks), None, Outputs(2, True, True, names=NAMES, values=(0, 255, 255))),
-        tmp_path,
-        False,
-    )
+    outputs = Outputs(2, True, True, names=NAMES, values=(0, 255, 255))
+    save_prediction(Prediction(case, combine(masks), None, outputs), tmp_path, False)
     for number, name in enumerate(NAMES):
         with Image.open(tmp_path / f"masks/{name}/scan.tif") as pages:
             pages.seek(1)

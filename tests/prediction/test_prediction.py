@@ -103,6 +103,27 @@ def test_a_file_that_does_not_fit_is_named(run, tmp_path):
         command(predict, "--run", run.path, "--input", broken, "--output", tmp_path / "out")
 
 
+def test_files_that_cannot_be_predicted_do_not_end_it_for_the_others(run, tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a", "c", "e"):
+        Image.fromarray(np.zeros((32, 32), np.uint8)).save(folder / f"{name}.png")
+    for name in ("b", "d"):
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / f"{name}.png")
+    (folder / "f.png").write_bytes(b"\x89PNG\r\n\x1a\nnot much more")
+    assert command(predict, "--run", run.path, "--input", folder, "--output", out) == 1
+    assert sorted(path.name for path in (out / "masks").iterdir()) == ["a.png", "c.png", "e.png"]
+    told = capsys.readouterr().err
+    assert "3 of 6 files could not be predicted:" in told
+    assert "2 files: The image has 3 channels, but the training images had 1." in told
+    assert "f.png: cannot be read as an image" in told
+    for name in ("a", "c", "e"):
+        (folder / f"{name}.png").unlink()
+    with pytest.raises(UserError, match=r"None of the 3 files could be predicted:\n(?s:.*)f\.png"):
+        command(predict, "--run", run.path, "--input", folder, "--output", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_inputs_whose_masks_would_collide_are_refused(run, tmp_path):
     for name in ("a.png", "a.bmp"):
         Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / name)

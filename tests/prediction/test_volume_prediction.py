@@ -8,6 +8,7 @@ import sys
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 from helpers import command, write_series
 
 import evaluate
@@ -94,6 +95,35 @@ def test_a_dicom_series_and_a_nifti_file_of_the_same_voxels_give_the_same_mask(r
     one = tmp_path / "one"
     command(predict, "--run", run.path, "--input", series, "--output", one, "--tile", "8x8x8")
     assert (one / "masks" / "series.nii.gz").is_file()
+
+
+def test_a_network_that_learned_from_stacks_sees_stacks(tmp_path, capsys):
+    """NIfTI is turned by where it lies, TIFF is not: a network that never saw one gets its slices as pages."""
+    generator = np.random.default_rng(3)
+    for name in "abc":
+        for part, high in (("images", 255), ("labels", 2)):
+            (tmp_path / "data" / part).mkdir(parents=True, exist_ok=True)
+            voxels = generator.integers(0, high, (10, 12, 14)).astype(np.uint8)
+            tifffile.imwrite(tmp_path / "data" / part / f"{name}.tif", voxels, photometric="minisblack")
+    flags = ["--data", "volumes", "--data-dir", tmp_path / "data", "--batch-size", 1]
+    for setting in ("network.depth=2", "network.filters=2", "sampling.crop=[8, 8, 8]"):
+        flags += ["--set", setting]
+    command(train, "--run", tmp_path / "run", "--steps", 3, *flags)
+    stack = tifffile.imread(tmp_path / "data/images/a.tif")
+    nib.save(nib.Nifti1Image(stack.transpose(2, 1, 0), np.diag([-1, 1, 3, 1])), tmp_path / "a.nii")
+    for name in ("a.nii", "data/images/a.tif"):
+        command(predict, "--run", tmp_path / "run", "--input", tmp_path / name, "--output", tmp_path / "out")
+    assert "Predicted slice by slice" not in capsys.readouterr().out  # it sees the whole
+    expected = tifffile.imread(tmp_path / "out/masks/a.tif")
+    assert 0 < expected.mean() < 1
+    mask = np.asarray(nib.load(tmp_path / "out/masks/a.nii").dataobj)
+    np.testing.assert_array_equal(mask, expected.transpose(2, 1, 0))
+
+
+def test_a_stack_is_refused_by_a_network_that_learned_how_volumes_lie(run, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((16, 16, 16), np.uint8), photometric="minisblack")
+    with pytest.raises(UserError, match=r"a\.tif: This does not tell where its voxels lie"):
+        command(predict, "--run", run.path, "--input", tmp_path / "a.tif", "--output", tmp_path / "out")
 
 
 def test_inputs_that_do_not_fit_are_named(run, tmp_path):

@@ -141,6 +141,8 @@ class Predictor:
             raise UserError(
                 "--slices is for volumes that tell where they lie; of this stack each page is a slice."
             )
+        if self.runs[0].network.rank == 3:
+            words = None  # it sees the whole
         bare = replace(case, label=None, geometry=None)
         label: np.ndarray
         probability: np.ndarray | None
