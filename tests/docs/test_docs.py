@@ -565,6 +565,14 @@ def test_paths_in_the_text_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_in_the_text_exist(page):
+    for code in inline(page):
+        path, colons, name = code.partition("::")
+        if path.startswith("tests/") and colons:
+            assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_modules_in_the_text_exist(page):
     for code in inline(page):
         found = re.fullmatch(r"((?:data|comparison|benchmarks|docs_site|unet_\w+)(?:\.\w+)+)(\(.*\))?", code)
