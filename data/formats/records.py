@@ -22,10 +22,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
+from data.about import About
 from data.errors import UserError
 from data.files import replacing, write_text
 from data.settings import Preprocessing, Settings
-from data.source import About
 
 FORMAT_VERSION: Final = 1
 INDEX = "index.json"

@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
+from data.about import About
 from data.errors import UserError, bullet_list
 from data.files import natural_key
 from data.formats.images import image_files
 from data.formats.volumes import is_volume, series_below, volume_files, volume_name
 from data.labels.label_maps import class_masks, combine, is_ignored, known
 from data.labels.outputs import Outputs
-from data.source import About, Case
+from data.source import Case
 from data.validation import validated
 from unet_common.implementation import load
 from unet_common.networks import Network

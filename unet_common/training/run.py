@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from data.about import About
 from data.errors import UserError
 from data.files import write_text
 from data.labels.outputs import Outputs
@@ -18,7 +19,7 @@ from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import Statistics, statistics
 from data.sampling.sampler import Sampler, labelled
 from data.sampling.split import Split, divide
-from data.source import About, Source
+from data.source import Source
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
 from unet_common.networks import Network, UNetBackboned, UNetEncoder
