@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.errors import UserError
 from unet_common.cli import add_experiment_flags, experiment_of, given_settings, run_command
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def main() -> None:
         return
     experiment = experiment_of(arguments)
     from unet_common.training.cross_validation import train_folds
-    from unet_common.training.run import Run, new_run_path
+    from unet_common.training.folder import new_run_path
+    from unet_common.training.run import Run
 
     path = arguments.run or new_run_path(experiment)
     if arguments.fold == "all":
@@ -59,6 +61,13 @@ def resume(arguments: argparse.Namespace) -> None:
     from unet_common.training.cross_validation import is_cross_validation, resume_folds
     from unet_common.training.run import Run
 
+    others = [f"--{name}" for name in ("config", "run") if getattr(arguments, name)]
+    others += ["--fold"] if arguments.fold else []
+    if others:
+        raise UserError(
+            f"--resume goes on with a run as it is, in its own folder: leave out {', '.join(others)}. Another training "
+            f"is a new run, perhaps from these weights: --weights {arguments.resume / 'weights' / 'best.h5'}"
+        )
     if is_cross_validation(arguments.resume):
         resume_folds(arguments.resume, given_settings(arguments), train)
     else:

@@ -195,8 +195,7 @@ def test_run_folders_that_do_not_serve(tmp_path):
     assert newest(tmp_path) == run.path
     with pytest.raises(UserError, match="exists already: continue it with --resume"):
         Run.create(run.path, experiment)
-    with pytest.raises(UserError, match="has no checkpoint to resume from"):
-        Run.resume(run.path, {})
+    assert Run.resume(run.path / "experiment.yaml", {}) == run  # it was stopped before its first checkpoint
     with pytest.raises(UserError, match="A resumed run keeps its settings; loss, seed cannot change"):
         Run.resume(run.path, {"seed": 1, "loss": "dice"})
     text = (run.path / "experiment.yaml").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,7 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {
         key: getattr(arguments, flag)
         for flag, key in SETTINGS.items()
-        if getattr(arguments, flag) not in (None, "all")
+        if getattr(arguments, flag) is not None and (flag, getattr(arguments, flag)) != ("fold", "all")
     }
     for assignment in arguments.set:
         key, equals, value = assignment.partition("=")
@@ -165,6 +166,9 @@ def override(settings: dict[str, Any], key: str, value: Any) -> None:
 
 def run_command(command: Callable[[], int | None]) -> None:
     """Run `command` and exit. A `UserError` becomes its message and status 2; Ctrl-C becomes status 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = command()
     except UserError as error:

@@ -5,6 +5,7 @@ data decides (channels, classes). Unknown keys, wrong types and impossible combi
 line each that name the key and what is allowed.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -189,6 +190,18 @@ def save_experiment(path: Path, experiment: Experiment) -> None:
         for name in values:
             settings[group][name] = None if group == "network" else fields[name].default
     write_text(path, yaml.safe_dump(settings, sort_keys=False))
+
+
+def differences(
+    first: dict[str, Any], second: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """The settings in which two nested dictionaries of settings differ: the dotted key, and both values."""
+    for key in [*first, *(key for key in second if key not in first)]:
+        one, other = first.get(key), second.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from differences(one, other, f"{prefix}{key}.")
+        elif one != other:
+            yield prefix + key, one, other
 
 
 def resolve(experiment: Experiment) -> Experiment:

@@ -39,12 +39,13 @@ def train(run: Run) -> None:
             "TF_CONFIG in the environment describes a cluster, but a run folder belongs to one process. Unset it to "
             "train here. For an Estimator on several machines see docs/migrating.md."
         )
+    v1.summary.FileWriterCache.clear()  # it would know the folder of another run that lay here, and not make this one
     unet = estimator.Estimator(model_fn, config=config, params=params_of(run))
 
     with Monitor(run, first_step) as monitor:
         # 2. Data, and what happens at every step: the hooks run in this order.
         hooks = [MonitorHook(monitor), Checkpoints(monitor, run)]
-        if run.initial_weights and not latest:
+        if not latest and run.initial_weights:
             hooks.insert(0, InitialWeights(run))
         train_spec = estimator.TrainSpec(
             lambda: run.training_batches(first_step), max_steps=run.steps, hooks=hooks

@@ -31,8 +31,9 @@ def _train(run):
     # 1. One step: network, loss and optimizer. Keras builds no graph until it sees data.
     model = training_step(run, latest)
     unet = model.keras_model
-    for name, value in run.initial_weights.items():
-        model.variables[name].assign(value)
+    if not latest:
+        for name, value in run.initial_weights.items():
+            model.variables[name].assign(value)
 
     # 2. Checkpoints of TensorFlow: Keras's own are not written atomically. They are told every weight by name, since a
     # functional model would call them by the numbers of its layers.

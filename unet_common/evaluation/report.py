@@ -40,8 +40,9 @@ def report_training(run: Run) -> None:
     """Draw the curves and pictures of the validation cases; say how it went and what to do next."""
     rows = read_history(run.history)
     history_figure(rows, run.figures / "history.png", title=run.path.name)
-    state = run.state.name
-    print(f"{state.capitalize()} after step {rows[-1]['step'] if rows else 0} of {run.steps}.")
+    state, patience = run.state.name, run.experiment.training.early_stopping
+    reason = f": no better Dice in {patience} validations" if state == "stopped early" else ""
+    print(f"{state.capitalize()} after step {rows[-1]['step'] if rows else 0} of {run.steps}{reason}.")
     validations = [row for row in rows if row["validation_dice"] is not None]
     if validations:
         best = max(validations, key=lambda row: row["validation_dice"])
@@ -54,6 +55,9 @@ def report_training(run: Run) -> None:
     print(f"Figures: {run.figures}/")
     if state == "interrupted":
         print(f"Go on with: python train.py --resume {run.path}")
+    if state == "stopped early" and patience:
+        longer = f"--set training.early_stopping={2 * patience}"
+        print(f"Go on with more patience: python train.py --resume {run.path} {longer}")
     print(f"Next: python predict.py --run {run.path}")
 
 

@@ -22,16 +22,19 @@ def step_of(checkpoint: str) -> int:
 
 
 def saved_checkpoints(directory: Path) -> list[str]:
-    """The checkpoints in `directory`, oldest first."""
+    """The checkpoints in `directory`, oldest first.
+
+    The list may have been written where the run lay before it was moved or copied: only the names in it count.
+    """
     state = tf.train.get_checkpoint_state(str(directory))
-    return list(state.all_model_checkpoint_paths) if state else []
+    return [str(directory / Path(path).name) for path in state.all_model_checkpoint_paths] if state else []
 
 
 def latest_intact(directory: Path) -> str | None:
     """The newest checkpoint in `directory` that can be read completely; None if there never was one.
 
-    Damaged newer ones are reported and taken off the list, so that every implementation's own search for the
-    latest finds the same.
+    Damaged newer ones are reported and taken off the list, and what it says of another folder, where the run was copied
+    from, becomes this one: so every implementation's own search for the latest finds the same.
 
     Raises:
         UserError: there are checkpoints, but none can be read.
@@ -48,7 +51,8 @@ def latest_intact(directory: Path) -> str | None:
             f"No checkpoint in {directory} can be read, so this training cannot be resumed. Its weights, if "
             "there are any, can start a new one: --weights FILE."
         )
-    if intact != paths:
+    listed = tf.train.get_checkpoint_state(str(directory))
+    if intact != list(listed.all_model_checkpoint_paths):
         # `tf.compat.v1.train` has the writer of the file; it is the same for all implementations.
         tf.compat.v1.train.update_checkpoint_state(str(directory), intact[-1], intact)
     return intact[-1]

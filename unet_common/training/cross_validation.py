@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.errors import UserError
-from unet_common.experiment import Experiment
+from data.errors import UserError, bullet_list
+from unet_common.experiment import Experiment, differences, resolve
 from unet_common.training.run import Run
 from unet_common.training.state import NOT_STARTED
 
@@ -77,12 +77,21 @@ def train_folds(path: Path, experiment: Experiment, train: Callable[[Run], Any])
     """Train the folds one after the other. Those that are finished are left alone, a begun one goes on.
 
     Ctrl-C ends the training of a fold and all that would follow.
+
+    Raises:
+        UserError: folds that have begun have other settings, so that their mean would be one of different things.
     """
+    finished = True
     for run in _runs(path, experiment):
+        finished = False
         train(run)
         if run.state.name == "interrupted":
             print(f"Go on with: python train.py --resume {path}")
             return
+    if finished:
+        print(
+            f"All {experiment.sampling.folds} folds in {path} are finished. Next: python predict.py --run {path}"
+        )
 
 
 def resume_folds(path: Path, changes: dict[str, Any], train: Callable[[Run], Any]) -> None:
@@ -94,6 +103,8 @@ def resume_folds(path: Path, changes: dict[str, Any], train: Callable[[Run], Any
 
 def _runs(path: Path, experiment: Experiment) -> Iterator[Run]:
     """The runs that are not finished yet, created when their turn comes."""
+    if is_cross_validation(path):
+        _check_same(path, experiment)
     for fold in range(experiment.sampling.folds):
         of_fold = fold_path(path, fold)
         if not (of_fold / "experiment.yaml").is_file():
@@ -102,3 +113,26 @@ def _runs(path: Path, experiment: Experiment) -> Iterator[Run]:
         elif Run.open(of_fold).state.name not in ("finished", "stopped early"):
             begun = Run.open(of_fold)
             yield begun if begun.state.name == NOT_STARTED else Run.resume(of_fold, {})
+
+
+def _check_same(path: Path, experiment: Experiment) -> None:
+    """Compare settings with those of the fold that began first. Raises UserError if they differ."""
+    begun = Run.open(fold_path(path, 0)).experiment
+    other = resolve(experiment) if not experiment.decided_by_data else experiment
+    different = [
+        f"{key}: {there!r} there, {here!r} here"
+        for key, there, here in differences(_comparable(begun), _comparable(other))
+    ]
+    if different:
+        raise UserError(
+            f"{path} holds folds that were trained with other settings:\n{bullet_list(different)}\nTheir mean would be "
+            f"one of different things. Go on with theirs: --resume {path}, or choose another --run."
+        )
+
+
+def _comparable(experiment: Experiment) -> dict[str, Any]:
+    """The settings that all folds have in common."""
+    settings = experiment.model_dump(mode="json")
+    settings["sampling"].pop("fold")
+    settings.pop("decided_by_data")
+    return settings

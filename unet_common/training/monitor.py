@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from data.errors import UserError
 from unet_common.training.history import History
+from unet_common.training.owner import owning
 from unet_common.training.run import Run
 
 # TensorBoard gets the training loss of every so many steps.
@@ -25,7 +26,7 @@ DISK_PROBLEMS = ("No space left on device", "File too large", "Disk quota exceed
 
 
 class Monitor:
-    """A context: use it around the training loop.
+    """A context: use it around the training loop. Within it the process owns the run folder.
 
     Ctrl-C (or SIGTERM) does not break the loop in the middle of a step: it makes `should_stop` true, and the
     loop ends as it always does, with a checkpoint. A second Ctrl-C breaks it.
@@ -34,7 +35,7 @@ class Monitor:
     def __init__(self, run: Run, first_step: int):
         self.run, self.step = run, first_step
         self.interrupted = False
-        self._history = History(run.history, first_step)
+        self._first_step = first_step
         self._plain = not sys.stderr.isatty()
         self._bar = tqdm(
             total=run.steps,
@@ -44,8 +45,11 @@ class Monitor:
             disable=self._plain,
         )
         self._handlers: dict[int, Any] = {}
+        self._owning = contextlib.ExitStack()
 
     def __enter__(self) -> "Monitor":
+        self._owning.enter_context(owning(self.run.path))
+        self._history = History(self.run.history, self._first_step)
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._interrupt)
@@ -53,6 +57,10 @@ class Monitor:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
+        with self._owning:
+            self._leave(kind, error)
+
+    def _leave(self, kind: type | None, error: BaseException | None) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._bar.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from data.about import About
 from data.errors import UserError
-from data.files import write_text
+from data.files import replacing, write_text
 from data.labels.outputs import Outputs
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import Statistics, statistics
@@ -23,6 +23,9 @@ from data.source import Source
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
 from unet_common.networks import Network, UNetBackboned, UNetEncoder
+from unet_common.training.folder import check_path, making, run_folder
+from unet_common.training.history import read_history
+from unet_common.training.owner import owning
 from unet_common.training.state import NOT_STARTED, State
 from unet_common.weights.interchange import (
     Weights,
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
 # Without --steps or --epochs; on the embedded data three minutes of two processor cores.
 DEFAULT_STEPS = 400
 
+# The settings that a resumed run may change.
+RESUMABLE = {"training.steps", "training.epochs", "training.early_stopping", "data.directory"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -54,12 +60,17 @@ class Run:
         """Check the data, divide it, and write a new run folder.
 
         Raises:
-            UserError: the folder exists and is not empty, or the data has mistakes (all are listed).
+            UserError: the folder exists and is not empty, or another process makes a run in it; the settings do not fit
+                the data, or the data has mistakes (all are listed). Nothing is left behind then.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            hint = f"continue it with --resume {path}, or " if (path / "experiment.yaml").exists() else ""
-            raise UserError(f"The run folder {path} exists already: {hint}choose another --run.")
-        experiment = complete(experiment)
+        if experiment.data.directory is not None:  # the run is found from elsewhere, too, and so is its data
+            data = experiment.data.model_copy(update={"directory": experiment.data.directory.absolute()})
+            experiment = experiment.model_copy(update={"data": data})
+        with making(path):
+            return cls._create(path, complete(experiment))
+
+    @classmethod
+    def _create(cls, path: Path, experiment: Experiment) -> Run:
         source = experiment.data
         source.check()
         parts = divide(source.names(), experiment.sampling, experiment.seed)
@@ -69,6 +80,9 @@ class Run:
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         if experiment.pretrained:
             run._convert_pretrained(experiment.pretrained)
+        if experiment.initial_weights:  # a copy: the file may be gone when the training is resumed
+            with replacing(run._starting_weights) as temporary:
+                shutil.copyfile(experiment.initial_weights, temporary)
         run.state.write(NOT_STARTED)
         parts.save(path / "split.json")
         run.statistics.save(path / "statistics.json")
@@ -78,7 +92,11 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Read a run folder. Raises UserError if it is none, or was written by another version."""
+        """Read a run folder, or that of an `experiment.yaml`.
+
+        Raises UserError if it is none, or was written by another version.
+        """
+        path = run_folder(path)
         if not path.is_dir():
             raise UserError(f"There is no run folder {path}. Train first, or check --run.")
         if not (path / "experiment.yaml").is_file():
@@ -92,31 +110,81 @@ class Run:
 
     @classmethod
     def resume(cls, path: Path, changes: dict[str, Any]) -> Run:
-        """Open a run that was begun, to go on with it.
+        """Open a run that was begun, to go on with it; one that was stopped before its first checkpoint begins anew.
 
         Args:
-            changes: settings by dotted key; only the length of the training may change.
+            changes: settings by dotted key; only the length of the training and the place of the data may change.
 
         Raises:
-            UserError: not a run, another setting is changed, or there is no checkpoint.
+            UserError: not a run, another process trains in it, another setting is changed, its checkpoints are gone,
+                it is longer already, or there is other data at the new place.
         """
         run = cls.open(path)
-        others = sorted(changes.keys() - {"training.steps", "training.epochs"})
+        others = sorted(changes.keys() - RESUMABLE)
         if others:
             raise UserError(
                 f"A resumed run keeps its settings; {', '.join(others)} cannot change. Start a new run with them, "
                 f"from these weights if you like: --weights {run.best_weights}"
             )
-        if not run.has_checkpoint():
-            raise UserError(f"{path} has no checkpoint to resume from: train anew, without --resume.")
-        if changes:
-            length = {"steps": changes.get("training.steps"), "epochs": changes.get("training.epochs")}
-            training = {**run.experiment.training.model_dump(), **length}
-            settings = {**run.experiment.model_dump(mode="json"), "training": training}
-            run = replace(run, experiment=experiment_from(settings))
-            save_experiment(path / "experiment.yaml", run.experiment)
-        run.split.check(run.source.names())
+        check_path(run.path)
+        with owning(run.path):
+            done = run.steps_done()
+            if changes:
+                run = run._changed(changes)
+                if run.steps < done:
+                    raise UserError(
+                        f"{run.path} has made {done} steps already: it cannot end after {run.steps}. Its weights of "
+                        f"then are gone, but for the best: {run.best_weights}"
+                    )
+            try:
+                run.split.check(run.source.names())
+            except UserError as error:
+                raise UserError(f"{error}\nIf the data has moved: --data-dir NEW_PLACE") from None
+            if "data.directory" in changes:
+                run._check_same_data()
+            if changes:
+                save_experiment(run.path / "experiment.yaml", run.experiment)
         return run
+
+    def _changed(self, changes: dict[str, Any]) -> Run:
+        """The run with other settings that a resumed training may have."""
+        settings = self.experiment.model_dump(mode="json")
+        if {"training.steps", "training.epochs"} & changes.keys():
+            settings["training"] |= {"steps": None, "epochs": None}
+        for key, value in changes.items():
+            group, _dot, name = key.partition(".")
+            settings[group][name] = value
+        return replace(self, experiment=experiment_from(settings))
+
+    def _check_same_data(self) -> None:
+        """Compare the data with what the run was made from. Raises UserError if it is other data."""
+        source, bare = self.source, Preprocessor(self.experiment.preprocessing)
+        images = (bare(labelled(source, name)).measured for name in self.split.training)
+        if source.about() != self.about or statistics(images, source.channels) != self.statistics:
+            raise UserError(
+                f"The data in {source.directory} is not what {self.path} was trained on: it has the same names, but "
+                "other images, labels or kinds of them."
+            )
+
+    def steps_done(self) -> int:
+        """The step of the last checkpoint that can be read; 0 if the training was stopped before its first.
+
+        Raises:
+            UserError: the training went further than to its first checkpoint, but there is none any more.
+        """
+        if (self.checkpoints / "checkpoint").is_file():  # TensorFlow's list of them
+            from unet_common.training.checkpoints import latest_intact, step_of
+
+            latest = latest_intact(self.checkpoints)
+            if latest:
+                return step_of(latest)
+        history = read_history(self.history)
+        if self.final_weights.is_file() or any(row["validation_dice"] is not None for row in history[:-1]):
+            raise UserError(
+                f"{self.path} has no checkpoint to resume from: what was in {self.checkpoints} is gone. Its weights "
+                f"can start a new run: --weights {self.best_weights}"
+            )
+        return 0
 
     @property
     def network(self) -> Network:
@@ -169,14 +237,6 @@ class Run:
         """The folder of what a training resumes from, in the implementation's own format."""
         return self.path / "checkpoints"
 
-    def has_checkpoint(self) -> bool:
-        """True if there is a state to resume from. Damaged checkpoints are reported and taken off the list."""
-        if not (self.checkpoints / "checkpoint").is_file():  # TensorFlow's list of them
-            return False
-        from unet_common.training.checkpoints import latest_intact
-
-        return latest_intact(self.checkpoints) is not None
-
     @property
     def logs(self) -> Path:
         """TensorBoard's event files."""
@@ -213,8 +273,16 @@ class Run:
         if self.experiment.pretrained:
             return load_weights(self.pretrained_weights, self.network)
         if self.experiment.initial_weights:
-            return starting_weights(self.experiment.initial_weights, self.network)
+            origin = self._starting_weights
+            return starting_weights(
+                origin if origin.is_file() else self.experiment.initial_weights, self.network
+            )
         return {}
+
+    @property
+    def _starting_weights(self) -> Path:
+        """The copy of the file that the training starts from."""
+        return self.path / "weights" / "initial.h5"
 
     def _convert_pretrained(self, origin: str) -> None:
         """Write `pretrained_weights`. Raises UserError if they do not fit the network."""
@@ -306,13 +374,3 @@ def complete(experiment: Experiment) -> Experiment:
     if experiment.pretrained:
         check_origin(experiment.pretrained)
     return experiment
-
-
-def new_run_path(experiment: Experiment, root: Path = Path("runs")) -> Path:
-    """A folder name that sorts by time and says what is in it."""
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    name = f"{stamp}_{experiment.network.name}_{experiment.data.name}_{experiment.implementation}"
-    path, number = root / name, 2
-    while path.exists():
-        path, number = root / f"{name}_{number}", number + 1
-    return path
