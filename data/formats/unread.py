@@ -52,13 +52,14 @@ def unread(folder: Path, read: Collection[Path]) -> Unread:
     """
     if folder in read:
         return _deeper(folder)
+    series = {path for path in read if path.is_dir()}
     ways = _ways(read)
     names = {bare_name(path) for path in read if path.parent == folder}
     findings: Unread = []
     folders = []
     for path in paths_in(folder, lambda _path: True):
         if path in ways:
-            findings += _deeper(path) if path in read and path.is_dir() else []
+            findings += _deeper(path) if path in series else []
         elif path.is_dir():
             folders.append(path)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 from data.errors import UserError, bullet_list
 from data.files import paths_in
 from data.formats.images import TIFF, image_files, read_image
+from data.formats.nifti import is_nifti
 from data.formats.records import INDEX, MARKER
 from data.formats.unread import summary
 from data.formats.volumes import series_below, volume_files
@@ -78,13 +79,11 @@ def _described(path: Path) -> str:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return "decathlon"  # which tells what is wrong with it
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or (
+        "channel_names" not in content and isinstance(content.get("training"), list)
+    ):
         return "decathlon"
-    return (
-        "nnunet"
-        if "channel_names" in content or not isinstance(content.get("training"), list)
-        else "decathlon"
-    )
+    return "nnunet"
 
 
 def _isbi2012(path: Path) -> bool:
@@ -140,9 +139,11 @@ def _are_volumes(images: Path, labels: Path) -> bool:
 
 def _one_folder(path: Path) -> dict[str, Any] | None:
     """The layout of images and labels in one folder, told apart by the ends of their names."""
-    for name, files in (("folder", image_files(path)), ("volumes", volume_files(path))):
+    for name, label, files in (
+        ("folder", "mask", image_files(path)),
+        ("volumes", "label", paths_in(path, is_nifti)),
+    ):
         if found := suffixes(files):
-            label = {"folder": "mask", "volumes": "label"}[name]
             given = {"image_suffix": found[0], f"{label}_suffix": found[1]}
             return {
                 "name": name,

@@ -116,8 +116,8 @@ class Folder(LabelFiles):
         return self._survey.notes
 
     def unread(self) -> list[str]:
-        assert self.directory is not None  # or there would be no parts
         images, masks = self._parts
+        assert self.directory is not None  # or there would be no parts
         return grouped(left_out(self.directory, [images, *masks], [self._folder(self.masks)]))
 
     @property

@@ -85,8 +85,8 @@ class Isbi2012(Source):
         return Case(name, image, (values == foreground).astype(np.uint8), place.image)
 
     def unread(self) -> list[str]:
-        assert self.directory is not None  # or there would be no slices
         read = {path for place in self._slices.values() for path in (place.image, place.label) if path}
+        assert self.directory is not None  # or there would be no slices
         findings: Unread = []
         for folder in sorted({parent for path in read for parent in path.parents}):
             if not folder.is_relative_to(self.directory):

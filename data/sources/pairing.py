@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from unicodedata import normalize
 
-import yaml
-
 from data.errors import UserError, bullet_list, grouped
 from data.formats.unread import Unread, summary, unread, unread_beside
 from data.formats.volumes import bare_name
@@ -50,6 +48,7 @@ class Part:
 
     @property
     def setting(self) -> str:
+        """The name of the setting that is `suffix`."""
         return f"data.{self.what}_suffix"
 
     def name(self, path: Path) -> str | None:
@@ -97,6 +96,7 @@ def unpaired(part: Part, partner: Part, where: str = "") -> Findings:
     in_lower_case = {name.casefold(): path for name, path in others.items()}
     shortened = {_shortened(name): name for name in others}
     reasons = {partner.name(path): reason for path, reason in unread(partner.folder, partner.paths)}
+    some = bool(part.files.keys() & partner.files.keys())
     missing = f"there is no {partner.what} of this name{where}"
     findings: Findings = []
     for name, path in alone.items():
@@ -106,7 +106,6 @@ def unpaired(part: Part, partner: Part, where: str = "") -> Findings:
                 (_both(pair), "the names differ in upper and lower case. Rename one, so that they pair")
             )
         elif (other := shortened.get(_shortened(name))) is not None:
-            some = bool(part.files.keys() & partner.files.keys())
             remedies = [*_remedies(part, name, some), *_remedies(partner, other, some)]
             findings.append((path, ". ".join([missing, *remedies])))
         elif name in reasons:
@@ -186,9 +185,8 @@ def _remedies(part: Part, name: str, some: bool) -> list[str]:
     remedies = []
     if behind := BEHIND.search(name):
         suffix = behind.group() + part.suffix
-        assignment = f"{part.setting}={suffix}"
-        if yaml.safe_load(suffix) != suffix:
-            assignment = f"'{part.setting}=\"{suffix}\"'"
+        as_it_is = re.fullmatch(r"(_|[-.][A-Za-z])[\w.-]*", suffix)  # and no number to YAML
+        assignment = f"{part.setting}={suffix}" if as_it_is else f"'{part.setting}=\"{suffix}\"'"
         others = f", if all {part.what}s have it; else rename these" if some else ""
         remedies.append(f"Those of {part.what}s end in {suffix!r}: --set {assignment}{others}")
     if before := BEFORE.search(name):

@@ -54,9 +54,10 @@ class Volumes(VolumePairs):
         return grouped([*several(images), *several(labels), *self._too_deep, *unpaired(labels, images)])
 
     def unread(self) -> list[str]:
+        parts = self._parts
         assert self.directory is not None  # or there would be no parts
         told = {folder for folder, _ in self._nested}
-        return grouped(finding for finding in left_out(self.directory, self._parts) if finding[0] not in told)
+        return grouped(finding for finding in left_out(self.directory, parts) if finding[0] not in told)
 
     @cached_property
     def _parts(self) -> tuple[Part, Part]:

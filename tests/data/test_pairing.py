@@ -1,5 +1,6 @@
 """Which image belongs to which label, and the hints for those that have no partner."""
 
+import shlex
 import shutil
 import subprocess
 from unicodedata import normalize
@@ -138,11 +139,15 @@ class TestHints:
         assert "--set data.image_suffix=_img" in message and "--set data.mask_suffix=_seg" in message
         Folder(directory=tmp_path, image_suffix="_img", mask_suffix="_seg").check()
 
-    def test_a_suffix_that_yaml_would_read_otherwise(self, tmp_path):
-        images(tmp_path, ["a-0000"], "a")
-        message = refused(Folder(directory=tmp_path))
-        assert """--set 'data.image_suffix="-0000"'""" in message
-        assert yaml.safe_load('"-0000"') == "-0000"
+    @pytest.mark.parametrize("suffix", ["_0000", "-0000", ".0000", " mask", ".seg", "_Label"])
+    def test_what_the_setting_is_to_be_is_what_a_shell_and_yaml_make_of_it(self, tmp_path, suffix):
+        images(tmp_path, [f"a{suffix}"], "a")
+        assignment = shlex.split(refused(Folder(directory=tmp_path)).partition("--set ")[2].splitlines()[0])[
+            0
+        ]
+        setting, _, value = assignment.partition("=")
+        assert setting == "data.image_suffix" and yaml.safe_load(value) == suffix
+        Folder(directory=tmp_path, image_suffix=suffix).check()
 
     @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
     def test_the_command_that_renames_works(self, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from helpers import write_series
 from PIL import Image
 
-from data.errors import grouped
+from data.errors import UserError, grouped
 from data.formats.unread import unread
 from data.sources.folder import Folder
 from data.sources.isbi2012 import Isbi2012
@@ -204,3 +204,9 @@ def test_volumes_of_isbi2012(tmp_path):
     assert source.unread() == []
     save(tmp_path / "test-volumes.tif")
     assert "test-volumes.tif: not read: it lies beside" in only(source.unread())
+
+
+@pytest.mark.parametrize("source", [Folder, Volumes, Isbi2012])
+def test_without_a_folder_the_refusal_is_that_of_names(source):
+    with pytest.raises(UserError, match="needs --data-dir"):
+        source().unread()
