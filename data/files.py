@@ -41,12 +41,16 @@ def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
     return numbered, text  # the text itself puts 'A' and 'a', '1' and '01' in one order
 
 
-def paths_in(directory: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    """The `wanted` files and folders directly in a directory, in natural order (2.png before 10.png); no hidden ones.
+OF_SYSTEMS = ("Thumbs.db", "desktop.ini", "__MACOSX")
+"""The names of files and folders that operating systems leave among those of people."""
 
-    Raises UserError if the directory is missing.
+
+def paths_in(directory: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """The `wanted` files and folders directly in a directory, in natural order (2.png before 10.png).
+
+    Neither hidden ones nor those `OF_SYSTEMS`. Raises UserError if the directory is missing.
     """
     if not directory.is_dir():
         raise UserError(f"The folder {directory} does not exist.")
-    found = [path for path in directory.iterdir() if not path.name.startswith(".") and wanted(path)]
-    return sorted(found, key=lambda path: natural_key(path.name))
+    visible = [path for path in directory.iterdir() if path.name[0] != "." and path.name not in OF_SYSTEMS]
+    return sorted(filter(wanted, visible), key=lambda path: natural_key(path.name))

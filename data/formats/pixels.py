@@ -5,6 +5,7 @@ Formats differ in how they store (`pillow.py`, `tiff.py`); what is stored means 
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -95,3 +96,22 @@ def upright(values: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         values = np.flip(values, -2)
     return values
+
+
+LUMA = (0.299, 0.587, 0.114)
+"""The shares of red, green and blue in the brightness of a pixel (ITU-R BT.601, section 2.5.1)."""
+
+
+def in_colour(image: np.ndarray, colour: Literal["grey", "rgb"] | None) -> np.ndarray:
+    """A grey or RGB image [*size, channels] as float32 with one channel, or with three; None leaves it as it is.
+
+    Raises ValueError if it has another number of channels.
+    """
+    channels = image.shape[-1]
+    if colour is None or channels == {"grey": 1, "rgb": 3}[colour]:
+        return image
+    if channels == 1:
+        return np.repeat(image, 3, axis=-1)
+    if channels == 3:
+        return (image @ np.array(LUMA))[..., np.newaxis].astype(np.float32)
+    raise ValueError(f"has {channels} channels: only grey and RGB images can be made {colour} (data.colour)")

@@ -1,5 +1,6 @@
 """The readers of volumes: NIfTI files, DICOM series and TIFF stacks, as one kind of thing."""
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from data.errors import UserError
 from data.files import paths_in
 from data.formats.geometry import Geometry, in_grid_of, same_place
-from data.formats.images import LARGEST_LABEL, read_image, read_mask
+from data.formats.images import LARGEST_LABEL, TIFF, read_image, read_mask
 from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
 from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
 from data.formats.nifti import is_nifti, read_nifti
@@ -23,6 +24,15 @@ def volume_name(path: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
+def bare_name(path: Path) -> str:
+    """The name by which files belong together: that of `volume_name` without '.ome', in one spelling (Unicode's NFC).
+
+    Systems spell an é as one character or as two: names that look the same need not be.
+    """
+    name = unicodedata.normalize("NFC", volume_name(path))
+    return name[:-4] if name.lower().endswith(".ome") and not path.is_dir() else name
+
+
 def is_volume(path: Path) -> bool:
     """True for what `read_volume` reads: a NIfTI file or a folder with a DICOM series."""
     if not path.is_dir():
@@ -34,8 +44,14 @@ def is_volume(path: Path) -> bool:
 
 
 def volume_files(directory: Path) -> list[Path]:
-    """NIfTI files, TIFF files and DICOM folders directly in a directory, as of `paths_in`."""
-    return paths_in(directory, lambda path: is_volume(path) or path.suffix.lower() in (".tif", ".tiff"))
+    """NIfTI files, TIFF files and DICOM folders directly in a directory, as of `paths_in`; no links to nothing."""
+
+    def wanted(path: Path) -> bool:
+        if path.is_dir():
+            return is_volume(path)
+        return path.is_file() and (is_nifti(path) or path.suffix.lower() in TIFF)
+
+    return paths_in(directory, wanted)
 
 
 def series_below(directory: Path) -> list[Path]:

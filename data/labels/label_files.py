@@ -76,12 +76,12 @@ class Reading:
         if self.any_foreground or not values or not others:
             return None
         told = f"unexpected values {first_few(others)}; expected are {first_few(values)}"
-        if self.label_values or set(values) != {0, 255}:
+        if self.label_values:
             return told
-        return (
-            f"{told}, which is a guess from all files (--set 'data.label_values=[...]' names others). If it was "
-            "resized, resize it with nearest neighbours, or threshold it"
-        )
+        told += ", which is a guess from all files (--set 'data.label_values=[...]' names others)"
+        if set(values) != {0, 255}:
+            return told
+        return f"{told}. If it was resized, resize it with nearest neighbours, or threshold it"
 
     def _guess(
         self, contents: Mapping[Path, Contents], found: set[int]

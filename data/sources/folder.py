@@ -9,13 +9,16 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 from pydantic import Field
 
-from data.errors import UserError, bullet_list, grouped
-from data.files import natural_key
-from data.formats.images import SUFFIXES, examine_mask, image_files, read_image, read_mask
+from data.errors import UserError, grouped
+from data.files import natural_key, paths_in
+from data.formats.images import examine_mask, image_files, read_image, read_mask
+from data.formats.pixels import in_colour
+from data.formats.volumes import volume_name
 from data.labels.label_files import Contents, different_palettes
 from data.labels.label_maps import MAX_OVERLAPPING, combine, first_few
 from data.source import Case
 from data.sources.label_files import LabelFiles, notes_of
+from data.sources.pairing import Part, divided, left_out, no_pairs, several, unpaired
 
 T = TypeVar("T")
 
@@ -43,7 +46,7 @@ class Survey(NamedTuple):
 
 
 class Folder(LabelFiles):
-    """Images and masks in two folders; an image and its mask have the same name up to the suffix.
+    """Images and masks in two folders, or in one; an image and its mask have the same name up to the ending.
 
     PNG, JPEG, TIFF and BMP, 8 and 16 bit, grey or colour, of any sizes. Masks hold 0 and 255, or
     class indices 0 .. N - 1, or the values listed in `label_values`, which may be grey values or the indices of a
@@ -56,6 +59,15 @@ class Folder(LabelFiles):
     name: Literal["folder"] = "folder"
     images: str = Field("images", description="subfolder of the images")
     masks: str = Field("masks", description="subfolder of the masks")
+    image_suffix: str = Field(
+        "", description="part of the images' names before the ending, such as _img, which masks do not have"
+    )
+    mask_suffix: str = Field(
+        "", description="part of the masks' names before the ending, such as _mask, which images do not have"
+    )
+    colour: Literal["grey", "rgb"] | None = Field(
+        None, description="make all images grey, or all RGB, where a data set has both"
+    )
 
     @property
     def rank(self) -> int:
@@ -84,18 +96,11 @@ class Folder(LabelFiles):
         folder = self._folder(self.masks)
         if not folder.is_dir() or image_files(folder):
             return None
-        found = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        return tuple(sorted(found, key=natural_key)) or None
+        return tuple(path.name for path in paths_in(folder, Path.is_dir)) or None
 
     def names(self) -> list[str]:
         if not self._pairs:
-            found = [
-                f"{self._folder(part)} holds {first_few(map(repr, self._files(part))) or self._endings(part)}"
-                for part in (self.images, *self._mask_folders)
-            ]
-            raise UserError(
-                f"No image has a mask. The two must have the same name up to the suffix, but\n{bullet_list(found)}"
-            )
+            raise no_pairs("image", *self._parts)
         return list(self._pairs)
 
     def read(self, name: str) -> Case:
@@ -107,13 +112,18 @@ class Folder(LabelFiles):
             label = combine(np.stack([read_mask(path) != 0 for path in masks], axis=-1))
         else:
             label = self.label_map(read_mask(masks[0]), label_values)
-        return Case(name, read_image(image), label, image, overlapping=self.overlapping)
+        return Case(name, self._image(image), label, image, overlapping=self.overlapping)
 
     def problems(self) -> list[str]:
         return self._survey.problems
 
     def notes(self) -> list[str]:
         return self._survey.notes
+
+    def unread(self) -> list[str]:
+        images, masks = self._parts
+        assert self.directory is not None  # or there would be no parts
+        return grouped(left_out(self.directory, [images, *masks], [self._folder(self.masks)]))
 
     @property
     def _sound(self) -> Survey:
@@ -128,34 +138,42 @@ class Folder(LabelFiles):
             )
         return self.directory / name
 
-    def _files(self, subfolder: str) -> dict[str, list[Path]]:
-        """The image files of a subfolder by their stem."""
+    def _image(self, path: Path) -> np.ndarray:
+        """An image as `read_image` gives it, in the colour that is wanted."""
+        try:
+            return in_colour(read_image(path), self.colour)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    @cached_property
+    def _parts(self) -> tuple[Part, list[Part]]:
+        """The images, and the masks in each of their folders."""
+        images = self._part("image", self.images, self.image_suffix)
+        masks = [self._part("mask", folder, self.mask_suffix) for folder in self._mask_folders]
+        if len(masks) > 1:
+            return images, masks
+        images, of_all = divided(images, masks[0])
+        return images, [of_all]
+
+    def _part(self, what: str, subfolder: str, suffix: str) -> Part:
         folder = self._folder(subfolder)
         if not folder.is_dir():
             raise UserError(
                 f"The folder {folder} does not exist. --data-dir must hold images in "
                 f"'{self.images}' and masks in '{self.masks}' (settings data.images, data.masks)."
             )
-        files: dict[str, list[Path]] = {}
-        for path in image_files(folder):
-            files.setdefault(path.stem, []).append(path)
-        return files
-
-    def _endings(self, subfolder: str) -> str:
-        """The endings of what is in a folder without images."""
-        found = {path.suffix for path in self._folder(subfolder).iterdir() if path.is_file()}
-        others = f", but files that end in {first_few(found)}" if found else ""
-        return f"no images{others}; read are {', '.join(SUFFIXES)}"
+        return Part(what, folder, tuple(image_files(folder)), suffix)
 
     @cached_property
     def _pairs(self) -> dict[str, Pair]:
-        """The cases that have one image and one mask, in natural order."""
-        images, masks = self._files(self.images), [self._files(folder) for folder in self._mask_folders]
-        complete = images.keys() & set.intersection(*(set(files) for files in masks))
-        return {
-            stem: Pair(images[stem][0], tuple(files[stem][0] for files in masks))
-            for stem in sorted(complete, key=natural_key)
+        """The cases that have one image and one mask, in natural order, by the name of the image."""
+        images, masks = self._parts
+        pairs = {
+            volume_name(paths[0]): Pair(paths[0], tuple(of_class.files[name][0] for of_class in masks))
+            for name, paths in images.files.items()
+            if all(name in of_class.files for of_class in masks)
         }
+        return {name: pairs[name] for name in sorted(pairs, key=natural_key)}
 
     @property
     def _mask_folders(self) -> list[str]:
@@ -170,7 +188,7 @@ class Folder(LabelFiles):
         contents: dict[Path, Contents] = {}
         for name in self.names():
             pair = self._pairs[name]
-            image = _attempt(read_image, pair.image, findings)
+            image = _attempt(self._image, pair.image, findings)
             if image is not None:
                 kinds[pair.image] = (image.ndim - 1, image.shape[-1])
             for path in pair.masks:
@@ -237,19 +255,11 @@ class Folder(LabelFiles):
         )
 
     def _unpaired(self) -> list[str]:
-        images, masks = self._files(self.images), [self._files(folder) for folder in self._mask_folders]
-        findings = []
-        compared = [(of_class, images, "image of this name") for of_class in masks]
-        for folder, of_class in zip(self._mask_folders, masks, strict=True):
-            where = f" in {folder}" if self.overlapping else ""
-            compared.append((images, of_class, f"mask of this name{where}"))
-        for files, others, what in compared:
-            for stem, paths in files.items():
-                if len(paths) > 1:
-                    names = ", ".join(path.name for path in paths)
-                    findings.append((paths[0].parent, f"several files with one name: {names}"))
-                if stem not in others:
-                    findings.append((paths[0], f"there is no {what}"))
+        images, masks = self._parts
+        findings = several(images)
+        for of_class in masks:
+            where = f" in {self.masks}/{of_class.folder.name}" if self.overlapping else ""
+            findings += [*several(of_class), *unpaired(of_class, images), *unpaired(images, of_class, where)]
         return grouped(dict.fromkeys(findings))
 
 
@@ -265,8 +275,8 @@ def _attempt(read: Callable[[Path], T], path: Path, findings: list[tuple[Path, s
 def _remedy(kind: tuple[int, int], usual: tuple[int, int]) -> str:
     if kind[0] != usual[0] or {kind[1], usual[1]} != {1, 3}:
         return ""
-    mode, others = ("L", "RGB") if usual[1] == 1 else ("RGB", "L")
-    return f" (convert them, PIL: image.convert('{mode}'), or all others: image.convert('{others}'))"
+    mode, colour, other = ("L", "grey", "rgb") if usual[1] == 1 else ("RGB", "rgb", "grey")
+    return f" (convert them, PIL: image.convert('{mode}'), or all: --set data.colour={colour}, or {other})"
 
 
 def _describe(kind: tuple[int, int]) -> str:

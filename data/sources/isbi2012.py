@@ -12,9 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from data.errors import UserError
+from data.errors import UserError, grouped
 from data.files import natural_key
 from data.formats.images import image_files, read_image, read_mask
+from data.formats.unread import Unread, unread, unread_beside
 from data.labels.label_maps import first_few
 from data.source import Case, Source
 
@@ -86,6 +87,19 @@ class Isbi2012(Source):
             )
         foreground = 0 if self.foreground == "membrane" else 255
         return Case(name, image, (values == foreground).astype(np.uint8), place.image)
+
+    def unread(self) -> list[str]:
+        read = {path for place in self._slices.values() for path in (place.image, place.label) if path}
+        assert self.directory is not None  # or there would be no slices
+        findings: Unread = []
+        for folder in sorted({parent for path in read for parent in path.parents}):
+            if not folder.is_relative_to(self.directory):
+                continue
+            holds_only_slices = folder.name in ("image", "label") and any(
+                path.parent == folder for path in read
+            )
+            findings += (unread if holds_only_slices else unread_beside)(folder, read)
+        return grouped(findings)
 
     @cached_property
     def _slices(self) -> dict[str, Slice]:

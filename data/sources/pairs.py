@@ -87,13 +87,14 @@ class VolumePairs(LabelFiles):
         problems += [f"{self.directory}: {unclear}"] if unclear else []
         findings: list[tuple[Path | str, str]] = []
         channels: dict[Path, int] = {}
+        placed: dict[Path, bool] = {}
         for name, (path, label) in self.pairs.items():
             try:
                 case, values = self._read(name)
             except UserError as error:
                 findings.append(_divided(str(error), path, label))
                 continue
-            channels[path] = case.image.shape[-1]
+            channels[path], placed[path] = case.image.shape[-1], case.geometry is not None
             if (
                 label is not None
                 and values is not None
@@ -107,6 +108,7 @@ class VolumePairs(LabelFiles):
             for path, count in channels.items()
             if count != usual[0][0]
         ]
+        findings += _placed_otherwise(placed)
         return problems + grouped(findings) + different_palettes(self._contents)
 
     def _unexpected(self, values: np.ndarray) -> str | None:
@@ -139,6 +141,22 @@ class VolumePairs(LabelFiles):
             except UserError:
                 pass
         return contents
+
+
+def _placed_otherwise(placed: dict[Path, bool]) -> list[tuple[Path | str, str]]:
+    """Images that tell where they lie among such that do not, or the reverse: their axes cannot mean the same."""
+    fewer = sum(placed.values()) <= len(placed) / 2
+    told = (
+        "tells where it lies (NIfTI, DICOM), but others of the data set do not (TIFF)"
+        if fewer
+        else "does not tell where it lies (TIFF), but others of the data set do (NIfTI, DICOM)"
+    )
+    why = "of these, one kind is turned towards Right, Anterior and Superior, and the other is not"
+    return [
+        (path, f"{told}: {why}. Save all as NIfTI, or all as TIFF")
+        for path, tells in placed.items()
+        if tells == fewer
+    ]
 
 
 def _divided(message: str, *paths: Path | None) -> tuple[Path | str, str]:

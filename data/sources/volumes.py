@@ -7,16 +7,16 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from data.errors import UserError, bullet_list
+from data.errors import UserError, grouped
 from data.files import paths_in
 from data.formats.volumes import is_volume, series_below, volume_files, volume_name
-from data.labels.label_maps import first_few
 from data.source import Case
+from data.sources.pairing import Findings, Part, divided, left_out, no_pairs, several, unpaired
 from data.sources.pairs import Pair, VolumePairs
 
 
 class Volumes(VolumePairs):
-    """Images and labels in two folders; an image and its label have the same name up to the suffix.
+    """Images and labels in two folders, or in one; an image and its label have the same name up to the ending.
 
     NIfTI files (.nii, .nii.gz), TIFF stacks, and for images also a folder of DICOM slices each. Labels hold
     class indices 0 .. N - 1, or the values listed in `label_values`. Images without a label are predicted only.
@@ -25,6 +25,12 @@ class Volumes(VolumePairs):
     name: Literal["volumes"] = "volumes"
     images: str = Field("images", description="subfolder of the images")
     labels: str = Field("labels", description="subfolder of the labels")
+    image_suffix: str = Field(
+        "", description="part of the images' names before the ending, such as _0000, which labels do not have"
+    )
+    label_suffix: str = Field(
+        "", description="part of the labels' names before the ending, such as _seg, which images do not have"
+    )
     image_channels: PositiveInt = Field(
         1, description="length of the fourth axis of the images; 1 for plain volumes"
     )
@@ -35,41 +41,48 @@ class Volumes(VolumePairs):
 
     @cached_property
     def pairs(self) -> dict[str, Pair]:
-        images, labels = self._files(self.images), self._files(self.labels)
-        if not images.keys() & labels.keys():
-            found = [
-                f"{self._folder(part)} holds {', '.join(list(files)[:5]) or 'no volumes'}"
-                for part, files in ((self.images, images), (self.labels, labels))
-            ]
-            found += self._too_deep()
-            raise UserError(
-                "No volume has a label. The two must have the same name up to the suffix, but\n"
-                f"{bullet_list(found)}"
-            )
+        images, labels = self._parts
+        if not images.files.keys() & labels.files.keys():
+            raise no_pairs("volume", images, [labels], grouped(self._too_deep))
         return {
-            name: (files[0], labels[name][0] if name in labels else None) for name, files in images.items()
+            volume_name(paths[0]): (paths[0], labels.files[name][0] if name in labels.files else None)
+            for name, paths in images.files.items()
         }
 
     def unpaired(self) -> list[str]:
-        images, labels = self._files(self.images), self._files(self.labels)
-        problems = [
-            f"{paths[0].parent}: several files with one name: {', '.join(path.name for path in paths)}"
-            for files in (images, labels)
-            for paths in files.values()
-            if len(paths) > 1
-        ]
-        return [*problems, *self._too_deep()] + [
-            f"{labels[name][0]}: there is no image of this name" for name in labels.keys() - images
-        ]
+        images, labels = self._parts
+        return grouped([*several(images), *several(labels), *self._too_deep, *unpaired(labels, images)])
 
-    def _too_deep(self) -> list[str]:
-        """Folders of images that hold their DICOM series further down, one line each."""
+    def unread(self) -> list[str]:
+        parts = self._parts
+        assert self.directory is not None  # or there would be no parts
+        told = {folder for folder, _ in self._nested}
+        return grouped(finding for finding in left_out(self.directory, parts) if finding[0] not in told)
+
+    @cached_property
+    def _parts(self) -> tuple[Part, Part]:
+        """The images and the labels."""
+        return divided(
+            self._part("image", self.images, self.image_suffix),
+            self._part("label", self.labels, self.label_suffix),
+        )
+
+    @property
+    def _nested(self) -> list[tuple[Path, list[Path]]]:
+        """Folders of images that hold their DICOM series further down, and these."""
         folders = paths_in(self._folder(self.images), lambda path: path.is_dir() and not is_volume(path))
+        return [(folder, series) for folder in folders if (series := series_below(folder))]
+
+    @property
+    def _too_deep(self) -> Findings:
+        where = self._folder(self.images)
         return [
-            f"{folder}: holds no DICOM files itself, but {first_few(map(str, series))} does. Move the series up, or "
-            f"link it as {folder}"
-            for folder in folders
-            if (series := series_below(folder))
+            (
+                path,
+                f"a DICOM series that lies too deep. Move it, or link it, into {where}, by the name of its label",
+            )
+            for _folder, series in self._nested
+            for path in series
         ]
 
     def _read(self, name: str) -> tuple[Case, np.ndarray | None]:
@@ -89,15 +102,11 @@ class Volumes(VolumePairs):
             )
         return self.directory / subfolder
 
-    def _files(self, subfolder: str) -> dict[str, list[Path]]:
-        """The volumes of a subfolder by their name."""
+    def _part(self, what: str, subfolder: str, suffix: str) -> Part:
         folder = self._folder(subfolder)
         if not folder.is_dir():
             raise UserError(
                 f"The folder {folder} does not exist. --data-dir must hold images in '{self.images}' and "
                 f"labels in '{self.labels}' (settings data.images, data.labels)."
             )
-        files: dict[str, list[Path]] = {}
-        for path in volume_files(folder):
-            files.setdefault(volume_name(path), []).append(path)
-        return files
+        return Part(what, folder, tuple(volume_files(folder)), suffix)

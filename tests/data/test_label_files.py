@@ -10,6 +10,7 @@ from data.commands.check import examine
 from data.commands.pack import pack
 from data.commands.show import show
 from data.errors import UserError
+from data.labels.label_files import Reading
 from data.labels.label_maps import is_ignored
 from data.settings import Preprocessing
 from data.sources.folder import Folder
@@ -259,6 +260,17 @@ class TestUnclearValues:
         save(tmp_path / "images/a.png", SHAPE)
         save(tmp_path / "masks/a.gif", SHAPE)
         with pytest.raises(
-            UserError, match=r"masks holds no images, but files that end in \.gif; read are \.png"
+            UserError,
+            match=r"(?s)masks holds no images, but 1 \.gif.*files that end in \.gif are not. Convert to PNG",
         ):
             Folder(directory=tmp_path).names()
+
+    @pytest.mark.parametrize("guessed", [(0, 255), (0, 1, 2)])
+    def test_a_guess_is_called_one(self, guessed):
+        told = Reading().unexpected(frozenset({0, 7}), guessed)
+        assert (
+            "unexpected values 7" in told
+            and "a guess from all files (--set 'data.label_values=[...]'" in told
+        )
+        assert ("nearest neighbours" in told) == (guessed == (0, 255))
+        assert "guess" not in Reading(label_values=guessed).unexpected(frozenset({0, 7}), guessed)

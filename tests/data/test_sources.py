@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from scipy.ndimage import distance_transform_edt, label
 
 from data.errors import UserError
+from data.formats.pixels import in_colour
 from data.sources import SOURCES
 from data.sources.folder import Folder
 from data.sources.generated.membranes import Membranes
@@ -273,7 +274,7 @@ class TestFolder:
         for part in (
             "lonely.png: there is no mask of this name",
             "orphan.png: there is no image of this name",
-            "several files with one name: two.",
+            "two.bmp and two.png: several files with one name",
             "size.png: the mask has the size (7, 10), its image (8, 10)",
             "values.png: unexpected values 128; expected are 0, 255",
             "save masks as PNG or TIFF",
@@ -297,3 +298,53 @@ class TestFolder:
         save(tmp_path / "masks/a.png", np.resize(list(values), (8, 10)))
         with pytest.raises(UserError, match=says):
             _ = Folder(directory=tmp_path).classes
+
+
+class TestColourOfAFolder:
+    RGB = np.random.default_rng(1).integers(0, 256, (8, 10, 3), dtype=np.uint8)
+
+    def write(self, path):
+        """Three grey images, and one in colour."""
+        for number in range(3):
+            save(path / f"images/{number}.png", SLICES[number])
+            save(path / f"masks/{number}.png", CELLS[number])
+        save(path / "images/colour.png", self.RGB)
+        save(path / "masks/colour.png", CELLS[3])
+        return path
+
+    def test_the_refusal_names_the_setting(self, tmp_path):
+        with pytest.raises(UserError, match=r"colour\.png: colour images, .*--set data\.colour=grey, or rgb"):
+            Folder(directory=self.write(tmp_path)).check()
+
+    def test_all_become_grey_as_pillow_makes_them(self, tmp_path):
+        source = Folder(directory=self.write(tmp_path), colour="grey")
+        source.check()
+        assert source.channels == 1
+        np.testing.assert_array_equal(source.read("1").image[..., 0], SLICES[1])
+        found = source.read("colour").image
+        assert found.dtype == np.float32 and found.shape == (8, 10, 1)
+        of_pillow = np.asarray(Image.fromarray(self.RGB).convert("L"), np.float32)
+        np.testing.assert_allclose(found[..., 0], of_pillow, atol=0.51)  # Pillow rounds to whole numbers
+        np.testing.assert_allclose(found[..., 0], self.RGB @ np.array([0.299, 0.587, 0.114]), rtol=1e-6)
+
+    def test_all_become_colour(self, tmp_path):
+        source = Folder(directory=self.write(tmp_path), colour="rgb")
+        source.check()
+        assert source.channels == 3
+        np.testing.assert_array_equal(source.read("1").image, np.stack([SLICES[1]] * 3, axis=-1))
+        np.testing.assert_array_equal(source.read("colour").image, self.RGB)
+
+    def test_grey_in_three_channels_stays_what_it_is(self):
+        grey = np.arange(65536, dtype=np.float32).reshape(256, 256, 1)
+        np.testing.assert_array_equal(in_colour(in_colour(grey, "rgb"), "grey"), grey)
+        assert in_colour(grey, None) is grey
+
+    @pytest.mark.parametrize("colour", ["grey", "rgb"])
+    def test_other_channels_are_not_colours(self, tmp_path, colour):
+        self.write(tmp_path)
+        for channels in (2, 4):
+            stains = np.stack([SLICES[0]] * channels)
+            tifffile.imwrite(tmp_path / "images/0.tif", stains, imagej=True, metadata={"axes": "CYX"})
+            (tmp_path / "images/0.png").unlink(missing_ok=True)
+            with pytest.raises(UserError, match=rf"0\.tif: has {channels} channels: only grey and RGB"):
+                Folder(directory=tmp_path, colour=colour).check()

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import json
+import re
 import sys
 import tarfile
 import threading
@@ -147,12 +148,13 @@ def test_dicom_series_further_down_are_named(tmp_path):
     for place in ("images/p1/study/series", "images/p2/series", "images/p3"):
         write_series(tmp_path / place)
     (tmp_path / "labels").mkdir()
-    message = r"p1: holds no DICOM files itself, but .*p1/study/series does(.|\n)*p2: .*p2/series does"
+    message = r"2 files: a DICOM series that lies too deep(.|\n)*images/p1/study/series\n.*images/p2/series"
     with pytest.raises(UserError, match=rf"No volume has a label(.|\n)*{message}"):
         Volumes(directory=tmp_path).check()
     save(tmp_path / "labels/p3.nii", np.ones((5, 6, 4), np.uint8))
-    problems = "\n".join(Volumes(directory=tmp_path).problems())
-    assert "p1/study/series does" in problems and "p2/series does" in problems and "p3: holds" not in problems
+    source = Volumes(directory=tmp_path)
+    assert re.search(message, "\n".join(source.problems()))
+    assert source.unread() == []  # said once
 
 
 def test_volumes_that_are_not(tmp_path):
@@ -164,12 +166,26 @@ def test_volumes_that_are_not(tmp_path):
         Volumes(directory=tmp_path).check()
     assert Volumes(directory=tmp_path, image_channels=5).read("a").image.shape == (*SIZE, 5)
     (tmp_path / "labels/a.nii.gz").rename(tmp_path / "labels/b.nii.gz")
-    with pytest.raises(UserError, match=r"No volume has a label(.|\n)*holds a(.|\n)*holds b"):
+    with pytest.raises(UserError, match=r"No volume has a label(.|\n)*holds 'a'(.|\n)*holds 'b'"):
         Volumes(directory=tmp_path).check()
     with pytest.raises(UserError, match="There is no folder"):
         source_at(str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="has none of the layouts"):
         source_at(str(tmp_path / "images"))
+
+
+@pytest.mark.parametrize(("tiff", "nifti"), [(30, 2), (2, 30)])
+def test_volumes_that_lie_somewhere_among_others_that_do_not(tmp_path, tiff, nifti):
+    (tmp_path / "images").mkdir(), (tmp_path / "labels").mkdir()
+    for number in range(tiff):
+        write_mask(tmp_path / f"images/t{number}.tif", label())
+        write_mask(tmp_path / f"labels/t{number}.tif", label())
+    for number in range(nifti):
+        save(tmp_path / f"images/n{number}.nii", label())
+        save(tmp_path / f"labels/n{number}.nii", label())
+    (problem,) = Volumes(directory=tmp_path).problems()
+    does, named = ("tells", "n1.nii") if nifti < tiff else ("does not tell", "t1.tif")
+    assert problem.startswith(f"2 files: {does}") and named in problem and problem.count("\n") == 2
 
 
 def test_generated_volumes_are_the_same_every_time_and_hard_enough():
@@ -217,8 +233,10 @@ def test_check_does_not_invent_a_spacing(tmp_path, monkeypatch, capsys):
     assert "spacing: none, lengths are in voxels" in told and "in mm" not in told
     save(tmp_path / "images/c.nii", label(), np.diag([1, 2, 3, 1]))
     save(tmp_path / "labels/c.nii", label(), np.diag([1, 2, 3, 1]))
-    assert command(monkeypatch, "check", tmp_path) == 0
-    assert "spacing in mm: 1 x 2 x 3; lengths of 2 of 3 volumes are in voxels" in capsys.readouterr().out
+    assert command(monkeypatch, "check", tmp_path) == 1
+    told = capsys.readouterr().out
+    assert "spacing in mm: 1 x 2 x 3; lengths of 2 of 3 volumes are in voxels" in told
+    assert "1 finding(s)" in told and "c.nii: tells where it lies (NIfTI, DICOM), but others of the" in told
 
 
 def test_pack_from_the_command_line(tmp_path, monkeypatch, capsys):
