@@ -52,7 +52,8 @@ def main() -> int:
         for run in runs:
             validation_cases(run)  # refuses a run that has none, or whose data is gone
     # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.
-    from unet_common.evaluation.report import predict_all, predict_files, report_failures, report_predictions
+    from unet_common.evaluation.report import predict_all, predict_files, report_predictions
+    from unet_common.evaluation.shortfall import report_failures, report_unread
 
     failures: list[str] = []
     if arguments.input:
@@ -62,6 +63,8 @@ def main() -> int:
         predictions = predict_all(runs, arguments.impl, arguments.weights, settings, arguments.probabilities)
     output = arguments.output or path / "predictions"
     report_predictions(predictions, runs, output, arguments.probabilities, arguments.figures)
+    if arguments.input:
+        report_unread(arguments.input, files.values())
     return report_failures(failures, len(files)) if failures else 0
 
 

@@ -1,5 +1,7 @@
 """The properties that all cases of a data set share, as a run and a packed data set keep them."""
 
+from typing import Literal
+
 from pydantic import PositiveInt
 
 from data.settings import Settings
@@ -10,7 +12,7 @@ class About(Settings):
 
     source: the name of the data set. rank: spatial axes. channels: values of a pixel. classes: background included.
     class_values, class_names, overlapping, ignoring, foreground_is_membrane, located: as the properties of
-    `data.source.Source`.
+    `data.source.Source`. colour: what images are made before anything else, of data sets that have both.
     """
 
     source: str
@@ -23,6 +25,7 @@ class About(Settings):
     ignoring: bool = False
     foreground_is_membrane: bool = False
     located: bool = False
+    colour: Literal["grey", "rgb"] | None = None
 
     @property
     def mask_values(self) -> tuple[int, ...]:

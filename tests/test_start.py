@@ -148,7 +148,6 @@ def test_runs_and_weights_are_refused(run):
     assert_refused(
         [
             ("train.py --resume nowhere", "error: There is no run folder nowhere."),
-            (f"train.py --resume {run.path}", "has no checkpoint to resume from"),
             (f"train.py --resume {run.path} --seed 3", "error: A resumed run keeps its settings; seed cannot change."),
             (f"train.py --run {run.path}", "exists already"),
             (f"train.py --weights {other}", "other.h5 holds the weights of another network"),

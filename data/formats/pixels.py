@@ -102,10 +102,14 @@ LUMA = (0.299, 0.587, 0.114)
 """The shares of red, green and blue in the brightness of a pixel (ITU-R BT.601, section 2.5.1)."""
 
 
+class NotAColourError(ValueError):
+    """An image that is neither grey nor RGB, and so cannot be made the other."""
+
+
 def in_colour(image: np.ndarray, colour: Literal["grey", "rgb"] | None) -> np.ndarray:
     """A grey or RGB image [*size, channels] as float32 with one channel, or with three; None leaves it as it is.
 
-    Raises ValueError if it has another number of channels.
+    Raises NotAColourError if it has another number of channels.
     """
     channels = image.shape[-1]
     if colour is None or channels == {"grey": 1, "rgb": 3}[colour]:
@@ -114,4 +118,6 @@ def in_colour(image: np.ndarray, colour: Literal["grey", "rgb"] | None) -> np.nd
         return np.repeat(image, 3, axis=-1)
     if channels == 3:
         return (image @ np.array(LUMA))[..., np.newaxis].astype(np.float32)
-    raise ValueError(f"has {channels} channels: only grey and RGB images can be made {colour} (data.colour)")
+    raise NotAColourError(
+        f"has {channels} channels: only grey and RGB images can be made {colour} (data.colour)"
+    )

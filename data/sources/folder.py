@@ -12,7 +12,7 @@ from pydantic import Field
 from data.errors import UserError, grouped
 from data.files import natural_key, paths_in
 from data.formats.images import examine_mask, image_files, read_image, read_mask
-from data.formats.pixels import in_colour
+from data.formats.pixels import NotAColourError, in_colour
 from data.formats.volumes import volume_name
 from data.labels.label_files import Contents, different_palettes
 from data.labels.label_maps import MAX_OVERLAPPING, combine, first_few
@@ -142,7 +142,7 @@ class Folder(LabelFiles):
         """An image as `read_image` gives it, in the colour that is wanted."""
         try:
             return in_colour(read_image(path), self.colour)
-        except ValueError as error:
+        except NotAColourError as error:
             raise UserError(f"{path}: {error}") from None
 
     @cached_property

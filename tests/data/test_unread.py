@@ -13,7 +13,7 @@ from data.formats.unread import unread
 from data.sources.folder import Folder
 from data.sources.isbi2012 import Isbi2012
 from data.sources.volumes import Volumes
-from unet_common.prediction.predictor import input_cases
+from unet_common.prediction.predictor import input_files
 
 PIXELS = np.random.default_rng(0).integers(0, 2, (6, 8), dtype=np.uint8) * 255
 
@@ -174,12 +174,12 @@ def test_series_below_one_that_is_read(tmp_path):
 
 def test_a_folder_that_is_predicted(tmp_path):
     save(tmp_path / "a.png"), volume(tmp_path / "b.nii.gz"), write_series(tmp_path / "c")
-    files, _cases = input_cases(tmp_path)
+    files = list(input_files(tmp_path).values())
     assert unread(tmp_path, files) == []
     (tmp_path / "d.gif").touch(), write_series(tmp_path / "e/study"), (tmp_path / "notes.txt").touch()
     told = unread(tmp_path, files)
     assert [path.name for path, _reason in told] == ["d.gif", "notes.txt", "e"]
-    assert unread(tmp_path / "c", input_cases(tmp_path / "c")[0]) == []
+    assert unread(tmp_path / "c", list(input_files(tmp_path / "c").values())) == []
 
 
 def test_numbered_files_of_isbi2012(tmp_path):

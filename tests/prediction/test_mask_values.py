@@ -193,6 +193,18 @@ def test_outputs_that_are_not_those_of_the_data(tmp_path, network, expected):
     np.testing.assert_array_equal(masks["x.png"], np.array(expected)[label])
 
 
+def test_new_images_get_the_colour_that_the_data_set_was_given(tmp_path):
+    images_and_masks(tmp_path / "data", (0, 255))
+    colours = np.random.default_rng(1).integers(0, 255, (24, 24, 3))
+    save_image(tmp_path / "data/images/c.png", colours)
+    flags = ["--set", "network.depth=2", "--set", "network.filters=2", "--set", "sampling.crop=[16, 16]"]
+    flags += ["--data", "folder", "--data-dir", tmp_path / "data", "--set", "data.colour=grey"]
+    command(train, "--run", tmp_path / "run", "--steps", 2, "--batch-size", 2, *flags)
+    out = tmp_path / "out"
+    command(predict, "--run", tmp_path / "run", "--input", tmp_path / "data/images", "--output", out)
+    assert {path.name for path in (out / "masks").iterdir()} == {"a.png", "b.png", "c.png"}
+
+
 def test_a_large_value_becomes_a_tiff_of_32_bits(tmp_path):
     images_and_masks(tmp_path / "data", (0, 1))
     for name in "abc":

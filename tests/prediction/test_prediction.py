@@ -111,9 +111,12 @@ def test_files_that_cannot_be_predicted_do_not_end_it_for_the_others(run, tmp_pa
     for name in ("b", "d"):
         Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / f"{name}.png")
     (folder / "f.png").write_bytes(b"\x89PNG\r\n\x1a\nnot much more")
+    (folder / "g.gif").touch(), (folder / "h").symlink_to("nowhere")
     assert command(predict, "--run", run.path, "--input", folder, "--output", out) == 1
     assert sorted(path.name for path in (out / "masks").iterdir()) == ["a.png", "c.png", "e.png"]
-    told = capsys.readouterr().err
+    printed, told = capsys.readouterr()
+    assert "g.gif: not read: files that end in .gif are not" in printed
+    assert "h: not read: a link to nowhere, which does not exist" in printed
     assert "3 of 6 files could not be predicted:" in told
     assert "2 files: The image has 3 channels, but the training images had 1." in told
     assert "f.png: cannot be read as an image" in told

@@ -1,6 +1,5 @@
 """The reports of the commands: curves, tables and pictures."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data.errors import UserError, bullet_list, divided, grouped
+from data.errors import UserError
 from data.labels.label_maps import first_few
 from data.source import Case, unlabelled
 from unet_common.evaluation.scores import Scores
@@ -151,21 +150,6 @@ def predict_files(
             failures.append(str(error))
         else:
             yield prediction
-
-
-def report_failures(failures: Sequence[str], files: int) -> int:
-    """Say which of the files could not be predicted; the status of the command.
-
-    Raises:
-        UserError: none could.
-    """
-    if files == len(failures) == 1:
-        raise UserError(failures[0])
-    listed = bullet_list(grouped(divided(failure) for failure in failures), most=200)
-    if len(failures) == files:
-        raise UserError(f"None of the {files} files could be predicted:\n{listed}")
-    print(f"error: {len(failures)} of {files} files could not be predicted:\n{listed}", file=sys.stderr)
-    return 1
 
 
 def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> Sequence[Row]:

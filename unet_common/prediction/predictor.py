@@ -14,6 +14,7 @@ from data.about import About
 from data.errors import UserError, bullet_list
 from data.files import natural_key
 from data.formats.images import image_files
+from data.formats.pixels import NotAColourError, in_colour
 from data.formats.volumes import is_volume, series_below, volume_files, volume_name
 from data.labels.label_maps import class_masks, combine, is_ignored, known
 from data.labels.outputs import Outputs
@@ -119,13 +120,14 @@ class Predictor:
             ignored = is_ignored(case.label)
             case = replace(case, label=known(case.label))
         try:
+            case = replace(case, image=in_colour(case.image, self.runs[0].about.colour))
             rank, located = self.runs[0].network.rank, self.runs[0].about.located
             if case.image.ndim == 4 and (rank == 2 or (case.geometry is not None and not located)):
                 prediction = self._predict_stack(case, settings, probabilities)
             else:
                 prediction = self._predict(case, settings, probabilities)
             return replace(prediction, ignored=ignored)
-        except UserError as error:
+        except (UserError, NotAColourError) as error:
             raise UserError(f"{case.path or case.name}: {error}") from None
 
     def _predict_stack(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:

@@ -63,11 +63,14 @@ class Run:
             UserError: the folder exists and is not empty, or another process makes a run in it; the settings do not fit
                 the data, or the data has mistakes (all are listed). Nothing is left behind then.
         """
-        if experiment.data.directory is not None:  # the run is found from elsewhere, too, and so is its data
-            data = experiment.data.model_copy(update={"directory": experiment.data.directory.absolute()})
-            experiment = experiment.model_copy(update={"data": data})
         with making(path):
-            return cls._create(path, complete(experiment))
+            experiment = complete(experiment)
+            if (
+                experiment.data.directory is not None
+            ):  # the run is found from elsewhere, too, and so is its data
+                data = experiment.data.model_copy(update={"directory": experiment.data.directory.absolute()})
+                experiment = experiment.model_copy(update={"data": data})
+            return cls._create(path, experiment)
 
     @classmethod
     def _create(cls, path: Path, experiment: Experiment) -> Run:
