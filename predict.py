@@ -39,8 +39,9 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse()
-    from unet_common.prediction.output import claim, record
-    from unet_common.prediction.predictor import Predictor, check_prediction, input_files, validation_cases
+    from unet_common.prediction.folder import claim, record
+    from unet_common.prediction.inputs import check_prediction, input_files, validation_cases
+    from unet_common.prediction.predictor import Predictor
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()

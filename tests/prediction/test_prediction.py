@@ -16,7 +16,7 @@ import predict
 import train
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.prediction.predictor import find_weights
+from unet_common.prediction.inputs import find_weights
 from unet_common.training.run import Run
 
 TINY = ["--set", "network.depth=3", "--set", "network.filters=2", "--set", "data.size=[48, 48]"]
@@ -322,7 +322,7 @@ def test_volumes_are_sliced_as_they_were_acquired(
     mask = masks_of(run, tmp_path / "a.nii.gz", tmp_path / "out", "--probabilities")
     np.testing.assert_array_equal(mask, expected.transpose(order))
     number = ("first", "second", "third")[order.index(0)]
-    told = f"Predicted slice by slice, {plane}, across the {number} axis of the file: a."
+    told = f"Predicted slice by slice, {plane}, across the {number} axis of the file (--slices takes others): a\n"
     assert told in capsys.readouterr().out
     written = nib.load(tmp_path / "out/probabilities/a.nii.gz")
     np.testing.assert_array_equal(written.get_fdata().reshape(stored.shape) >= 0.5, mask == 1)

@@ -10,7 +10,7 @@ from data.errors import UserError, bullet_list
 from data.files import write_text
 from data.sources.detect import layout
 from unet_common.experiment import differences
-from unet_common.prediction.predictor import find_weights
+from unet_common.prediction.inputs import find_weights
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.run import Run
 
