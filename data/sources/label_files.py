@@ -40,21 +40,26 @@ class LabelFiles(Source):
         return self
 
     @property
+    def ignored_values(self) -> tuple[int, ...]:
+        """The values of pixels that neither loss nor scores count."""
+        return self.ignore
+
+    @property
     def ignoring(self) -> bool:
-        return bool(self.ignore)
+        return bool(self.ignored_values)
 
     @property
     def reading(self) -> Reading:
         """The settings that say how values become classes."""
-        return Reading(self.label_values, self.ignore, self.foreground == "any")
+        return Reading(self.label_values, self.ignored_values, self.foreground == "any")
 
     def label_map(self, values: np.ndarray, label_values: tuple[int, ...]) -> np.ndarray:
         """Class indices [*size] of the values in a file, where `label_values` are those of the classes."""
         if self.foreground == "any":
-            ignored = np.isin(values, self.ignore)
+            ignored = np.isin(values, self.ignored_values)
             # An ignored 1 would be foreground: ignored ones get a number of their own.
-            return to_classes(np.where(ignored, 2, values != 0), label_values, (2,) if self.ignore else ())
-        return to_classes(values, label_values, self.ignore)
+            return to_classes(np.where(ignored, 2, values != 0), label_values, (2,) if self.ignoring else ())
+        return to_classes(values, label_values, self.ignored_values)
 
 
 def notes_of(contents: Mapping[Path, Contents]) -> list[str]:

@@ -116,12 +116,16 @@ class VolumePairs(LabelFiles):
         found = frozenset(np.unique(values).tolist())
         return self.reading.unexpected(found, self.values)
 
+    def _image(self, name: str, path: Path) -> Case:
+        """A case without its label."""
+        return unlabelled(name, path)
+
     def _read(self, name: str) -> tuple[Case, np.ndarray | None]:
         """A case without its label, and the label's values [*size]."""
         if name not in self.pairs:
             raise UserError(f"{self.directory} has no volume '{name}'.")
         path, label = self.pairs[name]
-        case = unlabelled(name, path)
+        case = self._image(name, path)
         if case.image.ndim != 4:
             raise UserError(f"{path}: is an image, not a volume.")
         values = None if label is None else check_pair(path, case.image.shape[:3], case.geometry, label)
