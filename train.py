@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import UserError
-from unet_common.cli import add_experiment_flags, experiment_of, given_settings, run_command
+from data.errors import UserError, run_command
+from unet_common.cli import add_experiment_flags, experiment_of, given_settings
 
 if TYPE_CHECKING:
     from unet_common.training.run import Run

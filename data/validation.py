@@ -1,5 +1,6 @@
 """The validation of settings, which come as nested dictionaries from YAML and flags."""
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,23 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise UserError(f"{path} must hold settings such as 'seed: 1', one per line.")
     return settings
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """The dotted key and the value of a KEY=VALUE of --set. Raises UserError for what is none, or no YAML."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set takes KEY=VALUE, such as network.depth=4; got '{text}'.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):  # the latter for a date such as 2024-99-99
+        raise UserError(f"--set {key}: '{value}' is not understood as YAML.") from None
+
+
+def decimal_comma(text: object) -> str:
+    """What to add to the complaint about a number: if it has a decimal comma, how it is written here; else nothing."""
+    found = re.fullmatch(r"\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*", str(text))
+    return f": write a decimal point, {found[1] or 0}.{found[2]}" if found else ""
 
 
 def validated(kind: type[Kind], settings: dict[str, Any]) -> Kind:

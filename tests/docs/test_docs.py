@@ -171,9 +171,9 @@ def test_a_listing_of_data_is_a_data_set(block, tmp_path):
     paths = paths_in(block.text)
     make_data(tmp_path, paths, dataset_descriptions())
     source = source_at(str(tmp_path / paths[0].partition("/")[0]))
-    problems, facts = examine(source)
-    assert not problems
-    assert facts
+    found = examine(source)
+    assert not found.errors
+    assert found.facts
 
 
 @pytest.mark.parametrize("block", of_kind("json"))
