@@ -1,6 +1,7 @@
 """The validation of settings, which come as nested dictionaries from YAML and flags."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,14 +63,32 @@ def refuse(problems: list[str]) -> None:
 
 def attempt(kind: type[Kind], settings: dict[str, Any], prefix: str, problems: list[str]) -> Kind | None:
     """An object of the class `kind` made of `settings`; on mistakes, None and a line each in `problems`."""
+    if numbered := list(_numbers_for_names(settings, prefix)):
+        problems.extend(numbered)
+        return None
     try:
         return kind(**settings)
     except ValidationError as error:
         explained = dict(_explain(mistake, kind, prefix) for mistake in reversed(error.errors()))
         problems.extend(f"{key}: {reason}" for key, reason in reversed(explained.items()))
-    except TypeError:
-        problems.append(f"{prefix.rstrip('.')}: the keys must be words")
     return None
+
+
+def _numbers_for_names(settings: dict[Any, Any], prefix: str) -> Iterator[str]:
+    """What is wrong with settings whose names are numbers, as YAML reads them: {rate: 0,001} is {rate: 0, 1: null}."""
+    before: Any = None
+    for key, value in settings.items():
+        if not isinstance(key, str):
+            halves = value is None and isinstance(settings.get(before), (int, float))
+            yield (
+                f"{prefix}{before}: a comma begins the next setting here. Write numbers with a decimal point, such as "
+                "0.001"
+                if halves
+                else f"{prefix}{key}: the names of settings are words"
+            )
+        elif isinstance(value, dict):
+            yield from _numbers_for_names(value, f"{prefix}{key}.")
+        before = key
 
 
 def _explain(mistake: dict, kind: type[Settings], prefix: str) -> tuple[str, str]:
@@ -90,4 +109,5 @@ def _explain(mistake: dict, kind: type[Settings], prefix: str) -> tuple[str, str
     reason = reason[0].lower() + reason[1:]
     if mistake["type"] == "value_error" or not isinstance(mistake["input"], (str, int, float, list, tuple)):
         return key, reason
-    return key, f"{reason}; got {mistake['input']!r}"
+    told = f"{reason}; got {mistake['input']!r}"
+    return key, told + decimal_comma(mistake["input"]) if mistake["type"].endswith("_parsing") else told
