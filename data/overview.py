@@ -28,14 +28,14 @@ class Overview:
         """Take note of a labelled case as its file has it; returns it."""
         source = self._source
         assert case.label is not None
-        self._sizes.append(case.image.shape[:-1])
-        if case.geometry is not None:
-            self._spacings.append(case.spacing)
-        self._grey.append((float(case.image.min()), float(case.image.max())))
         shares = [
             float(is_class(case.label, number, case.overlapping).mean()) for number in range(source.classes)
         ]
         self._shares.append(shares)
+        self._sizes.append(case.image.shape[:-1])
+        if case.geometry is not None:
+            self._spacings.append(case.spacing)
+        self._grey.append((float(case.image.min()), float(case.image.max())))
         if source.ignoring:
             self._ignored.append(float(is_ignored(case.label).mean()))
         if not any(shares[1:]):
