@@ -1,6 +1,7 @@
 """The overview of a data set, for `check` and the beginning of a training: gathered from cases as they are read."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ class Overview:
         source = self._source
         assert case.label is not None
         shares = [
-            float(is_class(case.label, number, case.overlapping).mean()) for number in range(source.classes)
+            float(is_class(case.label, number, case.overlapping).mean()) for number in range(self._classes)
         ]
         self._shares.append(shares)
         self._sizes.append(case.image.shape[:-1])
@@ -41,6 +42,10 @@ class Overview:
         if not any(shares[1:]):
             self.without_foreground.append(case.path or case.name)
         return case
+
+    @cached_property
+    def _classes(self) -> int:
+        return self._source.classes  # which may look through all files
 
     @property
     def lacking(self) -> list[str]:
@@ -59,17 +64,22 @@ class Overview:
             f"size: {_range(self._sizes, '{:.0f}')}",
             *([_spacing(self._spacings, len(self._sizes))] if source.rank == 3 else []),
             f"channels: {source.channels}   grey values: {low:g} to {high:g}",
-            f"classes: {source.classes}, background included{overlapping}",
-            f"shares of all pixels: {', '.join(map(self._share, range(source.classes)))}",
+            f"classes: {self._classes}, background included{overlapping}",
+            f"shares of all pixels: {self._all_shares()}",
         ]
         if source.ignoring:
             lines.append(f"share of ignored pixels: {np.mean(self._ignored):.2%}")
         return lines
 
-    def _share(self, number: int) -> str:
-        """The name of a class, its number in label files if there are any, and its share of the pixels."""
-        values, share = self._source.class_values, np.mean(self._shares, axis=0)[number]
-        return f"{_name(self._source, number)}{f' ({values[number]})' if values else ''} {share:.2%}"
+    def _all_shares(self) -> str:
+        """The name of each class, its number in label files if there are any, and its share of the pixels."""
+        values = self._source.class_values
+        numbers = [f" ({value})" for value in values] if values else [""] * self._classes
+        shares = np.mean(self._shares, axis=0)
+        return ", ".join(
+            f"{_name(self._source, number)}{numbers[number]} {share:.2%}"
+            for number, share in enumerate(shares)
+        )
 
 
 def _name(source: Source, number: int) -> str:

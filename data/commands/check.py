@@ -30,11 +30,14 @@ def examine(source: Source, progress: Callable[[list[str]], Iterable[str]] = ite
     progress: given the names of the cases, passes them on one by one; `tqdm` for example.
     """
     try:
+        unread = source.unread()
+    except UserError:
+        unread = []  # why is among the errors
+    try:
         errors = source.problems()
         names = source.names()
-        unread = source.unread()
     except UserError as error:
-        return Examination(errors=[str(error)])
+        return Examination(errors=[str(error)], unread=unread)
     overview = Overview(source)
     for name in progress(names):
         try:

@@ -64,10 +64,12 @@ class Pace:
     @property
     def left(self) -> float | None:
         """Seconds to the end, validations included; None as long as too little is known."""
-        now, made = self._clock(), self._step - self._warm
-        if self._since is None or made < ENOUGH_STEPS or now - self._since < ENOUGH_SECONDS:
+        if self._since is None:
             return None
-        of_a_step = (now - self._since - self._validating) / made
+        made, stepping = self._step - self._warm, self._clock() - self._since - self._validating
+        if made < ENOUGH_STEPS or stepping < ENOUGH_SECONDS:
+            return None
+        of_a_step = stepping / made
         validations = ceil(self._steps / self._every) - self._step // self._every if self._every else 0
         return (self._steps - self._step) * of_a_step + validations * self._validation
 
