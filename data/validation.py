@@ -35,7 +35,7 @@ def assignment(text: str) -> tuple[str, Any]:
     try:
         return key.strip(), yaml.safe_load(value)
     except (yaml.YAMLError, ValueError):  # the latter for a date such as 2024-99-99
-        raise UserError(f"--set {key}: '{value}' is not understood as YAML.") from None
+        raise UserError(f"--set {key}: '{value}' is not understood as YAML{decimal_comma(value)}.") from None
 
 
 def decimal_comma(text: object) -> str:
