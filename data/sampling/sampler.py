@@ -161,14 +161,14 @@ def check_crop(
         fitting = tuple(min(sides) for sides in zip(crop, *sizes.values(), strict=True))
         good = accepted(fitting) if accepted else fitting
         if good:
-            smaller = f"Take a smaller crop, --set 'sampling.crop={list(good)}'"
-            others = "continue them by their reflection, --set sampling.pad=true, or leave them out"
+            first = f"Take a smaller crop, --set 'sampling.crop={list(good)}'"
+            then = "continue them by their reflection, --set sampling.pad=true, or leave them out"
         else:
-            smaller = "Continue them by their reflection, --set sampling.pad=true"
-            others = f"leave them out: no crop within {_times(fitting)} is accepted by this network"
+            first = "Continue them by their reflection, --set sampling.pad=true"
+            then = f"leave them out: no crop within {_times(fitting)} is accepted by this network"
         raise UserError(
             f"{len(small)} of {len(sizes)} images are smaller than the training crop of "
-            f"{_times(crop)}:\n{bullet_list(small)}\n{smaller}, or {others}."
+            f"{_times(crop)}:\n{bullet_list(small)}\n{first}, or {then}."
         )
 
 
