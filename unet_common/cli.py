@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,8 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
         override(settings, key, value)
     data = settings.get("data")
     if isinstance(data, dict) and data.get("directory") and not data.get("name"):
-        settings["data"] = {**found_layout(data["directory"]), **data}
+        given = {key: value for key, value in data.items() if value is not None}
+        settings["data"] = {**found_layout(str(data["directory"])), **given}
     return experiment_from(settings)
 
 
@@ -94,10 +96,10 @@ def found_layout(directory: str) -> dict[str, Any]:
     if not Path(directory).is_dir():
         raise UserError(f"There is no folder {directory} (--data-dir).")
     found = layout(Path(directory))
-    flags = " ".join(
-        ["--data", found["name"], *(f"--set data.{key}={found[key]}" for key in found if key != "name")]
-    )
-    print(f"{directory} has the layout of {flags}", flush=True)
+    flags = ["--data", found["name"]]
+    for key in sorted(found.keys() - {"name"}):
+        flags += ["--set", f"data.{key}={found[key]}"]
+    print(f"{directory} has the layout of {shlex.join(flags)}", flush=True)
     return found
 
 
