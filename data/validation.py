@@ -39,7 +39,7 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def decimal_comma(text: object) -> str:
-    """What to add to the complaint about a number: if it has a decimal comma, how it is written here; else nothing."""
+    """The end of a complaint about a number: if it has a decimal comma, how it is written here; else nothing."""
     found = re.fullmatch(r"\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*", str(text))
     return f": write a decimal point, {found[1] or 0}.{found[2]}" if found else ""
 
@@ -75,7 +75,7 @@ def attempt(kind: type[Kind], settings: dict[str, Any], prefix: str, problems: l
 
 
 def _numbers_for_names(settings: dict[Any, Any], prefix: str) -> Iterator[str]:
-    """What is wrong with settings whose names are numbers, as YAML reads them: {rate: 0,001} is {rate: 0, 1: null}."""
+    """The mistakes of settings whose names are numbers, as YAML reads them: {rate: 0,001} is {rate: 0, 1: null}."""
     before: Any = None
     for key, value in settings.items():
         if not isinstance(key, str):
