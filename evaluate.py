@@ -21,7 +21,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    from unet_common.prediction.predictor import check_prediction, validation_cases
+    from unet_common.prediction.inputs import check_prediction, validation_cases
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()

@@ -40,7 +40,9 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse()
-    from unet_common.prediction.predictor import Predictor, check_prediction, input_files, validation_cases
+    from unet_common.prediction.folder import claim, record
+    from unet_common.prediction.inputs import check_prediction, input_files, validation_cases
+    from unet_common.prediction.predictor import Predictor
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
@@ -52,6 +54,19 @@ def main() -> int:
     else:
         for run in runs:
             validation_cases(run)  # refuses a run that has none, or whose data is gone
+    names = files or [name for run in runs for name in run.split.validation]
+    about = record(
+        runs,
+        arguments.impl,
+        arguments.weights,
+        settings,
+        arguments.input,
+        names,
+        probabilities=arguments.probabilities,
+        figures=arguments.figures,
+    )
+    data = [runs[0].source.directory, arguments.input]
+    output = claim(arguments.output, path, about, data)
     # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.
     from unet_common.evaluation.report import predict_all, predict_files, report_predictions
     from unet_common.evaluation.shortfall import report_failures, report_unread
@@ -62,7 +77,6 @@ def main() -> int:
         predictions = predict_files(predictor, files, settings, arguments.probabilities, failures)
     else:
         predictions = predict_all(runs, arguments.impl, arguments.weights, settings, arguments.probabilities)
-    output = arguments.output or path / "predictions"
     report_predictions(predictions, runs, output, arguments.probabilities, arguments.figures)
     if arguments.input:
         report_unread(arguments.input, files.values())

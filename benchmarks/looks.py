@@ -18,7 +18,8 @@ from data.drawing.images import PICTURE_STYLE, YELLOW, coloured, displayed, save
 from data.labels.label_maps import class_masks
 from data.preprocessing.regions import Window, largest_object, window_around
 from unet_common.metrics.pixels import pixel_scores
-from unet_common.prediction.predictor import Prediction, Predictor, validation_cases
+from unet_common.prediction.inputs import validation_cases
+from unet_common.prediction.predictor import Prediction, Predictor
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.run import Run
 

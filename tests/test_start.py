@@ -112,11 +112,11 @@ SETTINGS = [
     ("--data-dir docs", "error: docs has none of the layouts that are understood"),
     ("--data membranes --data-dir docs", "the membranes are generated: choose other --data to read files"),
     ("--data folder", "error: folder needs --data-dir"),
-    ("--data folder --data-dir nowhere", "error: The folder nowhere/images does not exist"),
-    ("--data volumes --data-dir nowhere", "error: The folder nowhere/images does not exist"),
-    ("--data decathlon --data-dir nowhere", "error: nowhere/dataset.json cannot be read"),
-    ("--data isbi2012 --data-dir nowhere", "error: The folder nowhere (--data-dir) does not exist"),
-    ("--data packed --data-dir nowhere", "error: nowhere is no packed data set"),
+    ("--data folder --data-dir nowhere", "nowhere/images does not exist"),
+    ("--data volumes --data-dir nowhere", "nowhere/images does not exist"),
+    ("--data decathlon --data-dir nowhere", "nowhere/dataset.json cannot be read"),
+    ("--data isbi2012 --data-dir nowhere", "nowhere (--data-dir) does not exist"),
+    ("--data packed --data-dir nowhere", "nowhere is no packed data set"),
     ("--set network.channels=3", "error: network.channels is 3, but the inputs made of 'membranes' have 1"),
     ("--weights nowhere.h5", "error: There is no weights file nowhere.h5."),
     ("--network unet_encoder --set pretrained=nowhere.h5", "error: There is no file nowhere.h5 with pretrained"),
@@ -183,7 +183,7 @@ def test_a_run_whose_data_is_gone_is_refused(run, tmp_path):
     settings = yaml.safe_load((run.path / "experiment.yaml").read_text())
     settings["data"] = {"name": "folder", "directory": "nowhere"}
     (tmp_path / "run" / "experiment.yaml").write_text(yaml.safe_dump(settings))
-    message = "error: The folder nowhere/images does not exist"
+    message = "nowhere/images does not exist"
     assert_refused([(f"{name} --run {tmp_path}/run", message) for name in ("predict.py", "evaluate.py")])
 
 

@@ -12,10 +12,25 @@ from data.settings import Settings
 
 
 class Statistics(Settings):
-    """Mean and standard deviation of every channel, in the images' own units."""
+    """Mean, standard deviation and range of every channel, in the images' own units.
+
+    minimum, maximum: None in files from before they were kept.
+    """
 
     mean: list[float]
     std: list[float]
+    minimum: list[float] | None = None
+    maximum: list[float] | None = None
+
+    def __str__(self) -> str:
+        if self.minimum is None or self.maximum is None:
+            return " and ".join(
+                f"mean {mean:.4g}, deviation {std:.4g}" for mean, std in zip(self.mean, self.std, strict=True)
+            )
+        return " and ".join(
+            f"{low:.4g} to {high:.4g} (mean {mean:.4g})"
+            for low, high, mean in zip(self.minimum, self.maximum, self.mean, strict=True)
+        )
 
     def normalise(self, image: np.ndarray) -> np.ndarray:
         """The image, float32 [*size, channels], with mean 0 and standard deviation 1 over the training set.
@@ -54,6 +69,7 @@ def statistics(images: Iterable[np.ndarray], channels: int) -> Statistics:
     """
     count, mean = 0, np.zeros(channels)
     squares = np.zeros(channels)  # sum of the squared deviations from the mean
+    low, high = np.full(channels, np.inf), np.full(channels, -np.inf)
     for image in images:
         pixels = image.reshape(-1, channels).astype(np.float64)
         # Chan, Golub & LeVeque 1983: merges two sets without the cancellation of E[x^2] - E[x]^2.
@@ -62,6 +78,12 @@ def statistics(images: Iterable[np.ndarray], channels: int) -> Statistics:
         squares = squares + pixels.var(axis=0) * len(pixels) + shift**2 * count * len(pixels) / total
         mean = mean + shift * len(pixels) / total
         count = total
+        low, high = np.minimum(low, pixels.min(axis=0)), np.maximum(high, pixels.max(axis=0))
     std = np.sqrt(squares / max(count, 1))
     negligible = std <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
-    return Statistics(mean=mean.tolist(), std=np.where(negligible, 1.0, std).tolist())
+    return Statistics(
+        mean=mean.tolist(),
+        std=np.where(negligible, 1.0, std).tolist(),
+        minimum=low.tolist() if count else None,
+        maximum=high.tolist() if count else None,
+    )

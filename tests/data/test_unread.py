@@ -13,7 +13,7 @@ from data.formats.unread import unread
 from data.sources.folder import Folder
 from data.sources.isbi2012 import Isbi2012
 from data.sources.volumes import Volumes
-from unet_common.prediction.predictor import input_files
+from unet_common.prediction.inputs import input_files
 
 PIXELS = np.random.default_rng(0).integers(0, 2, (6, 8), dtype=np.uint8) * 255
 

@@ -19,7 +19,8 @@ from data.formats.geometry import Geometry
 from data.source import Case
 from data.sources.folder import Folder
 from unet_common.experiment import experiment_from
-from unet_common.prediction.predictor import Prediction, predicted_outputs
+from unet_common.prediction.outputs import predicted_outputs
+from unet_common.prediction.predictor import Prediction
 from unet_common.prediction.writing import save_classes, save_prediction
 from unet_common.training.run import Run
 

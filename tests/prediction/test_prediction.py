@@ -1,5 +1,7 @@
 """predict.py and evaluate.py: files in, masks and scores out."""
 
+import json
+import shutil
 import threading
 
 import nibabel as nib
@@ -14,7 +16,7 @@ import predict
 import train
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.prediction.predictor import find_weights
+from unet_common.prediction.inputs import find_weights
 from unet_common.training.run import Run
 
 TINY = ["--set", "network.depth=3", "--set", "network.filters=2", "--set", "data.size=[48, 48]"]
@@ -100,7 +102,7 @@ def test_a_file_that_does_not_fit_is_named(run, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\nnot much more")
     with pytest.raises(UserError, match=r"broken\.png: cannot be read as an image"):
-        command(predict, "--run", run.path, "--input", broken, "--output", tmp_path / "out")
+        command(predict, "--run", run.path, "--input", broken, "--output", tmp_path / "other")
 
 
 def test_files_that_cannot_be_predicted_do_not_end_it_for_the_others(run, tmp_path, capsys):
@@ -124,7 +126,7 @@ def test_files_that_cannot_be_predicted_do_not_end_it_for_the_others(run, tmp_pa
         (folder / f"{name}.png").unlink()
     with pytest.raises(UserError, match=r"None of the 3 files could be predicted:\n(?s:.*)f\.png"):
         command(predict, "--run", run.path, "--input", folder, "--output", tmp_path / "none")
-    assert not (tmp_path / "none").exists()
+    assert not (tmp_path / "none/masks").exists()
 
 
 def test_inputs_whose_masks_would_collide_are_refused(run, tmp_path):
@@ -138,14 +140,74 @@ def test_inputs_whose_masks_would_collide_are_refused(run, tmp_path):
         command(predict, "--run", run.path, "--input", empty, "--output", tmp_path / "out")
 
 
-def test_inputs_are_never_overwritten(run, tmp_path):
-    folder = tmp_path / "masks"
-    folder.mkdir()
-    Image.fromarray(np.zeros((32, 32), np.uint8)).save(folder / "a.png")
-    before = (folder / "a.png").read_bytes()
-    with pytest.raises(UserError, match="would overwrite"):
-        command(predict, "--run", run.path, "--input", folder, "--output", tmp_path)
-    assert (folder / "a.png").read_bytes() == before
+def data_set(folder):
+    """Images and masks of one's own."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        for name in "ab":
+            Image.fromarray(np.full((32, 32), 255 * (part == "masks"), np.uint8)).save(
+                folder / part / f"{name}.png"
+            )
+    return {path: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+@pytest.mark.parametrize("output", ["my", "my/images", "my/masks", "my/new", "my/images/new", "my/../my/x"])
+def test_no_file_of_a_data_set_is_overwritten_and_none_added(run, tmp_path, output):
+    before = data_set(tmp_path / "my")
+    with pytest.raises(UserError, match="Choose another --output"):
+        command(predict, "--run", run.path, "--input", tmp_path / "my/images", "--output", tmp_path / output)
+    assert {path: path.read_bytes() for path in (tmp_path / "my").rglob("*") if path.is_file()} == before
+
+
+def test_no_file_that_is_not_of_this_prediction_is_overwritten(run, tmp_path):
+    data_set(tmp_path / "my")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"is not empty, and has no prediction\.json"):
+        command(predict, "--run", run.path, "--input", tmp_path / "my/images", "--output", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
+
+
+def test_results_of_two_predictions_do_not_mix(run, tmp_path):
+    data_set(tmp_path / "my")
+    flags = ["--run", run.path, "--input", tmp_path / "my/images", "--output", tmp_path / "out"]
+    command(predict, *flags)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")}
+    for more, told in (
+        (["--threshold", 0.3], "settings.threshold: 0.5 there, 0.3 here"),
+        (["--input", tmp_path / "my/masks"], "input: .*images there, .*masks here"),
+        (["--weights", "final"], "weights.best: .* there, None here"),
+        (["--impl", "keras"], "implementation: lowlevel there, keras here"),
+        (["--values", "classes"], "settings.values: data there, classes here"),
+    ):
+        with pytest.raises(UserError, match=f"(?s)holds another prediction.*{told}"):
+            command(predict, *flags, *more)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")} == before
+    command(predict, *flags)  # the same again
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "my/images/c.png")
+    command(predict, *flags)  # and of one more
+    assert len(list((tmp_path / "out/masks").iterdir())) == 3
+    (tmp_path / "my/images/a.png").unlink()
+    with pytest.raises(UserError, match="cases: others there than here"):
+        command(predict, *flags)
+
+
+def test_a_second_prediction_gets_a_folder_of_its_own(run, tmp_path):
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    command(predict, "--run", copy)
+    command(predict, "--run", copy)
+    command(predict, "--run", copy, "--threshold", 0.3)
+    shutil.move(copy, tmp_path / "moved")  # the same run
+    command(predict, "--run", tmp_path / "moved", "--threshold", 0.3)
+    assert sorted(path.name for path in (tmp_path / "moved").glob("predictions*")) == [
+        "predictions",
+        "predictions_2",
+    ]
+    thresholds = [
+        json.loads((tmp_path / "moved" / name / "prediction.json").read_text())["settings"]["threshold"]
+        for name in ("predictions", "predictions_2")
+    ]
+    assert thresholds == [0.5, 0.3]
 
 
 def test_weights_that_do_not_exist_yet(run, tmp_path):
@@ -260,7 +322,7 @@ def test_volumes_are_sliced_as_they_were_acquired(
     mask = masks_of(run, tmp_path / "a.nii.gz", tmp_path / "out", "--probabilities")
     np.testing.assert_array_equal(mask, expected.transpose(order))
     number = ("first", "second", "third")[order.index(0)]
-    told = f"Predicted slice by slice, {plane}, across the {number} axis of the file: a."
+    told = f"Predicted slice by slice, {plane}, across the {number} axis of the file (--slices takes others): a\n"
     assert told in capsys.readouterr().out
     written = nib.load(tmp_path / "out/probabilities/a.nii.gz")
     np.testing.assert_array_equal(written.get_fdata().reshape(stored.shape) >= 0.5, mask == 1)

@@ -10,7 +10,8 @@ from scipy.special import expit
 from data.errors import UserError
 from data.labels.outputs import Outputs
 from data.validation import validated
-from unet_common.networks import UNet
+from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.networks import CATALOGUE, UNet
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities, probabilities
 
@@ -94,6 +95,31 @@ def test_tiles_give_what_the_whole_image_gives(network, size, tile):
     assert whole.dtype == tiled.dtype == np.float32
     assert np.ptp(whole) > 0.1
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("overlap", [0, 0.25])
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_valid_convolutions_are_exact_in_tiles_whatever_the_overlap(name, overlap):
+    """Also where transposed convolutions see beyond a tile, as those of `unet_original` do."""
+    for network in (
+        CATALOGUE["unet_original"](depth=3, filters=4),
+        UNet(depth=3, filters=4, padding="valid"),
+    ):
+        model = load(name).Model(network)
+        image = image_of((90, 75), channels=1)
+        whole = predict_probabilities(model.predict, image, network)
+        settings = PredictionSettings(tile=36, overlap=overlap)
+        tiled = predict_probabilities(model.predict, image, network, settings)
+        assert np.ptp(whole) > 0.01
+        np.testing.assert_allclose(tiled, whole, atol=2e-6)
+
+
+@pytest.mark.parametrize("normalisation", ["instance", "group", "batch"])
+@pytest.mark.parametrize("name", ["unet", "unet_plus_plus"])
+def test_a_network_that_normalises_each_image_sees_everything(name, normalisation):
+    network = CATALOGUE[name](normalisation=normalisation)
+    assert network.sees_everything == (normalisation != "batch")
+    assert (min(network.context) > 10**6) == network.sees_everything
 
 
 @pytest.mark.parametrize("overlap", [0, 0.1, 0.3, 0.9])

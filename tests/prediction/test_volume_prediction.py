@@ -111,12 +111,12 @@ def test_a_network_that_learned_from_stacks_sees_stacks(tmp_path, capsys):
     command(train, "--run", tmp_path / "run", "--steps", 3, *flags)
     stack = tifffile.imread(tmp_path / "data/images/a.tif")
     nib.save(nib.Nifti1Image(stack.transpose(2, 1, 0), np.diag([-1, 1, 3, 1])), tmp_path / "a.nii")
-    for name in ("a.nii", "data/images/a.tif"):
-        command(predict, "--run", tmp_path / "run", "--input", tmp_path / name, "--output", tmp_path / "out")
+    for name, out in (("a.nii", "nifti"), ("data/images/a.tif", "tiff")):
+        command(predict, "--run", tmp_path / "run", "--input", tmp_path / name, "--output", tmp_path / out)
     assert "Predicted slice by slice" not in capsys.readouterr().out  # it sees the whole
-    expected = tifffile.imread(tmp_path / "out/masks/a.tif")
+    expected = tifffile.imread(tmp_path / "tiff/masks/a.tif")
     assert 0 < expected.mean() < 1
-    mask = np.asarray(nib.load(tmp_path / "out/masks/a.nii").dataobj)
+    mask = np.asarray(nib.load(tmp_path / "nifti/masks/a.nii").dataobj)
     np.testing.assert_array_equal(mask, expected.transpose(2, 1, 0))
 
 
@@ -137,7 +137,7 @@ def test_inputs_that_do_not_fit_are_named(run, tmp_path):
     folder = tmp_path / "masks"
     folder.mkdir()
     nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)), folder / "a.nii")
-    with pytest.raises(UserError, match="would overwrite the image"):
+    with pytest.raises(UserError, match="would be overwritten"):
         command(predict, "--run", run.path, "--input", folder, "--output", tmp_path)
 
 

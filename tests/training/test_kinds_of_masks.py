@@ -6,7 +6,8 @@ from helpers import assert_equal_courses, train_all
 from PIL import Image
 
 from unet_common.evaluation.scores import Scores
-from unet_common.prediction.predictor import Predictor, validation_cases
+from unet_common.prediction.inputs import validation_cases
+from unet_common.prediction.predictor import Predictor
 from unet_common.prediction.settings import PredictionSettings
 
 SIZE = (32, 32)

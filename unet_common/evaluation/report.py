@@ -16,7 +16,8 @@ from unet_common.evaluation.tables import FOLDS, Row, fold_rows, fold_table, mar
 from unet_common.figures.history import history_figure
 from unet_common.figures.overlays import ShownImage, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
-from unet_common.prediction.predictor import Prediction, Predictor, validation_cases
+from unet_common.prediction.inputs import validation_cases
+from unet_common.prediction.predictor import Prediction, Predictor
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.writing import CLASSES, save_classes, save_prediction
 from unet_common.training.cross_validation import fold_of_cases
@@ -71,14 +72,14 @@ def report_predictions(
     scores, gallery = Scores(run.about.foreground_is_membrane), Gallery(run.about.class_names)
     values: set[int] = set()
     outputs = None
-    slices: dict[str, list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     for prediction in predictions:
         outputs = prediction.outputs
         save_prediction(prediction, output, probabilities)
         gallery.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
         values.update(np.unique(prediction.label).tolist())
-        if prediction.slices:
-            slices.setdefault(prediction.slices, []).append(prediction.case.name)
+        for remark in prediction.remarks:
+            remarks.setdefault(remark, []).append(prediction.case.name)
     if outputs is None:
         return  # nothing could be predicted
     gallery.overview(output / "overview.png", run.path.name)
@@ -89,8 +90,8 @@ def report_predictions(
             written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))
     print(f"Numbers in masks: {', '.join(f'{one.value} {one.name}' for one in classes)} ({output / CLASSES})")
-    for words, names in slices.items():
-        print(f"Predicted slice by slice, {words}: {first_few(names)}. Other slices: --slices")
+    for remark, names in remarks.items():
+        print(f"{remark}: {first_few(names)}")
     if len(values) == 1:
         value = values.pop()
         what = "the same classes" if run.network.multilabel and value else f"class {value}"

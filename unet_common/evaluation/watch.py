@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data.errors import UserError
+from data.errors import UserError, bullet_list
 from data.files import write_text
 from unet_common.evaluation.report import predict_each
 from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.tables import Row, csv_table, summary, write_tables
-from unet_common.prediction.predictor import Predictor, validation_cases
+from unet_common.experiment import differences
+from unet_common.prediction.inputs import validation_cases
+from unet_common.prediction.predictor import Predictor
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.training import checkpoints
 from unet_common.training.cross_validation import runs_as_they_begin
@@ -32,13 +34,28 @@ class Watch:
     """
 
     def __init__(self, run: Run, implementation: str | None, settings: PredictionSettings):
+        """Go on in the run's `evaluation/`. Raises UserError if what it holds was made with other settings."""
         self.run, self.settings = run, settings
         self.directory = run.path / "evaluation"
+        self._check_settings()
         self._implementation = implementation
         self._predictor: Predictor | None = None
         self.rows: list[Row] = []
         if (self.directory / "checkpoints.json").is_file():
             self.rows = json.loads((self.directory / "checkpoints.json").read_text())
+
+    def _check_settings(self) -> None:
+        """Compare the settings with those of the watch before, and keep them."""
+        file, here = self.directory / "settings.json", self.settings.model_dump(mode="json")
+        if file.is_file():
+            there = json.loads(file.read_text(encoding="utf-8"))
+            different = [f"{key}: {one} there, {other} here" for key, one, other in differences(there, here)]
+            if different:
+                raise UserError(
+                    f"{self.directory} holds the evaluation of other settings:\n{bullet_list(different)}\nWatch with "
+                    f"those, or move {self.directory} away."
+                )
+        write_text(file, json.dumps(here, indent=1) + "\n")
 
     @property
     def best(self) -> Row | None:

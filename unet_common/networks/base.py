@@ -11,6 +11,9 @@ from data.settings import Settings
 # How far a search for an accepted size goes, in pixels: beyond the shrinkage of any network here.
 SEARCH = 4096
 
+EVERYWHERE = 2**31
+"""The context of a network in which every pixel of the input, however many there are, counts for every output."""
+
 
 class Network(Settings):
     """Hyperparameters of a network and the sizes it accepts. Subclasses add their own.
@@ -92,6 +95,11 @@ class Network(Settings):
     def context(self) -> tuple[int, ...]:
         """Pixels along each axis, on either side of an output pixel, that can influence it (an upper bound)."""
         raise NotImplementedError
+
+    @property
+    def sees_everything(self) -> bool:
+        """True if an output pixel depends on all of the input, whatever its size: then `context` is `EVERYWHERE`."""
+        return min(self.context) >= EVERYWHERE
 
     @property
     def starts_from(self) -> "Network | None":

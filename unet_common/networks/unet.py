@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from data.settings import Fraction
-from unet_common.networks.base import Network
+from unet_common.networks.base import EVERYWHERE, Network
 
 # One number for every axis, one each, or those of every level.
 Sides = PositiveInt | tuple[PositiveInt, ...] | tuple[tuple[PositiveInt, ...], ...]
 
 # Pairs of pixels that a non-local block may compare in one image: 256 MiB in float32, and training holds some four
-# such arrays. And its context, which is the whole image, whatever its size.
-MAX_PAIRS, EVERYWHERE = 2**26, 2**31
+# such arrays.
+MAX_PAIRS = 2**26
 
 
 class UNet(Network):
@@ -184,8 +184,13 @@ class UNet(Network):
         return self.scale_at(self.depth)
 
     @property
+    def normalises_each_image(self) -> bool:
+        """True if mean and deviation are those of the image at hand: then each of its pixels counts for all others."""
+        return self.normalisation in ("instance", "group")
+
+    @property
     def context(self) -> tuple[int, ...]:
-        if self.non_local:
+        if self.non_local or self.normalises_each_image:
             return (EVERYWHERE,) * self.rank
         context = []
         for axis in range(self.rank):

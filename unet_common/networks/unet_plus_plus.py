@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from unet_common.networks.base import EVERYWHERE
 from unet_common.networks.unet import UNet
 
 
@@ -49,6 +50,8 @@ class UNetPlusPlus(UNet):
 
     @property
     def context(self) -> tuple[int, ...]:
+        if self.normalises_each_image:
+            return (EVERYWHERE,) * self.rank
         context = []
         for axis, stride in enumerate(self.stride):
             reach = [

@@ -6,7 +6,7 @@ implementations share it, and on images and volumes alike.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ import scipy
 from data.errors import UserError
 from data.preprocessing.borders import reflected
 from unet_common.prediction.settings import PredictionSettings
+from unet_common.prediction.symmetries import check_symmetries, views_of
 
 # images [batch, *size, channels] float32 -> logits [batch, *output_size, classes]
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -80,12 +81,13 @@ def predict_slabs(
     held in memory is the image and the slab that tiles still add to, not the probabilities of everything.
 
     Tiles give what the whole image gives, up to rounding, where
-    - the network uses valid convolutions (it looks at nothing outside of a tile), or
+    - the network uses valid convolutions: what it sees outside of a tile, with transposed ones, is little, and tiles
+      overlap by that whatever the settings say; or
     - tiles overlap by at least twice `network.context`: each discards the pixels that would have
       needed to look beyond its border.
-    With less overlap they differ near seams, little if the network's effective field of view is
-    narrower than its theoretical one, as it usually is; then a pixel counts by a Gaussian of its distance
-    from the tile's middle.
+    They cannot where the context is everything, as with instance or group normalisation. With less overlap they differ
+    near seams, little if the network's effective field of view is narrower than its theoretical one, as it usually is;
+    then a pixel counts by a Gaussian of its distance from the tile's middle.
 
     Args:
         predict: logits of a batch, float32 [batch, *size, channels] -> [batch, *output, classes].
@@ -124,7 +126,7 @@ def predict_slabs(
     sides = zip(inputs, outputs, output, network.stride, network.context, strict=True)
     rows, *rest = (_tiles_along(*of_axis, settings.overlap) for of_axis in sides)
 
-    views = list(_symmetries(symmetries, network.rank, axes))
+    views = list(views_of(symmetries, network.rank, axes))
     crop = network.crop_after(size)
     across = list(product(*rest))
     done, total = 0, len(rows) * len(across)
@@ -255,12 +257,16 @@ def _tiles_along(
     # A network with pooling is the same function at every tile only if tiles lie whole strides
     # apart. All sizes it accepts are whole strides apart too, so the last tile fits as well.
     strides = int(side * (1 - overlap)) // stride
+    # Pixels closer to an inner border than this see the tile's zero padding, not the image.
+    blind = max(context - (input_side - side) // 2, 0)
+    if (
+        input_side > side
+    ):  # valid convolutions see no padding, but transposed ones may: these pixels are discarded
+        strides = min(strides, (side - 2 * blind) // stride)
     step = max(strides, 1) * stride
     last = output_side - side
     starts = [*range(0, last, step), last]
 
-    # Pixels closer to an inner border than this see the tile's zero padding, not the image.
-    blind = max(context - (input_side - side) // 2, 0)
     shared = side - step
     weights = np.zeros((len(starts), output_side))
     for weight, start in zip(weights, starts, strict=True):
@@ -296,14 +302,6 @@ def _window(side: int, shared: int, discard: int, rises: bool, falls: bool) -> n
     return window
 
 
-def check_symmetries(symmetries: str, network: SlidingNetwork) -> None:
-    """Refuse symmetries that are not for this network. Raises UserError."""
-    if symmetries == "all" and len(set(network.stride)) > 1:
-        raise UserError(
-            "symmetries 'all' exchanges axes, but this network treats them differently: use 'flips' instead."
-        )
-
-
 def tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] | None:
     """The sides of a tile, one number an axis. Raises UserError if there are fewer or more."""
     if tile is None:
@@ -312,14 +310,3 @@ def tile_sides(tile: int | Sequence[int] | None, rank: int) -> tuple[int, ...] |
     if len(sides) != rank:
         raise UserError(f"tile is {tile}: give one side in pixels, or {rank} sides.")
     return sides
-
-
-def _symmetries(
-    kind: str, rank: int, flippable: Sequence[int] | None
-) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The views to predict, each as (order of the axes, axes to mirror after that)."""
-    orders = permutations(range(rank)) if kind == "all" else [tuple(range(rank))]
-    allowed = [kind != "none" and (flippable is None or axis in flippable) for axis in range(rank)]
-    for axes in orders:
-        for mirror in product(*[(False, True) if may else (False,) for may in allowed]):
-            yield axes, tuple(axis for axis in range(rank) if mirror[axis])

@@ -21,6 +21,7 @@ from data.preprocessing.statistics import Statistics, statistics
 from data.sampling.sampler import Sampler, labelled
 from data.sampling.split import Split, divide
 from data.source import Source
+from data.validation import validated
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
 from unet_common.networks import Network, UNetBackboned, UNetEncoder
@@ -69,14 +70,12 @@ class Run:
             UserError: the folder exists and is not empty, or another process makes a run in it; the settings do not fit
                 the data, or the data has mistakes (all are listed). Nothing is left behind then.
         """
+        directory = experiment.data.directory
+        if directory is not None:  # the run is found from elsewhere, too, and so is its data
+            data = experiment.data.model_dump() | {"directory": directory.absolute()}
+            experiment = experiment.model_copy(update={"data": validated(type(experiment.data), data)})
         with making(path):
-            experiment = complete(experiment)
-            if (
-                experiment.data.directory is not None
-            ):  # the run is found from elsewhere, too, and so is its data
-                data = experiment.data.model_copy(update={"directory": experiment.data.directory.absolute()})
-                experiment = experiment.model_copy(update={"data": data})
-            return cls._create(path, experiment)
+            return cls._create(path, complete(experiment))
 
     @classmethod
     def _create(cls, path: Path, experiment: Experiment) -> Run:
@@ -171,7 +170,9 @@ class Run:
         """Compare the data with what the run was made from. Raises UserError if it is other data."""
         source, bare = self.source, Preprocessor(self.experiment.preprocessing)
         images = (bare(labelled(source, name)).measured for name in self.split.training)
-        if source.about() != self.about or statistics(images, source.channels) != self.statistics:
+        here = statistics(images, source.channels)
+        same = (here.mean, here.std) == (self.statistics.mean, self.statistics.std)
+        if source.about() != self.about or not same:
             raise UserError(
                 f"The data in {source.directory} is not what {self.path} was trained on: it has the same names, but "
                 "other images, labels or kinds of them."
