@@ -14,8 +14,8 @@ import time
 import webbrowser
 from pathlib import Path
 
-from data.errors import UserError
-from unet_common.cli import add_experiment_flags, experiment_of, run_command
+from data.errors import UserError, run_command
+from unet_common.cli import add_experiment_flags, experiment_of
 
 
 def parse() -> argparse.Namespace:

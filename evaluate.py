@@ -5,7 +5,8 @@ With --watch, beside a training in another process: every checkpoint until the t
 
 import argparse
 
-from unet_common.cli import add_prediction_flags, prediction_settings_of, run_command
+from data.errors import run_command
+from unet_common.cli import add_prediction_flags, prediction_settings_of
 
 
 def parse() -> argparse.Namespace:

@@ -7,7 +7,8 @@ is known, a table of scores. The status is 1 if some of the files could not be p
 import argparse
 from pathlib import Path
 
-from unet_common.cli import add_prediction_flags, prediction_settings_of, run_command
+from data.errors import run_command
+from unet_common.cli import add_prediction_flags, prediction_settings_of
 
 
 def parse() -> argparse.Namespace:

@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import UserError
-from unet_common.cli import add_experiment_flags, experiment_of, given_settings, run_command
+from data.errors import UserError, run_command
+from unet_common.cli import add_experiment_flags, experiment_of, given_settings
 
 if TYPE_CHECKING:
     from unet_common.training.run import Run
@@ -75,11 +75,14 @@ def resume(arguments: argparse.Namespace) -> None:
 
 
 def train(run: Run) -> None:
-    """Train a run with the package of its implementation, and report how it went."""
+    """Say what a run is made of, train it with the package of its implementation, and report how it went."""
+    from unet_common.training.beginning import lines_on_known_data
+
+    print(f"Run folder: {run.path}", *(run.found or lines_on_known_data(run)), sep="\n", flush=True)
+    # From here on nobody waits for an answer: this imports TensorFlow.
     from unet_common.evaluation.report import report_training
     from unet_common.implementation import load
 
-    print(f"Run folder: {run.path}")
     load(run.experiment.implementation).train(run)
     report_training(run)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unet_common.cli import run_command
+from data.errors import run_command
 from unet_common.experiment import experiment_from
 from unet_common.figures.history import comparison_figure
 from unet_common.implementation import IMPLEMENTATIONS, load

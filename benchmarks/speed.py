@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from unet_common.cli import run_command
+from data.errors import run_command
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.training.monitor import Monitor

@@ -7,18 +7,16 @@ python -m data fetch hippocampus|isbi2012          download a public data set
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tqdm import tqdm
 
-from data.errors import UserError, bullet_list
+from data.errors import UserError, bullet_list, run_command
 from data.settings import Augmentation, Preprocessing, Sampling, Settings
 from data.source import Source
 from data.sources.detect import source_at
-from data.validation import read_yaml, validated
+from data.validation import assignment, read_yaml, validated
 
 
 def parse() -> argparse.Namespace:
@@ -61,16 +59,21 @@ def main() -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print the findings of `data.commands.check.examine`; 1 if there are problems."""
+    """Print what `data.commands.check.examine` found; 1 if there are errors."""
     from data.commands.check import examine
 
-    problems, facts = examine(_source(arguments), _bar)
-    print("\n".join(facts))
-    if problems:
-        print(f"{len(problems)} finding(s):\n{bullet_list(problems, most=200)}")
-        return 1
-    print("No problems found.")
-    return 0
+    found = examine(_source(arguments), _bar)
+    print("\n".join(found.facts))
+    for what, lines in (
+        ("Not read:", found.unread),
+        (f"{len(found.warnings)} warning(s):", found.warnings),
+        (f"{len(found.errors)} error(s):", found.errors),
+    ):
+        if lines:
+            print(f"{what}\n{bullet_list(lines, most=200)}")
+    if not found.errors:
+        print("No errors found." if found.warnings else "No problems found.")
+    return 1 if found.errors else 0
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -128,16 +131,17 @@ def _settings(arguments: argparse.Namespace, name: str, kind: type[Settings]) ->
 def _section(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     """A group of settings: those of --config, overridden by --set."""
     section = (read_yaml(arguments.config) if arguments.config else {}).get(name) or {}
-    section = {"name": section} if isinstance(section, str) else dict(section)
-    for assignment in arguments.set:
-        key, equals, value = assignment.partition("=")
-        group, dot, setting = key.strip().partition(".")
-        if not equals or not dot:
-            raise UserError(
-                f"--set takes GROUP.KEY=VALUE, such as preprocessing.crop=true; got '{assignment}'."
-            )
+    section = {"name": section} if isinstance(section, str) else section
+    if not isinstance(section, dict):
+        raise UserError(f"{arguments.config}: {name} must be a group of settings; got {section!r}")
+    section = dict(section)
+    for text in arguments.set:
+        key, value = assignment(text)
+        group, dot, setting = key.partition(".")
+        if not dot:
+            raise UserError(f"--set takes GROUP.KEY=VALUE, such as preprocessing.crop=true; got '{text}'.")
         if group == name:
-            section[setting] = yaml.safe_load(value)
+            section[setting] = value
     return section
 
 
@@ -146,10 +150,4 @@ def _bar(names: list[str]) -> tqdm:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
+    run_command(main)

@@ -1,6 +1,8 @@
-"""The one exception that is written for the person at the keyboard."""
+"""The one exception that is written for the person at the keyboard, and how commands tell of it."""
 
-from collections.abc import Iterable
+import io
+import sys
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
@@ -36,3 +38,19 @@ def grouped(findings: Iterable[tuple[object, str]]) -> list[str]:
         + "\n".join(f"    {line}" for line in bullet_list(names, 100).splitlines())
         for what, names in files.items()
     ]
+
+
+def run_command(command: Callable[[], int | None]) -> None:
+    """Run `command` and exit. A `UserError` becomes its message and status 2; Ctrl-C becomes status 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)

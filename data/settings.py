@@ -61,6 +61,13 @@ class Preprocessing(Settings):
         return self
 
 
+def _words(value: Any) -> Any:
+    """A list of names, as words: YAML takes one that is all digits for a number."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return tuple(str(each) if type(each) in (int, float) else each for each in value)
+
+
 class Sampling(Settings):
     """The choice of training samples within images, and of the images kept for validation."""
 
@@ -83,7 +90,7 @@ class Sampling(Settings):
         description="classes of thin lines, which the network also learns blurred over 3, 7 and 15 pixels: three more "
         "outputs each, behind those of the classes; needs network.multilabel",
     )
-    validation: Fraction | tuple[str, ...] = Field(
+    validation: Annotated[Fraction | tuple[str, ...], BeforeValidator(_words)] = Field(
         0.2, description="share of the images, or their names, that are kept for validation"
     )
     fold: NonNegativeInt | None = Field(

@@ -1,5 +1,7 @@
 """The validation of settings, which come as nested dictionaries from YAML and flags."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +27,23 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     return settings
 
 
+def assignment(text: str) -> tuple[str, Any]:
+    """The dotted key and the value of a KEY=VALUE of --set. Raises UserError for what is none, or no YAML."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set takes KEY=VALUE, such as network.depth=4; got '{text}'.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):  # the latter for a date such as 2024-99-99
+        raise UserError(f"--set {key}: '{value}' is not understood as YAML{decimal_comma(value)}.") from None
+
+
+def decimal_comma(text: object) -> str:
+    """The end of a complaint about a number: if it has a decimal comma, how it is written here; else nothing."""
+    found = re.fullmatch(r"\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*", str(text))
+    return f": write a decimal point, {found[1] or 0}.{found[2]}" if found else ""
+
+
 def validated(kind: type[Kind], settings: dict[str, Any]) -> Kind:
     """An object of the class `kind` made of `settings`. Raises UserError with a line for each mistake."""
     problems: list[str] = []
@@ -44,14 +63,32 @@ def refuse(problems: list[str]) -> None:
 
 def attempt(kind: type[Kind], settings: dict[str, Any], prefix: str, problems: list[str]) -> Kind | None:
     """An object of the class `kind` made of `settings`; on mistakes, None and a line each in `problems`."""
+    if numbered := list(_numbers_for_names(settings, prefix)):
+        problems.extend(numbered)
+        return None
     try:
         return kind(**settings)
     except ValidationError as error:
         explained = dict(_explain(mistake, kind, prefix) for mistake in reversed(error.errors()))
         problems.extend(f"{key}: {reason}" for key, reason in reversed(explained.items()))
-    except TypeError:
-        problems.append(f"{prefix.rstrip('.')}: the keys must be words")
     return None
+
+
+def _numbers_for_names(settings: dict[Any, Any], prefix: str) -> Iterator[str]:
+    """The mistakes of settings whose names are numbers, as YAML reads them: {rate: 0,001} is {rate: 0, 1: null}."""
+    before: Any = None
+    for key, value in settings.items():
+        if not isinstance(key, str):
+            halves = value is None and isinstance(settings.get(before), (int, float))
+            yield (
+                f"{prefix}{before}: a comma begins the next setting here. Write numbers with a decimal point, such as "
+                "0.001"
+                if halves
+                else f"{prefix}{key}: the names of settings are words"
+            )
+        elif isinstance(value, dict):
+            yield from _numbers_for_names(value, f"{prefix}{key}.")
+        before = key
 
 
 def _explain(mistake: dict, kind: type[Settings], prefix: str) -> tuple[str, str]:
@@ -72,4 +109,5 @@ def _explain(mistake: dict, kind: type[Settings], prefix: str) -> tuple[str, str
     reason = reason[0].lower() + reason[1:]
     if mistake["type"] == "value_error" or not isinstance(mistake["input"], (str, int, float, list, tuple)):
         return key, reason
-    return key, f"{reason}; got {mistake['input']!r}"
+    told = f"{reason}; got {mistake['input']!r}"
+    return key, told + decimal_comma(mistake["input"]) if mistake["type"].endswith("_parsing") else told

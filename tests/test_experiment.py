@@ -1,8 +1,10 @@
 """Settings: from YAML and flags to one validated object, with errors that name the key."""
 
 import argparse
+import re
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
@@ -209,6 +211,77 @@ def test_images_smaller_than_the_crop_are_named_before_anything_is_written(tmp_p
     with pytest.raises(UserError, match="images are smaller than the training crop of 128 x 128"):
         Run.create(tmp_path / "run", experiment)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "network, size, crop",
+    [
+        ({"name": "unet"}, (40, 44), [32, 32]),
+        ({"name": "unet"}, (20, 130), [16, 128]),
+        ({"name": "unet", "depth": 7}, (17, 30), None),
+        ({"name": "unet", "padding": "valid"}, (100, 300), None),
+        ({"name": "unet", "filters": 2}, (33, 50, 17), [32, 48, 16]),
+        ({"name": "unet", "filters": 2}, (32, 32, 5), None),
+        ({"name": "vnet", "filters": 2}, (40, 33, 17), [32, 32, 16]),
+        ({"name": "vnet", "filters": 2}, (32, 32, 5), None),
+    ],
+)
+def test_what_is_advised_for_small_images_is_accepted(network, size, crop, tmp_path):
+    images(tmp_path / "data", size)
+    data = {"name": "volumes" if len(size) == 3 else "folder", "directory": tmp_path / "data"}
+    settings = {"network": network, "data": data, "augmentation": {"rotation": 30}}
+    with pytest.raises(UserError, match="3 of 3 images are smaller than the training crop") as error:
+        Run.create(tmp_path / "run", experiment_from(settings))
+    told = str(error.value)
+    advised = [yaml.safe_load(text) for text in re.findall(r"sampling\.crop=(\[.*?\])", told)]
+    assert advised == ([crop] if crop else []) and "--set sampling.pad=true" in told
+    assert crop or "no crop within" in told
+    for number, sampling in enumerate([{"pad": True}, *({"crop": crop} for crop in advised)]):
+        experiment = experiment_from({**settings, "sampling": sampling})
+        run = Run.create(tmp_path / f"run{number}", experiment)
+        image, target = run.sampler.sample(0)
+        assert image.shape[:-1] == target.shape[:-1] == run.experiment.sampling.crop
+        assert run.network.output_size(run.experiment.sampling.crop)
+
+
+def images(folder, size):
+    """Four images or volumes of this size with labels."""
+    for part in ("images", "masks" if len(size) == 2 else "labels"):
+        (folder / part).mkdir(parents=True)
+        for name in "abcd":
+            values = np.random.default_rng(0).integers(0, 2, size).astype(np.uint8)
+            if len(size) == 2:
+                Image.fromarray(values * 255).save(folder / part / f"{name}.png")
+            else:
+                nib.save(nib.Nifti1Image(values, np.eye(4)), folder / part / f"{name}.nii")
+
+
+POINT = "a comma begins the next setting here. Write numbers with a decimal point, such as 0.001"
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ("optimizer={learning_rate: 0,001}", f"^optimizer.learning_rate: {POINT}$"),
+        ("optimizer={learning_rate: 0,5, name: sgd}", f"^optimizer.learning_rate: {POINT}$"),
+        ("network={dropout: 0,5}", f"^network.dropout: {POINT}$"),
+        ("augmentation={noise: {amount: 0,5}}", f"^augmentation.noise.amount: {POINT}$"),
+        ("optimizer={1: 2}", "^optimizer.1: the names of settings are words$"),
+        ("optimizer.learning_rate=0,001", "; got '0,001': write a decimal point, 0.001$"),
+        ("sampling.validation=0,2", "; got '0,2': write a decimal point, 0.2$"),
+        ("network.dropout=,5", "',5' is not understood as YAML: write a decimal point, 0.5.$"),
+    ],
+)
+def test_a_decimal_comma(setting, message):
+    with pytest.raises(UserError, match=message):
+        from_flags("--set", setting)
+
+
+def test_cases_whose_names_are_numbers():
+    for given, names in (("[1, 2]", ("1", "2")), ("[1, b, 2.5]", ("1", "b", "2.5")), ('["001"]', ("001",))):
+        assert from_flags("--set", f"sampling.validation={given}").sampling.validation == names
+    with pytest.raises(UserError, match=r"sampling.validation.1: should be a valid string"):
+        from_flags("--set", "sampling.validation=[a, [b]]")
 
 
 def test_weight_files_that_do_not_serve(tmp_path):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import io
-import sys
-from collections.abc import Callable
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from data.errors import UserError
 from data.sources import SOURCES
-from data.validation import validated
+from data.sources.detect import layout
+from data.validation import assignment, decimal_comma, validated
 from unet_common.experiment import Experiment, experiment_from, read_settings
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.networks import CATALOGUE
@@ -48,9 +45,9 @@ def add_experiment_flags(parser: argparse.ArgumentParser, of_all_three: bool = F
     add("--data", choices=sorted(SOURCES), metavar="NAME", help=f"{', '.join(SOURCES)} (default: membranes)")
     add("--data-dir", metavar="DIR", help="where the data set lies")
     add("--steps", type=int, metavar="N", help="updates of the weights")
-    add("--epochs", type=float, metavar="N", help="passes over the data, instead of --steps")
+    add("--epochs", type=number, metavar="N", help="passes over the data, instead of --steps")
     add("--batch-size", type=int, metavar="N")
-    add("--learning-rate", type=float, metavar="RATE")
+    add("--learning-rate", type=number, metavar="RATE")
     add("--loss", help="a weighted sum, such as 'dice + 0.5*bce'; docs/losses.md has all terms")
     add("--weights", metavar="FILE", help="interchange file to start from")
     add("--fold", type=_fold, metavar="N|all", help="part of a cross-validation that is kept, or all in turn")
@@ -71,24 +68,39 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
         for flag, key in SETTINGS.items()
         if getattr(arguments, flag) is not None and (flag, getattr(arguments, flag)) != ("fold", "all")
     }
-    for assignment in arguments.set:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise UserError(f"--set takes KEY=VALUE, such as network.depth=4; got '{assignment}'.")
-        try:
-            given[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {key}: '{value}' is not understood as YAML.") from None
-    return given
+    return given | dict(map(assignment, arguments.set))
 
 
 def experiment_of(arguments: argparse.Namespace) -> Experiment:
-    """The settings of --config, overridden by the other flags."""
+    """The settings of --config, overridden by the other flags.
+
+    Of data in a folder whose layout neither names, it is found out, and printed.
+    """
     settings = read_settings(arguments.config) if arguments.config else {}
     settings.pop("decided_by_data", None)  # of a run; this may be another data set
     for key, value in given_settings(arguments).items():
         override(settings, key, value)
+    data = settings.get("data")
+    if isinstance(data, dict) and data.get("directory") and not data.get("name"):
+        given = {key: value for key, value in data.items() if value is not None}
+        settings["data"] = {**found_layout(str(data["directory"])), **given}
     return experiment_from(settings)
+
+
+def found_layout(directory: str) -> dict[str, Any]:
+    """The settings of the layout that the data in a folder has; prints what they are.
+
+    Raises:
+        UserError: there is no such folder, or it has none of the known layouts.
+    """
+    if not Path(directory).is_dir():
+        raise UserError(f"There is no folder {directory} (--data-dir).")
+    found = layout(Path(directory))
+    flags = ["--data", found["name"]]
+    for key in sorted(found.keys() - {"name"}):
+        flags += ["--set", f"data.{key}={found[key]}"]
+    print(f"{directory} has the layout of {shlex.join(flags)}", flush=True)
+    return found
 
 
 def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
@@ -105,14 +117,14 @@ def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--overlap",
-        type=float,
+        type=number,
         metavar="PART",
         help="part of a tile that it shares with the next (default: 0.5)",
     )
     add("--symmetries", choices=("none", "flips", "all"), help="average over mirrored and turned copies")
     add(
         "--threshold",
-        type=float,
+        type=number,
         metavar="P",
         help="probability from which a pixel is foreground (default: 0.5)",
     )
@@ -125,15 +137,35 @@ def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
     add("--one-look", action="store_true", help="of unet_fine_grained: the whole image only, not the region")
 
 
+def number(text: str) -> float:
+    """A number, written with a decimal point. Raises ArgumentTypeError for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number{decimal_comma(text)}") from None
+
+
 def _tile(text: str) -> int | tuple[int, ...]:
-    """The sides of a tile, written as '64' or '64x64x32'."""
-    sides = tuple(int(side) for side in text.lower().split("x"))
+    """The sides of a tile, written as '64' or '64x64x32'. Raises ArgumentTypeError for what is written otherwise."""
+    try:
+        sides = tuple(int(side) for side in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no size: write one side, such as 64, or all of them, such as 64x64x32"
+        ) from None
     return sides[0] if len(sides) == 1 else sides
 
 
 def _fold(text: str) -> int | str:
-    """A fold, written as its number or 'all'."""
-    return text if text == "all" else int(text)
+    """A fold, written as its number or 'all'. Raises ArgumentTypeError for another word."""
+    if text == "all":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no fold: write its number, from 0 on, or 'all'"
+        ) from None
 
 
 def prediction_settings_of(arguments: argparse.Namespace) -> PredictionSettings:
@@ -162,19 +194,3 @@ def override(settings: dict[str, Any], key: str, value: Any) -> None:
     if last in ("steps", "epochs"):
         settings.pop("epochs" if last == "steps" else "steps", None)
     settings[last] = value
-
-
-def run_command(command: Callable[[], int | None]) -> None:
-    """Run `command` and exit. A `UserError` becomes its message and status 2; Ctrl-C becomes status 130."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a path may hold what the terminal cannot show
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        status = command()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    sys.exit(status)

@@ -67,7 +67,7 @@ def train(run: Run) -> None:
 
 
 class MonitorHook(v1.train.SessionRunHook):
-    """A hook that feeds the learning rate to every step and reports its loss."""
+    """A hook that reports what is trained, feeds the learning rate to every step, and reports its loss."""
 
     def __init__(self, monitor):
         self.monitor = monitor
@@ -76,6 +76,7 @@ class MonitorHook(v1.train.SessionRunHook):
         graph = v1.get_default_graph()
         self.rate = graph.get_tensor_by_name("rate:0")
         (self.loss,) = graph.get_collection(v1.GraphKeys.LOSSES)
+        self.monitor.begin(v1.trainable_variables())
 
     def before_run(self, context):
         return v1.train.SessionRunArgs(self.loss, {self.rate: self.monitor.learning_rate()})

@@ -121,6 +121,7 @@ class MonitorCallback(keras.callbacks.Callback):
         self.writer = tf.summary.create_file_writer(str(run.logs))
 
     def on_train_begin(self, logs=None):
+        self.monitor.begin(self.model.trainable_variables)
         # `keras.callbacks.TensorBoard` has other names for the values.
         images = tf.TensorSpec(self.model.input.shape, self.model.input.dtype)
         call = tf.function(self.model).get_concrete_function(images, training=False)

@@ -60,6 +60,7 @@ def train(run: Run) -> None:
                 assign(session, [(variables[name], value) for name, value in run.initial_weights.items()])
             session.run(batches.initializer)
 
+            monitor.begin(v1.trainable_variables())
             while not monitor.should_stop:
                 fetches = [step.loss, step.update]
                 if (monitor.step + 1) % SUMMARY_EVERY == 0:

@@ -144,7 +144,7 @@ def check_crop(
     """Refuse a crop that does not fit into every image. Raises UserError.
 
     sizes: the size of every image by its name. pad: smaller images are continued, so any size fits.
-    accepted: from a size to the largest within it that the network takes, None if there is none..
+    accepted: from a size to the largest within it that the network takes, None if there is none.
     """
     others = [f"{name}: {_times(size)}" for name, size in sizes.items() if len(size) != len(crop)]
     if others:
@@ -160,15 +160,15 @@ def check_crop(
     if small and not pad:
         fitting = tuple(min(sides) for sides in zip(crop, *sizes.values(), strict=True))
         good = accepted(fitting) if accepted else fitting
-        other = (
-            f"take a network that accepts crops of at most {_times(fitting)} (such as one of fewer levels)"
-        )
         if good:
-            other = f"choose a smaller crop: at most --set 'sampling.crop={list(good)}'"
+            first = f"Take a smaller crop, --set 'sampling.crop={list(good)}'"
+            then = "continue them by their reflection, --set sampling.pad=true, or leave them out"
+        else:
+            first = "Continue them by their reflection, --set sampling.pad=true"
+            then = f"leave them out: no crop within {_times(fitting)} is accepted by this network"
         raise UserError(
             f"{len(small)} of {len(sizes)} images are smaller than the training crop of "
-            f"{_times(crop)}:\n{bullet_list(small)}\nLeave them out, or {other}. Or continue them by their "
-            "reflection: --set sampling.pad=true"
+            f"{_times(crop)}:\n{bullet_list(small)}\n{first}, or {then}."
         )
 
 

@@ -71,9 +71,12 @@ def split(names: list[str], validation: float | tuple[str, ...], seed: int) -> S
     if isinstance(validation, tuple):
         unknown = [name for name in validation if name not in ordered]
         if unknown:
+            quoted = ""
+            if any(name[:1].isdigit() for name in unknown):
+                quoted = ' A name that begins with a digit needs quotes in YAML, as in ["001", "1e5"].'
             raise UserError(
                 "sampling.validation names images that the data set does not have:\n"
-                f"{bullet_list(unknown)}\nThe first ones it has are: {', '.join(ordered[:5])}."
+                f"{bullet_list(unknown)}\nThe first ones it has are: {', '.join(ordered[:5])}.{quoted}"
             )
         kept = set(validation)
     elif validation > 0:

@@ -120,10 +120,8 @@ class TestCompressedWithALoss:
         source = folder(tmp_path, [SHAPE * 255, ~SHAPE * 255], ".jpg")
         np.testing.assert_array_equal(source.read("0").label, SHAPE)
         np.testing.assert_array_equal(source.read("1").label, ~SHAPE)
-        _problems, facts = examine(source)
-        assert (
-            "note: 2 mask(s) are black and white JPEG files, told apart at the middle: 0.jpg, 1.jpg" in facts
-        )
+        note = "note: 2 mask(s) are black and white JPEG files, told apart at the middle: 0.jpg, 1.jpg"
+        assert note in examine(source).facts
 
     @pytest.mark.parametrize("quality", [50, 75, 95, 100])
     @pytest.mark.parametrize(
@@ -238,9 +236,9 @@ class TestUnclearValues:
     def test_ignored_pixels_are_packed_drawn_and_reported(self, tmp_path):
         masks = [np.where(SHAPE, 255, discs(*PLACES[3:5])), discs(*PLACES[3:5])]
         source = folder(tmp_path / "files", masks, ignore=(255,))
-        problems, facts = examine(source)
-        assert not problems
-        assert f"share of ignored pixels: {SHAPE.mean() / 2:.2%}" in facts
+        found = examine(source)
+        assert not found.errors
+        assert f"share of ignored pixels: {SHAPE.mean() / 2:.2%}" in found.facts
         pack(source, Preprocessing(), "hdf5", tmp_path / "packed")
         packed = Packed(directory=tmp_path / "packed")
         assert packed.ignoring

@@ -57,6 +57,10 @@ def test_validation_images_may_be_named():
 def test_impossible_splits_are_refused():
     with pytest.raises(UserError, match="does not have:\n  - slice-99\nThe first ones it has"):
         split(NAMES, ("slice-1", "slice-99"), seed=0)
+    with pytest.raises(
+        UserError, match=r'are: 001, 002. A name .* needs quotes in YAML, as in \["001", "1e5"\].'
+    ):
+        split(["001", "002"], ("1",), seed=0)  # which YAML made of 001
     with pytest.raises(UserError, match="One image cannot be divided"):
         split(["only"], 0.2, seed=0)
     with pytest.raises(UserError, match="No image is left for training"):

@@ -219,7 +219,9 @@ def test_check_reports_everything_and_fails(tmp_path, monkeypatch, capsys):
     (tmp_path / "imagesTr/b_10.nii.gz").write_bytes(b"")
     assert command(monkeypatch, "check", tmp_path) == 1
     told = capsys.readouterr().out
-    assert "2 finding(s)" in told and "b_10.nii.gz: cannot be read" in told and "has no foreground" in told
+    warnings, errors = told.split("1 error(s)")
+    assert "b_10.nii.gz: cannot be read" in errors
+    assert "1 warning(s)" in warnings and "b_9.nii.gz: has no foreground" in warnings
     (tmp_path / "dataset.json").unlink()
     assert command(monkeypatch, "check", tmp_path, "--data", "decathlon") == 1
 
@@ -237,7 +239,7 @@ def test_check_does_not_invent_a_spacing(tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, "check", tmp_path) == 1
     told = capsys.readouterr().out
     assert "spacing in mm: 1 x 2 x 3; lengths of 2 of 3 volumes are in voxels" in told
-    assert "1 finding(s)" in told and "c.nii: tells where it lies (NIfTI, DICOM), but others of the" in told
+    assert "1 error(s)" in told and "c.nii: tells where it lies (NIfTI, DICOM), but others of the" in told
 
 
 def test_pack_from_the_command_line(tmp_path, monkeypatch, capsys):

@@ -40,6 +40,8 @@ from data.sources.detect import source_at
 from unet_common.experiment import Experiment, experiment_from, read_settings, resolve
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
+from unet_common.training.beginning import lines_on_training
+from unet_common.training.pace import Pace
 from unet_common.training.run import Run
 from unet_common.weights.interchange import save_weights
 
@@ -111,12 +113,31 @@ def test_every_block_is_covered():
     kinds = {block.kind for block in BLOCKS}
     assert kinds <= {
         "commands", "flags", "listing", "data listing", "diagram", "python", "text", "diff", "yaml", "json",
+        "console",
     }  # fmt: skip
     for index, block in enumerate(BLOCKS):
         if block.kind == "text":  # what the code above it prints
             assert BLOCKS[index - 1].kind == "python", block
         if block.kind == "diff":
             assert block.page.name == "adding.md", block
+
+
+@pytest.mark.parametrize("block", of_kind("console"))
+def test_what_a_training_says_is_what_it_says(block, tmp_path):
+    """The beginning of the training without flags, but for the device; or an estimate."""
+    if block.text.startswith("about "):
+        pace = Pace(0, 400, None, iter(range(0, 60, 2)).__next__)
+        assert re.sub(r"\d+", "N", next(filter(None, map(pace.stepped, range(1, 9))))) == re.sub(
+            r"\d+", "N", block.text.strip()
+        )
+        return
+    run = Run.create(tmp_path / "run", Experiment())
+    weights = load("lowlevel").Model(run.network).variables
+    trained = [value for name, value in weights.items() if "/moving_" not in name]
+    said = [*run.found, *lines_on_training(run, trained, 0)]
+    known = [line for line in said if not line.startswith("device: ")]
+    told = [line for line in block.text.splitlines() if not line.startswith(("device: ", "Run folder: "))]
+    assert told == known
 
 
 # --- Data, as the listings have it ------------------------------------------------------------------------------
@@ -171,9 +192,9 @@ def test_a_listing_of_data_is_a_data_set(block, tmp_path):
     paths = paths_in(block.text)
     make_data(tmp_path, paths, dataset_descriptions())
     source = source_at(str(tmp_path / paths[0].partition("/")[0]))
-    problems, facts = examine(source)
-    assert not problems
-    assert facts
+    found = examine(source)
+    assert not found.errors
+    assert found.facts
 
 
 @pytest.mark.parametrize("block", of_kind("json"))

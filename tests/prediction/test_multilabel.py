@@ -143,10 +143,10 @@ def test_a_folder_of_masks_for_each_class(folder):
     case = source.read("3")
     assert case.overlapping and case.label.dtype == np.uint8
     np.testing.assert_array_equal(class_masks(case.label, 2, True), drawing(3)[1])
-    problems, facts = examine(source)
+    found = examine(source)
     shares = np.mean([drawing(index)[1].mean((0, 1)) for index in range(6)], axis=0)
-    assert not problems and "classes: 3, background included: disc, line, which may overlap" in facts[1]
-    assert f"{shares[0]:.2%}, {shares[1]:.2%}" in facts[-1]
+    assert not found.errors and "classes: 3, background included, which may overlap" in found.facts
+    assert f"disc (255) {shares[0]:.2%}, line (255) {shares[1]:.2%}" in found.facts[-1]
 
 
 def test_one_folder_of_masks_is_as_before(tmp_path):

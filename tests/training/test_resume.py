@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(implementation, unbroken, tm
     load(implementation).train(run)
     program = (
         "import resource, signal, sys; from pathlib import Path; from unet_common.implementation import load;"
-        "from unet_common.training.run import Run; from unet_common.cli import run_command;"
+        "from unet_common.training.run import Run; from data.errors import run_command;"
         "run = Run.resume(Path(sys.argv[1]), {'training.steps': 60});"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY));"

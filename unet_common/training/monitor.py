@@ -8,18 +8,25 @@ import math
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
 
 from data.errors import UserError
+from unet_common.training.beginning import lines_on_training
 from unet_common.training.history import History
 from unet_common.training.owner import owning
+from unet_common.training.pace import Pace, duration
 from unet_common.training.run import Run
 
 # TensorBoard gets the training loss of every so many steps.
 SUMMARY_EVERY = 10
+
+# Seconds after which a log without a bar gets another line.
+QUIET = 60.0
 
 # How the operating system says it, through whichever library was writing.
 DISK_PROBLEMS = ("No space left on device", "File too large", "Disk quota exceeded")
@@ -32,11 +39,14 @@ class Monitor:
     loop ends as it always does, with a checkpoint. A second Ctrl-C breaks it.
     """
 
-    def __init__(self, run: Run, first_step: int):
+    def __init__(self, run: Run, first_step: int, clock: Callable[[], float] = time.monotonic):
         self.run, self.step = run, first_step
         self.interrupted = False
         self._first_step = first_step
         self._plain = not sys.stderr.isatty()
+        every = run.experiment.training.validate_every if run.split.validation else None
+        self._pace, self._clock = Pace(first_step, run.steps, every, clock), clock
+        self._said = clock()
         self._bar = tqdm(
             total=run.steps,
             initial=first_step,
@@ -85,6 +95,17 @@ class Monitor:
         signal.signal(number, self._handlers[number])
         self._say("Stopping after this step; once more to stop at once.")
 
+    def begin(self, trainable: Iterable[Any]) -> None:
+        """Say what is about to be trained, unless nothing is.
+
+        Args:
+            trainable: the variables that will be trained.
+        """
+        if not self.should_stop:
+            for line in lines_on_training(self.run, trainable, self._first_step):
+                tqdm.write(line)
+            sys.stdout.flush()
+
     @property
     def dice_so_far(self) -> list[float]:
         """Validation Dice, oldest first."""
@@ -106,6 +127,12 @@ class Monitor:
         )
         self._bar.update()
         self._bar.set_postfix(loss=f"{loss:.4f}", **self._best(), refresh=False)
+        if estimate := self._pace.stepped(self.step):
+            self._say(estimate)
+        elif self._plain and self._clock() - self._said >= QUIET:
+            left = self._pace.left
+            time_left = "" if left is None else f"  about {duration(left)} left"
+            self._say(f"step {self.step}/{self.run.steps}  loss {loss:.4f}{time_left}")
 
     @property
     def checkpoint_due(self) -> bool:
@@ -132,6 +159,8 @@ class Monitor:
         if self._plain:
             self._say(f"step {self.step}/{self.run.steps}  validation loss {loss:.4f}  Dice {dice:.4f}")
         self._bar.set_postfix(**self._best())
+        if estimate := self._pace.validated():
+            self._say(estimate)
         return dice > best
 
     @property
@@ -157,6 +186,7 @@ class Monitor:
         return {"dice": f"{dice[-1]:.4f}", "best": f"{max(dice):.4f}"} if dice else {}
 
     def _say(self, text: str) -> None:
+        self._said = self._clock()
         tqdm.write(text, file=sys.stderr)
 
 

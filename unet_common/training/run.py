@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
@@ -15,6 +15,7 @@ from data.about import About
 from data.errors import UserError
 from data.files import replacing, write_text
 from data.labels.outputs import Outputs
+from data.overview import Overview
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.statistics import Statistics, statistics
 from data.sampling.sampler import Sampler, labelled
@@ -24,6 +25,7 @@ from data.validation import validated
 from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
 from unet_common.implementation import load
 from unet_common.networks import Network, UNetBackboned, UNetEncoder
+from unet_common.training.beginning import lines_on_data
 from unet_common.training.folder import check_path, making, run_folder
 from unet_common.training.history import read_history
 from unet_common.training.owner import owning
@@ -49,12 +51,16 @@ RESUMABLE = {"training.steps", "training.epochs", "training.early_stopping", "da
 
 @dataclass(frozen=True)
 class Run:
-    """The folder `path` and its files; the experiment, the split and the statistics that are saved in it."""
+    """The folder `path` and its files; the experiment, the split and the statistics that are saved in it.
+
+    found: what its data is like, in lines; only of a run that was just created.
+    """
 
     path: Path
     experiment: Experiment
     split: Split
     statistics: Statistics
+    found: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> Run:
@@ -77,8 +83,10 @@ class Run:
         source.check()
         parts = divide(source.names(), experiment.sampling, experiment.seed)
         bare = Preprocessor(experiment.preprocessing)
-        images = (bare(labelled(source, name)).measured for name in parts.training)
-        run = cls(path, experiment, parts, statistics(images, source.channels))
+        overview = Overview(source)
+        images = (bare(overview.add(labelled(source, name))).measured for name in parts.training)
+        measured = statistics(images, source.channels)
+        run = cls(path, experiment, parts, measured, tuple(lines_on_data(source, parts, overview)))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         if experiment.pretrained:
             run._convert_pretrained(experiment.pretrained)
