@@ -164,7 +164,8 @@ def make_data(root: Path, paths: list[str], descriptions: list[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         mask = re.search(r"/(masks|labels|label|labelsTr)/", name)
         if name.endswith(".json"):
-            path.write_text(next(text for text in descriptions if "training" in text))
+            key = '"channel_names"' if "nnunet" in name else '"training"'
+            path.write_text(next(text for text in descriptions if key in text))
         elif name.endswith(".nii.gz"):
             values = (
                 generator.integers(0, 3, (18, 18, 18)) if mask else generator.normal(100, 20, (18, 18, 18))
