@@ -10,6 +10,7 @@ import tensorflow as tf
 from helpers import RANKS, ROOT, SIZES, central_differences, images
 
 from data.errors import UserError
+from data.labels.label_maps import is_class
 from data.labels.outputs import Outputs
 from unet_common import losses
 from unet_common.implementation import IMPLEMENTATIONS, load
@@ -562,10 +563,26 @@ def test_targets_of_the_right_size_are_left_alone():
 
 def test_confusion_of_one_class():
     targets = np.array([1, 1, 1, 0, 0, 0, 0]).reshape(1, 1, 7, 1)
-    logits = np.array([2, 1, -1, 3, -1, 0, -2]).reshape(1, 1, 7, 1)  # a logit of 0 is background
+    logits = np.array([2, 1, -1, 3, -1, -0.1, -2]).reshape(1, 1, 7, 1)
     counts = losses.confusion(tf.constant(targets, tf.float32), tf.constant(logits, tf.float32), Outputs(1))
     np.testing.assert_array_equal(counts, [[2, 1, 1]])  # hits, false alarms, misses
     assert float(losses.pooled_dice(counts)) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("outputs", [Outputs(1), Outputs(2, multilabel=True), Outputs(2), Outputs(3)], ids=repr)
+def test_a_tie_is_judged_in_training_as_masks_decide_it(outputs, precision):
+    """Foreground from a probability of 0.5 on, of a sigmoid; of a softmax the first of the likeliest classes."""
+    # A logit a little below 0 still has the probability 0.5 where numbers have few digits.
+    values = np.array([0.0, -0.0, -1e-12, -0.1, 0.1])
+    logits = tf.constant(np.stack(np.meshgrid(*[values] * outputs.count), -1).reshape(1, -1, 1, outputs.count), precision)
+    everywhere = tf.ones_like(logits) if outputs.multilabel or outputs.count == 1 else None
+    probability = losses.probabilities(logits, outputs.multilabel).numpy()
+    label = outputs.label_map(probability)[0]
+    for number in range(1, outputs.classes + 1):
+        targets = everywhere if everywhere is not None else tf.one_hot(tf.fill([1, len(label), 1], number), outputs.count)
+        hits = losses.confusion(targets, logits, outputs)[number - 1, 0]
+        assert hits == np.count_nonzero(is_class(label, number, outputs.multilabel)), number
 
 
 def test_confusion_of_overlapping_classes():
@@ -600,10 +617,13 @@ def test_confusion_of_three_classes():
         ([[3, 0, 0]], 1),
         ([[0, 2, 5]], 0),
         ([[1, 1, 3]], 2 / 6),
-        ([[0, 0, 0]], 0),  # nothing there, nothing found: no score
+        ([[0, 0, 0]], np.nan),  # nothing there, nothing found: no score
+        ([[0, 7, 0]], np.nan),  # nothing there: what is found tells nothing about how well anything is found
+        ([[0, 7, 0], [0, 0, 0]], np.nan),
         ([[4, 2, 2], [0, 0, 0]], 2 / 3),  # a class that does not occur is left out of the mean
         ([[4, 2, 2], [0, 1, 0]], 1 / 3),  # one that is wrongly found is not
     ],
 )
 def test_pooled_dice(counts, dice):
-    assert float(losses.pooled_dice(tf.constant(counts, tf.float64))) == pytest.approx(dice)
+    value = float(losses.pooled_dice(tf.constant(counts, tf.float64)))
+    assert value == pytest.approx(dice, nan_ok=True)

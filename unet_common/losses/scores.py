@@ -16,7 +16,7 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor, outputs: Outputs) -> tf.Ten
     judged = slice(outputs.count - outputs.auxiliary)
     targets, logits = crop_to(targets, logits)[..., judged], logits[..., judged]
     if outputs.multilabel or outputs.count == 1:
-        predicted, true = logits > 0, targets > 0.5
+        predicted, true = tf.sigmoid(logits) >= 0.5, targets > 0.5  # as in `Outputs.label_map`
     else:
         classes = tf.range(1, logits.shape[-1], dtype=tf.int64)
         # Not `==`, which in a TensorFlow 1 graph asks whether two tensors are the same object.
@@ -36,9 +36,11 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor, outputs: Outputs) -> tf.Ten
 def pooled_dice(counts: tf.Tensor) -> tf.Tensor:
     """Mean Dice of the foreground classes from `confusion` counts summed over a whole validation set.
 
-    A class that is neither there nor predicted has no Dice and is left out; if that is all of them, 0.
+    A class that is neither there nor predicted has no Dice and is left out; one that is predicted and not there has 0.
+    If no class is there, the set says nothing about how well any is found: the result is nan.
     """
     hit, false, missed = tf.unstack(counts, axis=-1)
     total = 2 * hit + false + missed  # whole numbers: 0 or at least 1
     occurs = tf.minimum(total, 1)
-    return tf.reduce_sum(2 * hit / tf.maximum(total, 1)) / tf.maximum(tf.reduce_sum(occurs), 1)
+    mean = tf.reduce_sum(2 * hit / tf.maximum(total, 1)) / tf.maximum(tf.reduce_sum(occurs), 1)
+    return tf.where(tf.reduce_sum(hit + missed) > 0, mean, float("nan"))
