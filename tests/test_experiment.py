@@ -1,6 +1,7 @@
 """Settings: from YAML and flags to one validated object, with errors that name the key."""
 
 import argparse
+import math
 from pathlib import Path
 
 import numpy as np

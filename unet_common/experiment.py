@@ -42,7 +42,10 @@ DEFAULT_CROP = {2: 128, 3: 48}
 class Optimizer(Settings):
     """The rule that turns gradients into changes of the weights."""
 
-    name: Literal["adam", "sgd", "rmsprop"] = "adam"
+    name: Literal["adam", "sgd", "rmsprop"] = Field(
+        "adam",
+        description="epsilon is 1e-7: adam adds it to the root, rmsprop adds it inside the root, so 3e-4 to a root near 0",
+    )
     learning_rate: PositiveFloat = Field(1e-3, description="before the schedule is applied")
     momentum: Fraction = Field(0.9, description="of sgd; adam and rmsprop have their own memory")
     nesterov: bool = Field(False, description="Nesterov's form of sgd's momentum")

@@ -14,8 +14,9 @@ from data.labels.label_maps import is_class
 from data.labels.outputs import Outputs
 from unet_common import losses
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.loss_terms import ARGUMENTS
+from unet_common.loss_terms import ARGUMENTS, SMOOTH
 from unet_common.networks import CATALOGUE
+from unet_common.prediction.sliding_window import probabilities
 
 # Outputs, and whether each is a sigmoid of its own.
 TASKS = {"binary": (1, False), "multiclass": (3, False), "multilabel": (3, True)}
@@ -450,7 +451,7 @@ def test_a_weighted_sum_of_losses():
 def test_parsed_terms():
     first, second = losses.parse("dice(weights=[1, 2]) + 3*focal(gamma=1, alpha=1e-1)[2, 3]")
     assert (first.weight, first.name, first.classes) == (1, "dice", ())
-    assert dict(first.arguments) == {"squared": False, "weights": (1.0, 2.0)}
+    assert dict(first.arguments) == {"squared": False, "smooth": SMOOTH, "weights": (1.0, 2.0)}
     assert (second.weight, second.name, second.classes) == (3, "focal", (2, 3))
     assert dict(second.arguments) == {"gamma": 1.0, "alpha": 0.1}
 
@@ -570,17 +571,24 @@ def test_confusion_of_one_class():
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("outputs", [Outputs(1), Outputs(2, multilabel=True), Outputs(2), Outputs(3)], ids=repr)
+@pytest.mark.parametrize(
+    "outputs", [Outputs(1), Outputs(2, multilabel=True), Outputs(2), Outputs(3)], ids=repr
+)
 def test_a_tie_is_judged_in_training_as_masks_decide_it(outputs, precision):
     """Foreground from a probability of 0.5 on, of a sigmoid; of a softmax the first of the likeliest classes."""
     # A logit a little below 0 still has the probability 0.5 where numbers have few digits.
     values = np.array([0.0, -0.0, -1e-12, -0.1, 0.1])
-    logits = tf.constant(np.stack(np.meshgrid(*[values] * outputs.count), -1).reshape(1, -1, 1, outputs.count), precision)
+    logits = tf.constant(
+        np.stack(np.meshgrid(*[values] * outputs.count), -1).reshape(1, -1, 1, outputs.count), precision
+    )
     everywhere = tf.ones_like(logits) if outputs.multilabel or outputs.count == 1 else None
-    probability = losses.probabilities(logits, outputs.multilabel).numpy()
-    label = outputs.label_map(probability)[0]
+    label = outputs.label_map(probabilities(logits.numpy().astype(np.float32), outputs.multilabel))[0]
     for number in range(1, outputs.classes + 1):
-        targets = everywhere if everywhere is not None else tf.one_hot(tf.fill([1, len(label), 1], number), outputs.count)
+        targets = (
+            everywhere
+            if everywhere is not None
+            else tf.one_hot(tf.fill([1, len(label), 1], number), outputs.count)
+        )
         hits = losses.confusion(targets, logits, outputs)[number - 1, 0]
         assert hits == np.count_nonzero(is_class(label, number, outputs.multilabel)), number
 

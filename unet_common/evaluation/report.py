@@ -43,10 +43,15 @@ def report_training(run: Run) -> None:
     reason = f": no better Dice in {patience} validations" if state == "stopped early" else ""
     print(f"{state.capitalize()} after step {rows[-1]['step'] if rows else 0} of {run.steps}{reason}.")
     validations = [row for row in rows if row["validation_dice"] is not None]
-    if validations:
-        best = max(validations, key=lambda row: row["validation_dice"])
+    known = [row for row in validations if not np.isnan(row["validation_dice"])]
+    if known:
+        best = max(known, key=lambda row: row["validation_dice"])
         print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
-    if run.best_weights.is_file():
+    elif validations:
+        print(
+            "No validation image has foreground, so there is no Dice; the final weights stand for the best."
+        )
+    if validations:
         gallery, scores = Gallery(run.about.class_names), Scores(run.about.foreground_is_membrane)
         for prediction in predict_all([run], None, "best", PredictionSettings(), first=MAX_SHOWN):
             gallery.add(prediction, scores.add(prediction))

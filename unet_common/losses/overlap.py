@@ -11,6 +11,7 @@ from unet_common.loss_terms import Weights
 from unet_common.losses.pixels import Pixels
 from unet_common.losses.weighting import weighted_mean
 
+
 def dice(pixels: Pixels, *, squared: bool, smooth: float, weights: Weights | None) -> tf.Tensor:
     """The loss 1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares."""
     return 1 - weighted_mean(soft_dice(*pixels.foreground(), pixels.axes, squared, smooth), weights)
@@ -54,7 +55,9 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     return 1 - tf.reduce_mean(ratios)
 
 
-def hardness_weighted_dice(pixels: Pixels, *, hardness: float, smooth: float, weights: Weights | None) -> tf.Tensor:
+def hardness_weighted_dice(
+    pixels: Pixels, *, hardness: float, smooth: float, weights: Weights | None
+) -> tf.Tensor:
     """Dice in which a pixel counts by its error (Wang et al. 2019, arXiv:1906.03906; lambda = 0.6)."""
     targets, predicted = pixels.foreground()
     counts = hardness * tf.abs(predicted - targets) + (1 - hardness)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from data.labels.outputs import Outputs
+from unet_common.losses.pixels import probabilities
 from unet_common.losses.sizes import crop_to
 
 
@@ -15,12 +16,14 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor, outputs: Outputs) -> tf.Ten
     """
     judged = slice(outputs.count - outputs.auxiliary)
     targets, logits = crop_to(targets, logits)[..., judged], logits[..., judged]
+    # Of equal digits, and decided on as in predictions: see `Outputs.label_map`.
+    probability = probabilities(tf.cast(logits, tf.float32), outputs.multilabel)
     if outputs.multilabel or outputs.count == 1:
-        predicted, true = tf.sigmoid(logits) >= 0.5, targets > 0.5  # as in `Outputs.label_map`
+        predicted, true = probability >= 0.5, targets > 0.5
     else:
         classes = tf.range(1, logits.shape[-1], dtype=tf.int64)
         # Not `==`, which in a TensorFlow 1 graph asks whether two tensors are the same object.
-        predicted = tf.equal(tf.argmax(logits, -1)[..., tf.newaxis], classes)
+        predicted = tf.equal(tf.argmax(probability, -1)[..., tf.newaxis], classes)
         true = tf.equal(tf.argmax(targets, -1)[..., tf.newaxis], classes)
     if outputs.ignoring:
         counted = targets[..., -outputs.judged :] >= 0  # of a softmax alike in all classes
