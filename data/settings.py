@@ -166,8 +166,8 @@ class Augmentation(Settings):
     )
     elastic: Change = Field(
         OFF,
-        description="standard deviation of the elastic displacement in pixels at the nodes of its grid; over all pixels "
-        "it is about 0.86 of that, in volumes 0.79",
+        description="standard deviation of the elastic displacement in pixels at the nodes of its grid; over all "
+        "pixels it is about 0.86 of that, in volumes 0.79",
     )
     elastic_scale: Annotated[float, Field(gt=0)] = Field(
         20.0, description="distance in pixels over which the elastic displacement varies"

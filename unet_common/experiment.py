@@ -44,7 +44,8 @@ class Optimizer(Settings):
 
     name: Literal["adam", "sgd", "rmsprop"] = Field(
         "adam",
-        description="epsilon is 1e-7: adam adds it to the root, rmsprop adds it inside the root, so 3e-4 to a root near 0",
+        description="adam divides by a root plus 1e-7, rmsprop by the root of a mean square plus 1e-7, which is 3e-4 "
+        "or more",
     )
     learning_rate: PositiveFloat = Field(1e-3, description="before the schedule is applied")
     momentum: Fraction = Field(0.9, description="of sgd; adam and rmsprop have their own memory")

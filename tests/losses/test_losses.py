@@ -572,7 +572,7 @@ def test_confusion_of_one_class():
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "outputs", [Outputs(1), Outputs(2, multilabel=True), Outputs(2), Outputs(3)], ids=repr
+    "outputs", [Outputs(1), Outputs(2, True, overlapping=True), Outputs(2), Outputs(3)], ids=repr
 )
 def test_a_tie_is_judged_in_training_as_masks_decide_it(outputs, precision):
     """Foreground from a probability of 0.5 on, of a sigmoid; of a softmax the first of the likeliest classes."""
