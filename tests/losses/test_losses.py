@@ -349,6 +349,83 @@ def test_gaps_between_cells_of_exclusive_and_of_overlapping_classes():
     assert float(value) == pytest.approx(expected, rel=1e-7)
 
 
+def test_gaps_are_those_between_the_cells_of_the_crop():
+    """A sample knows nothing of what lies beside it: docs/losses.md says so."""
+    term = losses.loss("boundary_weighted_cross_entropy(w0=10, sigma=3)")
+    plain = losses.loss("cross_entropy")
+    targets = np.zeros((1, 12, 16, 1))
+    targets[:, 2:10, 2:6] = targets[:, 2:10, 8:12] = 1
+    logits = np.random.default_rng(0).standard_normal(targets.shape)
+
+    def both(part):
+        pair = tf.constant(targets[:, part]), tf.constant(logits[:, part])
+        return float(term(*pair)), float(plain(*pair))
+
+    weighted, unweighted = both(np.s_[:])
+    assert weighted > 1.3 * unweighted
+    # The gap without its second cell is a gap no more.
+    pair = tf.constant(targets[:, :, :8]), tf.constant(logits[:, :, :8])
+    assert float(term(*pair)) == pytest.approx(float(plain(*pair)), rel=1e-12)
+    # One cell whose parts are connected outside of the crop is two cells.
+    targets[:, 9, 2:12] = 1
+    weighted, unweighted = both(np.s_[:])
+    assert weighted == pytest.approx(unweighted, rel=1e-12)
+    weighted, unweighted = both(np.s_[:9])
+    assert weighted > 1.3 * unweighted
+
+
+# --- objects of few pixels, and none ---------------------------------------------------------------
+
+# What is left of the overlap, and of everything, of a class whose probabilities add up to p.
+ABSENT = {
+    "dice": lambda p, smooth: p / (p + smooth),
+    "jaccard": lambda p, smooth: p / (p + smooth),
+    "tversky": lambda p, smooth: 0.3 * p / (0.3 * p + smooth),
+    "focal_tversky": lambda p, smooth: (0.3 * p / (0.3 * p + smooth)) ** 0.75,
+}
+
+
+@pytest.mark.parametrize("smooth", [1.0, 1e-2, 1e-5])
+@pytest.mark.parametrize("term", ABSENT)
+def test_a_class_that_a_batch_lacks(term, smooth):
+    """It costs nothing if it is not predicted, and nearly as much as can be if more than `smooth` pixels are."""
+    targets, logits = labelled("multiclass")
+    targets = np.eye(3)[np.where(targets.argmax(-1) == 2, 0, targets.argmax(-1))]
+    p = Definition("multiclass", targets, logits).p[..., 2].sum()
+    value = float(value_of(f"{term}(smooth={smooth})[2]", "multiclass", targets, logits))
+    assert value == pytest.approx(ABSENT[term](p, smooth), abs=1e-12)
+    # Of the mean over the classes it is a part like any other.
+    both = float(value_of(f"{term}(smooth={smooth})", "multiclass", targets, logits))
+    first = float(value_of(f"{term}(smooth={smooth})[1]", "multiclass", targets, logits))
+    assert both == pytest.approx((first + value) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "term", ["dice", "jaccard", "tversky(beta=1)", "border_dice", "hardness_weighted_dice"]
+)
+@pytest.mark.parametrize("smooth", [1.0, 1e-5])
+def test_a_missed_pixel_costs_what_the_smoothing_leaves(term, smooth):
+    targets = np.zeros((1, 8, 8, 1))
+    targets[0, 4, 4] = 1
+    logits = np.full(targets.shape, -1e4)
+    name, given = term.rstrip(")").partition("(")[::2]
+    pixels = 9 if name == "border_dice" else 1
+    value = float(value_of(f"{name}({given}{', ' * bool(given)}smooth={smooth})", "binary", targets, logits))
+    assert value == pytest.approx(pixels / (pixels + smooth), abs=1e-12)
+
+
+def test_lovasz_of_a_class_that_a_batch_lacks():
+    """Of a softmax it is left out; of a sigmoid the worst pixel counts."""
+    targets, logits = labelled("multiclass")
+    targets = np.eye(3)[np.where(targets.argmax(-1) == 2, 0, targets.argmax(-1))]
+    d = Definition("multiclass", targets, logits)
+    expected = np.mean([lovasz_of(np.abs(d.t[..., c] - d.p[..., c]), d.t[..., c]) for c in (0, 1)])
+    assert float(value_of("lovasz", "multiclass", targets, logits)) == pytest.approx(expected, abs=1e-12)
+    nothing = np.zeros((*logits.shape[:-1], 1))
+    value = float(value_of("lovasz", "binary", nothing, logits[..., :1]))
+    assert value == pytest.approx(max(0, 1 + logits[..., 0].max()), abs=1e-12)
+
+
 # --- relations -----------------------------------------------------------------------------------
 
 
