@@ -24,7 +24,8 @@ DATA = {
     "protrusions": (
         {
             "data": {"name": "discs", "size": [64, 64], "images": 120},
-            "training": {"steps": 800, "batch_size": 4, "validate_every": 200},
+            "sampling": {"crop": [64, 64]},
+            "training": {"steps": 400, "batch_size": 4, "validate_every": 400},
             "schedule": {"name": "cosine", "warmup": 50},
         },
         "dice_2",

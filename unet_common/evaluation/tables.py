@@ -104,7 +104,7 @@ def fold_table(folds: Sequence[Row], digits: int = 3, class_names: Sequence[str]
 
 
 def notes(rows: Sequence[Row], tolerance: float | None = None) -> str:
-    """What is to be known of the metrics of a table, a paragraph each.
+    """Explain the metrics of a table, a paragraph each.
 
     tolerance: of the surface Dice in mm; nothing is said of it without.
     """
