@@ -72,9 +72,9 @@ def surface_scores(
         raise ValueError(f"spacing {spacing} must be positive, and tolerance {tolerance} not negative")
     true_volume, predicted_volume = np.count_nonzero(truth), np.count_nonzero(prediction)
     if not true_volume and not predicted_volume:
-        return SurfaceScores(*[np.nan] * 6)
+        return SurfaceScores(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
     if not true_volume or not predicted_volume:
-        return SurfaceScores(*[np.inf] * 4, 0.0, np.inf if not true_volume else -1.0)
+        return SurfaceScores(np.inf, np.inf, np.inf, np.inf, 0.0, np.inf if not true_volume else -1.0)
 
     box = _box(truth | prediction)
     of_truth, of_prediction = (
