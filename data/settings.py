@@ -171,7 +171,11 @@ class Augmentation(Settings):
         False,
         description="a sample is either mirrored or shifted: a fair coin decides which of them may happen",
     )
-    elastic: Change = Field(OFF, description="standard deviation of the elastic displacement in pixels")
+    elastic: Change = Field(
+        OFF,
+        description="standard deviation of the elastic displacement in pixels at the nodes of its grid; over all "
+        "pixels it is about 0.86 of that, in volumes 0.79",
+    )
     elastic_scale: Annotated[float, Field(gt=0)] = Field(
         20.0, description="distance in pixels over which the elastic displacement varies"
     )

@@ -1,6 +1,7 @@
 """Settings: from YAML and flags to one validated object, with errors that name the key."""
 
 import argparse
+import math
 import re
 from pathlib import Path
 
@@ -159,9 +160,14 @@ def test_the_data_decides_channels_and_classes(tmp_path):
         ({"name": "plateau", "patience": 2, "factor": 0.5}, 0, [0.1, 0.2, 0.2, 0.1], 0.5),
         ({"name": "plateau", "patience": 2, "factor": 0.5}, 0, [0.1, 0.2, 0.2, 0.3, 0.3], 1.0),
         ({"name": "plateau", "patience": 1, "factor": 0.5}, 0, [0.3, 0.2, 0.2], 0.25),
+        # The rates of a warm-up are low, and so may its Dice stand still: the rate after it is the full one.
+        ({"name": "plateau", "patience": 1, "factor": 0.5, "warmup": 50}, 50, [0.3, 0.3, 0.3, 0.3, 0.3], 1.0),
+        ({"name": "plateau", "patience": 1, "factor": 0.5, "warmup": 50}, 70, [0.9] * 5 + [0.3, 0.3], 0.5),
+        ({"name": "plateau", "patience": 1, "factor": 0.5}, 0, [math.nan, math.nan, 0.2, math.nan], 1.0),
     ],
 )
 def test_schedules(settings, step, validations, expected):
+    validations = [(10 * number, dice) for number, dice in enumerate(validations, 1)]
     assert Schedule(**settings).rate(1.0, step, 100, validations) == pytest.approx(expected)
 
 

@@ -42,7 +42,11 @@ DEFAULT_CROP = {2: 128, 3: 48}
 class Optimizer(Settings):
     """The rule that turns gradients into changes of the weights."""
 
-    name: Literal["adam", "sgd", "rmsprop"] = "adam"
+    name: Literal["adam", "sgd", "rmsprop"] = Field(
+        "adam",
+        description="adam divides by a root plus 1e-7, rmsprop by the root of a mean square plus 1e-7, which is 3e-4 "
+        "or more",
+    )
     learning_rate: PositiveFloat = Field(1e-3, description="before the schedule is applied")
     momentum: Fraction = Field(0.9, description="of sgd; adam and rmsprop have their own memory")
     nesterov: bool = Field(False, description="Nesterov's form of sgd's momentum")

@@ -16,6 +16,9 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Weights = Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
 """A number for each class."""
 
+SMOOTH = 1.0
+"""The default of what is added to both sides of a ratio of sums over pixels; docs/losses.md has what it does."""
+
 
 @dataclass(frozen=True)
 class Logits:
@@ -113,21 +116,25 @@ class Overlap(Arguments):
 
 class Dice(Overlap):
     squared: bool = False
+    smooth: PositiveFloat = SMOOTH
     weights: Weights | None = None
 
 
 class Jaccard(Overlap):
+    smooth: PositiveFloat = SMOOTH
     weights: Weights | None = None
 
 
 class HardnessWeightedDice(Overlap):
     hardness: Probability = 0.6
+    smooth: PositiveFloat = SMOOTH
     weights: Weights | None = None
 
 
 class Tversky(Overlap):
     alpha: NonNegativeFloat = 0.3
     beta: NonNegativeFloat = 0.7
+    smooth: PositiveFloat = SMOOTH
     weights: Weights | None = None
 
 
@@ -135,6 +142,7 @@ class FocalTversky(Overlap):
     alpha: NonNegativeFloat = 0.3
     beta: NonNegativeFloat = 0.7
     gamma: PositiveFloat = 4 / 3
+    smooth: PositiveFloat = SMOOTH
     weights: Weights | None = None
 
 

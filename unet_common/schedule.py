@@ -24,24 +24,28 @@ class Schedule(Settings):
     every: PositiveInt = Field(1000, description="of step: steps between two reductions")
     power: NonNegativeFloat = Field(0.9, description="of polynomial: (1 - progress) ** power")
     final: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="of cosine: last rate / first rate")
-    patience: PositiveInt = Field(5, description="of plateau: validations without a better Dice")
+    patience: PositiveInt = Field(
+        5, description="of plateau: validations without a better Dice; those of the warm-up do not count"
+    )
 
-    def rate(self, base: float, step: int, steps: int, validations: Sequence[float]) -> float:
+    def rate(self, base: float, step: int, steps: int, validations: Sequence[tuple[int, float]]) -> float:
         """Learning rate of update number `step` (from 0) of `steps`.
 
         Args:
             base: the optimizer's learning rate.
-            validations: the validation Dice values so far, oldest first; only `plateau` looks at them.
+            validations: the steps and Dice values of the validations so far, oldest first; only `plateau` looks at
+                them. A Dice that is not defined (nan) is none.
         """
         if step < self.warmup:
             return base * (step + 1) / self.warmup
         progress = (step - self.warmup) / max(1, steps - self.warmup)
+        judged = [dice for after, dice in validations if after > self.warmup and not math.isnan(dice)]
         scale = {
             "constant": lambda: 1.0,
             "step": lambda: self.factor ** ((step - self.warmup) // self.every),
             "cosine": lambda: self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2,
             "polynomial": lambda: (1 - min(progress, 1.0)) ** self.power,
-            "plateau": lambda: self.factor ** _reductions(validations, self.patience),
+            "plateau": lambda: self.factor ** _reductions(judged, self.patience),
         }[self.name]()
         return base * scale
 

@@ -141,13 +141,30 @@ def test_headings_name_the_classes_and_keys_do_not(tmp_path):
     assert json.loads(write_tables(rows, tmp_path / "metrics")[2].read_text())["class_names"] is None
 
 
-def test_json_has_no_infinite_distances(tmp_path):
-    """A class that was missed in a volume is infinitely far away."""
-    rows = [{"case": "a", "hd95": float("inf"), "dice": 0.0}, {"case": "b", "hd95": 2.0, "dice": 1.0}]
+def test_an_infinite_distance_is_not_one_that_is_not_defined(tmp_path):
+    """A class that was missed in a volume is infinitely far away; one that is not there has no distance."""
+    rows = [
+        {"case": "a", "hd95": float("inf"), "dice": 0.0},
+        {"case": "b", "hd95": 2.0, "dice": 1.0},
+        {"case": "c", "hd95": float("nan"), "dice": float("nan")},
+    ]
     markdown, table, content = (path.read_text() for path in write_tables(rows, tmp_path / "metrics"))
-    assert "inf" in markdown and "a,inf,0.0" in table
-    content = json.loads(content)
-    assert content["cases"][0]["hd95"] is None and content["mean"] == {"hd95": None, "dice": 0.5}
+    assert "inf" in markdown and "a,inf,0.0" in table and "c,,\n" in table
+    content = json.loads(content, parse_constant=pytest.fail)  # JSON itself has no number for either
+    assert [case["hd95"] for case in content["cases"]] == ["Infinity", 2.0, None]
+    assert content["mean"] == {"hd95": "Infinity", "dice": 0.5}
+    assert float(content["mean"]["hd95"]) == float("inf")
+
+
+def test_a_table_says_what_its_numbers_are(tmp_path):
+    rows = [{"case": "a", "dice": 0.5, "hd95": 1.0, "hd95_border": 1.5, "surface_dice": 0.75}]
+    text, _csv, content = (path.read_text() for path in write_tables(rows, tmp_path / "a", tolerance=2.5))
+    assert "neither there nor predicted has no score" in text and "area of surfaces" in text
+    assert "as MedPy measures" in text and "up to 2.5 mm are no error" in text
+    assert json.loads(content)["surface_dice_tolerance"] == 2.5
+    rows = [{"case": "a", "dice": 0.5}]
+    text, _csv, content = (path.read_text() for path in write_tables(rows, tmp_path / "b", tolerance=2.5))
+    assert "surface" not in text and "surface_dice_tolerance" not in json.loads(content)
 
 
 FOLDS = {"a": 1, "b": 0, "c": 1, "d": 0, "e": 0}

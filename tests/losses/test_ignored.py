@@ -151,7 +151,7 @@ def test_a_border_beside_ignored_pixels_is_not_judged():
     logits = tf.constant(np.where(targets > 0, 9.0, -9.0))
     pixels = Pixels.of(tf.constant(targets), logits, False, True)
     # The left border is at the columns 2 and 3, and the right one is not known.
-    value = losses.TERMS["border_dice"](pixels, squared=False, weights=None)
+    value = losses.TERMS["border_dice"](pixels, squared=False, smooth=1.0, weights=None)
     assert float(value) < 1e-3
 
 

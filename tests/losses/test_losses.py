@@ -10,11 +10,13 @@ import tensorflow as tf
 from helpers import RANKS, ROOT, SIZES, central_differences, images
 
 from data.errors import UserError
+from data.labels.label_maps import is_class
 from data.labels.outputs import Outputs
 from unet_common import losses
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.loss_terms import ARGUMENTS
+from unet_common.loss_terms import ARGUMENTS, SMOOTH
 from unet_common.networks import CATALOGUE
+from unet_common.prediction.sliding_window import probabilities
 
 # Outputs, and whether each is a sigmoid of its own.
 TASKS = {"binary": (1, False), "multiclass": (3, False), "multilabel": (3, True)}
@@ -347,6 +349,83 @@ def test_gaps_between_cells_of_exclusive_and_of_overlapping_classes():
     assert float(value) == pytest.approx(expected, rel=1e-7)
 
 
+def test_gaps_are_those_between_the_cells_of_the_crop():
+    """A sample knows nothing of what lies beside it: docs/losses.md says so."""
+    term = losses.loss("boundary_weighted_cross_entropy(w0=10, sigma=3)")
+    plain = losses.loss("cross_entropy")
+    targets = np.zeros((1, 12, 16, 1))
+    targets[:, 2:10, 2:6] = targets[:, 2:10, 8:12] = 1
+    logits = np.random.default_rng(0).standard_normal(targets.shape)
+
+    def both(part):
+        pair = tf.constant(targets[:, part]), tf.constant(logits[:, part])
+        return float(term(*pair)), float(plain(*pair))
+
+    weighted, unweighted = both(np.s_[:])
+    assert weighted > 1.3 * unweighted
+    # The gap without its second cell is a gap no more.
+    pair = tf.constant(targets[:, :, :8]), tf.constant(logits[:, :, :8])
+    assert float(term(*pair)) == pytest.approx(float(plain(*pair)), rel=1e-12)
+    # One cell whose parts are connected outside of the crop is two cells.
+    targets[:, 9, 2:12] = 1
+    weighted, unweighted = both(np.s_[:])
+    assert weighted == pytest.approx(unweighted, rel=1e-12)
+    weighted, unweighted = both(np.s_[:9])
+    assert weighted > 1.3 * unweighted
+
+
+# --- objects of few pixels, and none ---------------------------------------------------------------
+
+# What is left of the overlap, and of everything, of a class whose probabilities add up to p.
+ABSENT = {
+    "dice": lambda p, smooth: p / (p + smooth),
+    "jaccard": lambda p, smooth: p / (p + smooth),
+    "tversky": lambda p, smooth: 0.3 * p / (0.3 * p + smooth),
+    "focal_tversky": lambda p, smooth: (0.3 * p / (0.3 * p + smooth)) ** 0.75,
+}
+
+
+@pytest.mark.parametrize("smooth", [1.0, 1e-2, 1e-5])
+@pytest.mark.parametrize("term", ABSENT)
+def test_a_class_that_a_batch_lacks(term, smooth):
+    """It costs nothing if it is not predicted, and nearly as much as can be if more than `smooth` pixels are."""
+    targets, logits = labelled("multiclass")
+    targets = np.eye(3)[np.where(targets.argmax(-1) == 2, 0, targets.argmax(-1))]
+    p = Definition("multiclass", targets, logits).p[..., 2].sum()
+    value = float(value_of(f"{term}(smooth={smooth})[2]", "multiclass", targets, logits))
+    assert value == pytest.approx(ABSENT[term](p, smooth), abs=1e-12)
+    # Of the mean over the classes it is a part like any other.
+    both = float(value_of(f"{term}(smooth={smooth})", "multiclass", targets, logits))
+    first = float(value_of(f"{term}(smooth={smooth})[1]", "multiclass", targets, logits))
+    assert both == pytest.approx((first + value) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "term", ["dice", "jaccard", "tversky(beta=1)", "border_dice", "hardness_weighted_dice"]
+)
+@pytest.mark.parametrize("smooth", [1.0, 1e-5])
+def test_a_missed_pixel_costs_what_the_smoothing_leaves(term, smooth):
+    targets = np.zeros((1, 8, 8, 1))
+    targets[0, 4, 4] = 1
+    logits = np.full(targets.shape, -1e4)
+    name, given = term.rstrip(")").partition("(")[::2]
+    pixels = 9 if name == "border_dice" else 1
+    value = float(value_of(f"{name}({given}{', ' * bool(given)}smooth={smooth})", "binary", targets, logits))
+    assert value == pytest.approx(pixels / (pixels + smooth), abs=1e-12)
+
+
+def test_lovasz_of_a_class_that_a_batch_lacks():
+    """Of a softmax it is left out; of a sigmoid the worst pixel counts."""
+    targets, logits = labelled("multiclass")
+    targets = np.eye(3)[np.where(targets.argmax(-1) == 2, 0, targets.argmax(-1))]
+    d = Definition("multiclass", targets, logits)
+    expected = np.mean([lovasz_of(np.abs(d.t[..., c] - d.p[..., c]), d.t[..., c]) for c in (0, 1)])
+    assert float(value_of("lovasz", "multiclass", targets, logits)) == pytest.approx(expected, abs=1e-12)
+    nothing = np.zeros((*logits.shape[:-1], 1))
+    value = float(value_of("lovasz", "binary", nothing, logits[..., :1]))
+    assert value == pytest.approx(max(0, 1 + logits[..., 0].max()), abs=1e-12)
+
+
 # --- relations -----------------------------------------------------------------------------------
 
 
@@ -449,7 +528,7 @@ def test_a_weighted_sum_of_losses():
 def test_parsed_terms():
     first, second = losses.parse("dice(weights=[1, 2]) + 3*focal(gamma=1, alpha=1e-1)[2, 3]")
     assert (first.weight, first.name, first.classes) == (1, "dice", ())
-    assert dict(first.arguments) == {"squared": False, "weights": (1.0, 2.0)}
+    assert dict(first.arguments) == {"squared": False, "smooth": SMOOTH, "weights": (1.0, 2.0)}
     assert (second.weight, second.name, second.classes) == (3, "focal", (2, 3))
     assert dict(second.arguments) == {"gamma": 1.0, "alpha": 0.1}
 
@@ -562,10 +641,33 @@ def test_targets_of_the_right_size_are_left_alone():
 
 def test_confusion_of_one_class():
     targets = np.array([1, 1, 1, 0, 0, 0, 0]).reshape(1, 1, 7, 1)
-    logits = np.array([2, 1, -1, 3, -1, 0, -2]).reshape(1, 1, 7, 1)  # a logit of 0 is background
+    logits = np.array([2, 1, -1, 3, -1, -0.1, -2]).reshape(1, 1, 7, 1)
     counts = losses.confusion(tf.constant(targets, tf.float32), tf.constant(logits, tf.float32), Outputs(1))
     np.testing.assert_array_equal(counts, [[2, 1, 1]])  # hits, false alarms, misses
     assert float(losses.pooled_dice(counts)) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "outputs", [Outputs(1), Outputs(2, True, overlapping=True), Outputs(2), Outputs(3)], ids=repr
+)
+def test_a_tie_is_judged_in_training_as_masks_decide_it(outputs, precision):
+    """Foreground from a probability of 0.5 on, of a sigmoid; of a softmax the first of the likeliest classes."""
+    # A logit a little below 0 still has the probability 0.5 where numbers have few digits.
+    values = np.array([0.0, -0.0, -1e-12, -0.1, 0.1])
+    logits = tf.constant(
+        np.stack(np.meshgrid(*[values] * outputs.count), -1).reshape(1, -1, 1, outputs.count), precision
+    )
+    everywhere = tf.ones_like(logits) if outputs.multilabel or outputs.count == 1 else None
+    label = outputs.label_map(probabilities(logits.numpy().astype(np.float32), outputs.multilabel))[0]
+    for number in range(1, outputs.classes + 1):
+        targets = (
+            everywhere
+            if everywhere is not None
+            else tf.one_hot(tf.fill([1, len(label), 1], number), outputs.count)
+        )
+        hits = losses.confusion(targets, logits, outputs)[number - 1, 0]
+        assert hits == np.count_nonzero(is_class(label, number, outputs.multilabel)), number
 
 
 def test_confusion_of_overlapping_classes():
@@ -600,10 +702,13 @@ def test_confusion_of_three_classes():
         ([[3, 0, 0]], 1),
         ([[0, 2, 5]], 0),
         ([[1, 1, 3]], 2 / 6),
-        ([[0, 0, 0]], 0),  # nothing there, nothing found: no score
+        ([[0, 0, 0]], np.nan),  # nothing there, nothing found: no score
+        ([[0, 7, 0]], np.nan),  # nothing there: what is found tells nothing about how well anything is found
+        ([[0, 7, 0], [0, 0, 0]], np.nan),
         ([[4, 2, 2], [0, 0, 0]], 2 / 3),  # a class that does not occur is left out of the mean
         ([[4, 2, 2], [0, 1, 0]], 1 / 3),  # one that is wrongly found is not
     ],
 )
 def test_pooled_dice(counts, dice):
-    assert float(losses.pooled_dice(tf.constant(counts, tf.float64))) == pytest.approx(dice)
+    value = float(losses.pooled_dice(tf.constant(counts, tf.float64)))
+    assert value == pytest.approx(dice, nan_ok=True)

@@ -1,5 +1,7 @@
 """Surface scores: against cases that can be counted by hand, and against the package of the definition's authors."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -40,6 +42,16 @@ def test_agreement_with_the_package_of_the_authors(size, spacing, seed, monkeypa
     assert ours.assd > 0 and 0 < ours.surface_dice < 1
 
 
+@pytest.mark.parametrize("size, spacing", RANDOM)
+@pytest.mark.parametrize("seed", range(3))
+def test_agreement_with_medpy_between_border_voxels(size, spacing, seed):
+    medpy = pytest.importorskip("medpy.metric.binary")
+    truth, prediction = blobs(size, seed)
+    ours = surface_scores(truth, prediction, spacing)
+    assert ours.assd_border == pytest.approx(medpy.assd(prediction, truth, spacing), rel=1e-12)
+    assert ours.hd95_border == pytest.approx(medpy.hd95(prediction, truth, spacing), rel=1e-12)
+
+
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 1.3, 5.0), (1.0, 1.0), (0.7, 5.0)])
 def test_the_area_of_every_cell_is_that_of_the_authors_tables(spacing):
     tables = pytest.importorskip("surface_distance.lookup_tables")
@@ -61,7 +73,7 @@ def test_the_area_of_every_cell_is_that_of_the_authors_tables(spacing):
 
 @pytest.mark.parametrize("size, spacing", RANDOM)
 def test_agreement_with_distances_between_border_voxels(size, spacing):
-    """The unweighted definition of the simpler packages: near, for it is another one."""
+    """The unweighted definition of the simpler packages, here by nearest neighbours; that by area is near it."""
     truth, prediction = blobs(size, 0)
     sides = []
     for mask in (truth, prediction):
@@ -73,6 +85,8 @@ def test_agreement_with_distances_between_border_voxels(size, spacing):
         sides.append(np.argwhere(mask & ~inner) * spacing)
     there, back = (cKDTree(a).query(b)[0] for a, b in (sides, sides[::-1]))
     scores = surface_scores(truth, prediction, spacing)
+    assert scores.assd_border == pytest.approx(np.mean([*there, *back]), rel=1e-12)
+    assert scores.hd95_border == pytest.approx(np.percentile([*there, *back], 95), rel=1e-12)
     longest = np.linalg.norm(spacing)
     assert abs(scores.assd - (there.mean() + back.mean()) / 2) < 0.5 * longest
     assert abs(scores.hd95 - max(np.percentile(there, 95), np.percentile(back, 95))) < longest
@@ -112,6 +126,14 @@ def test_squares_counted_by_hand():
     assert _elements(truth, (1.0, 3.0)).sum() == pytest.approx(2 * np.sqrt(10))
     scores = surface_scores(truth, prediction, (1.0, 3.0), tolerance=2.9)
     assert (scores.assd, scores.hd95, scores.surface_dice) == pytest.approx((1.5, 3.0, 0.5))
+
+
+def test_small_errors_are_larger_between_border_voxels():
+    generator = np.random.default_rng(0)
+    field, change = (gaussian_filter(generator.standard_normal((40, 40, 40)), 4) for _ in range(2))
+    for share, least, most in ((0.1, 0.4, 0.6), (0.5, 0.8, 0.9)):
+        scores = surface_scores(field > 0.01, field + share * change > 0.01, (1, 1, 1))
+        assert least < scores.assd / scores.assd_border < most
 
 
 def test_the_border_of_the_volume_is_no_matter():
@@ -175,9 +197,9 @@ def test_empty_masks():
     mask, empty = np.zeros((6, 6, 6), bool), np.zeros((6, 6, 6), bool)
     mask[2:4, 2:4, 2:4] = True
     nothing = surface_scores(empty, empty, (1, 1, 1))
-    assert np.isnan([nothing.assd, nothing.hd95, nothing.surface_dice, nothing.volume_error]).all()
+    assert np.isnan(astuple(nothing)).all()
     missed = surface_scores(mask, empty, (1, 1, 1))
-    assert (missed.assd, missed.hd95, missed.surface_dice, missed.volume_error) == (np.inf, np.inf, 0, -1)
+    assert astuple(missed) == (np.inf, np.inf, np.inf, np.inf, 0, -1)
     invented = surface_scores(empty, mask, (1, 1, 1))
     assert (invented.assd, invented.surface_dice, invented.volume_error) == (np.inf, 0, np.inf)
 

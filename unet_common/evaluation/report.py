@@ -12,7 +12,15 @@ from data.errors import UserError
 from data.labels.label_maps import first_few
 from data.source import Case, unlabelled
 from unet_common.evaluation.scores import Scores
-from unet_common.evaluation.tables import FOLDS, Row, fold_rows, fold_table, markdown_table, write_tables
+from unet_common.evaluation.tables import (
+    FOLDS,
+    Row,
+    fold_rows,
+    fold_table,
+    markdown_table,
+    notes,
+    write_tables,
+)
 from unet_common.figures.history import history_figure
 from unet_common.figures.overlays import ShownImage, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
@@ -44,10 +52,15 @@ def report_training(run: Run) -> None:
     reason = f": no better Dice in {patience} validations" if state == "stopped early" else ""
     print(f"{state.capitalize()} after step {rows[-1]['step'] if rows else 0} of {run.steps}{reason}.")
     validations = [row for row in rows if row["validation_dice"] is not None]
-    if validations:
-        best = max(validations, key=lambda row: row["validation_dice"])
+    known = [row for row in validations if not np.isnan(row["validation_dice"])]
+    if known:
+        best = max(known, key=lambda row: row["validation_dice"])
         print(f"Best validation Dice {best['validation_dice']:.4f} at step {best['step']}.")
-    if run.best_weights.is_file():
+    elif validations:
+        print(
+            "No validation image has foreground, so there is no Dice; the final weights stand for the best."
+        )
+    if validations:
         gallery, scores = Gallery(run.about.class_names), Scores(run.about.foreground_is_membrane)
         for prediction in predict_all([run], None, "best", PredictionSettings(), first=MAX_SHOWN):
             gallery.add(prediction, scores.add(prediction))
@@ -162,8 +175,9 @@ def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> Seque
     if rows:
         class_names = runs[0].about.class_names
         folds = fold_rows(rows, fold_of_cases(runs)) if len(runs) > 1 else []
-        write_tables(rows, directory / "metrics", class_names, folds, thresholds=thresholds)
-        print(markdown_table([{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]))
+        write_tables(rows, directory / "metrics", class_names, folds, scores.tolerance, thresholds=thresholds)
+        shown_rows = [{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]
+        print(f"{markdown_table(shown_rows)}\n{notes(shown_rows, scores.tolerance)}\n")
         if folds:
             shown = [name for name in folds[0] if name in SHOWN_FOLDS or name.startswith("dice_")]
             brief = [{name: row.get(name) for name in shown} for row in folds]

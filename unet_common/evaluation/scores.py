@@ -21,7 +21,7 @@ class Scores:
             membranes: the foreground is membrane between cells, which the scores of ISBI 2012 judge.
             tolerance: of the surface Dice of volumes, in mm.
         """
-        self._membranes, self._tolerance = membranes, tolerance
+        self._membranes, self.tolerance = membranes, tolerance
         self._rows: list[dict[str, Any]] = []
         self.without_spacing: list[str] = []  # volumes whose distances are in voxels
         self._curves: list[dict[str, np.ndarray]] = []
@@ -42,13 +42,12 @@ class Scores:
         means, per_class = scores.foreground_means(), scores.per_class()
         if label.ndim == 3:
             self.without_spacing += [] if case.geometry else [case.name]
-            of_surfaces = volume_scores(truth, label, values, case.spacing, self._tolerance, overlapping)
+            of_surfaces = volume_scores(truth, label, values, case.spacing, self.tolerance, overlapping)
             means, per_class = means | of_surfaces[0], per_class | of_surfaces[1]
         row: dict[str, Any] = {"case": case.name, **means, **(per_class if values > 2 else {})}
         self._rows.append(row)
         if self._membranes and label.ndim == 2:
-            assert prediction.probability is not None  # images keep it
-            self._curves.append(membrane_curve(case.label > 0, prediction.probability[..., 0]))
+            self._curves.append(membrane_curve(case.label > 0, _foreground(prediction)))
         return row
 
     def result(self) -> tuple[Sequence[Row], dict[str, float]]:
@@ -61,3 +60,12 @@ class Scores:
                 {name: value for name, value in scores.items() if not name.endswith(("_split", "_merge"))}
             )
         return self._rows, best.thresholds
+
+
+def _foreground(prediction: Prediction) -> np.ndarray:
+    """The probability that a pixel is not background, [*size]; of classes that may overlap that of the likeliest."""
+    probability, outputs = prediction.probability, prediction.outputs
+    assert probability is not None  # images keep it
+    if outputs.multilabel or outputs.count == 1:
+        return probability.max(axis=-1)
+    return probability[..., 1:].sum(axis=-1)

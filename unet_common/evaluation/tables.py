@@ -20,7 +20,20 @@ from data.files import write_text
 Row = Mapping[str, Any]
 
 # Metrics where less is better. Of all others, more is.
-_LOWER_IS_BETTER = ("adapted_rand_error", "voi_split", "voi_merge", "loss")
+_LOWER_IS_BETTER = (
+    "adapted_rand_error", "voi_split", "voi_merge", "loss", "assd", "hd95", "assd_border", "hd95_border"
+)  # fmt: skip
+
+# Below a table that has the metric: what its numbers are.
+_NOTES = {
+    "dice": "A class that is neither there nor predicted has no score (–); one that is predicted and not there has "
+    "Dice and IoU 0. The score of a case is the mean over its classes, but the background, that have one; **mean** and "
+    "**median** are those of the cases that have one.",
+    "hd95": "hd95 and assd are weighted by the area of surfaces (Nikolov et al. 2018); infinite (inf) where only one "
+    "of truth and prediction is empty.",
+    "hd95_border": "hd95_border and assd_border are between border voxels, as MedPy measures them.",
+    "surface_dice": "surface_dice: distances up to {tolerance:g} mm are no error.",
+}
 
 # Above a table of folds.
 FOLDS = "Means over the cases of each fold; their mean and standard deviation (n - 1)."
@@ -90,6 +103,17 @@ def fold_table(folds: Sequence[Row], digits: int = 3, class_names: Sequence[str]
     return _aligned("fold", folds, fold_summary(folds), digits, class_names)
 
 
+def notes(rows: Sequence[Row], tolerance: float | None = None) -> str:
+    """Explain the metrics of a table, a paragraph each.
+
+    tolerance: of the surface Dice in mm; nothing is said of it without.
+    """
+    said = {name: text for name, text in _NOTES.items() if name in _metrics(rows)}
+    if tolerance is None:
+        said.pop("surface_dice", None)
+    return "\n\n".join(text.format(tolerance=tolerance) for text in said.values())
+
+
 def _aligned(
     key: str,
     rows: Sequence[Row],
@@ -132,14 +156,17 @@ def csv_table(rows: Sequence[Row]) -> str:
 
 
 def json_table(rows: Sequence[Row], **more: object) -> str:
-    """Cases and summary as JSON; a value that is not defined or infinite is null, for JSON has neither.
+    """Cases and summary as JSON, which has neither nan nor infinity: a value that is not defined is null.
+
+    An infinite one, of a distance to what is not there, is the string "Infinity", which Python's `float` and
+    JavaScript's `Number` take for what it is.
 
     Args:
         rows: the cases.
         more: other JSON values to keep beside them, such as the thresholds of the scores.
     """
     content = {"cases": list(rows), **summary(rows), **more}
-    return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
+    return json.dumps(_for_json(content), indent=2, allow_nan=False) + "\n"
 
 
 def write_tables(
@@ -147,6 +174,7 @@ def write_tables(
     stem: Path,
     class_names: Sequence[str] | None = None,
     folds: Sequence[Row] = (),
+    tolerance: float | None = None,
     **more: object,
 ) -> list[Path]:
     """Write `stem`.md, .csv and .json, each completely or not at all; returns the paths.
@@ -155,12 +183,17 @@ def write_tables(
         rows: the cases.
         class_names: of the classes 1, 2, ...; also listed in JSON.
         folds: those of a cross-validation, from `fold_rows`: a second table, and `folds` in JSON.
+        tolerance: of the surface Dice in mm, if there is one; also in JSON, as `surface_dice_tolerance`.
         more: other JSON values.
     """
     text = markdown_table(rows, class_names=class_names)
     if folds:
         more["folds"] = {"rows": list(folds), **fold_summary(folds)}
         text += f"\n{FOLDS}\n\n{fold_table(folds, class_names=class_names)}"
+    if explained := notes(rows, tolerance):
+        text += f"\n{explained}\n"
+    if tolerance is not None and "surface_dice" in _metrics(rows):
+        more["surface_dice_tolerance"] = tolerance
     texts = {
         ".md": text,
         ".csv": csv_table(rows),
@@ -202,9 +235,11 @@ def _numbers(row: Row, metrics: Sequence[str], digits: int) -> list[str]:
     return [f"{row[name]:.{digits}f}" if _known(row.get(name)) else "–" for name in metrics]
 
 
-def _finite(value: object) -> object:
+def _for_json(value: object) -> object:
     if isinstance(value, Mapping):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: _for_json(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_for_json(part) for part in value]
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

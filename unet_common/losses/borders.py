@@ -16,7 +16,7 @@ from unet_common.losses.weighting import of_outcomes, weighted_mean
 REACH = 6
 
 
-def border_dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf.Tensor:
+def border_dice(pixels: Pixels, *, squared: bool, smooth: float, weights: Weights | None) -> tf.Tensor:
     """The loss 1 - soft Dice of the borders: pixels with foreground and background among their neighbours.
 
     A border is the product of the largest value and the largest 1 - value of 3 x 3 (x 3) pixels.
@@ -26,7 +26,7 @@ def border_dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf
         counted = pixels.counted[..., 1:] if pixels.exclusive else pixels.counted
         surely = 1 - _largest_nearby(1 - counted)
         truth, predicted = truth * surely, predicted * surely
-    return 1 - weighted_mean(soft_dice(truth, predicted, pixels.axes, squared), weights)
+    return 1 - weighted_mean(soft_dice(truth, predicted, pixels.axes, squared, smooth), weights)
 
 
 def boundary_weighted_cross_entropy(

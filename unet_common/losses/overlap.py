@@ -1,6 +1,8 @@
 """Losses that measure how much prediction and truth overlap: sums over the whole batch, then a ratio.
 
-They are means over the classes but the background, unless they say otherwise.
+They are means over the classes but the background, unless they say otherwise. `smooth` is added to both sides of a
+ratio, which it defines for a class that is neither there nor predicted: its loss is 0 then. Beside it the size of a
+small object must be large: a missed one of n pixels costs n / (n + smooth).
 """
 
 import tensorflow as tf
@@ -9,28 +11,26 @@ from unet_common.loss_terms import Weights
 from unet_common.losses.pixels import Pixels
 from unet_common.losses.weighting import weighted_mean
 
-# Added to numerator and denominator of the overlap losses: defines them for an empty class, and is
-# negligible beside the thousands of pixels of a usual one.
-SMOOTH = 1.0
 
-
-def dice(pixels: Pixels, *, squared: bool, weights: Weights | None) -> tf.Tensor:
+def dice(pixels: Pixels, *, squared: bool, smooth: float, weights: Weights | None) -> tf.Tensor:
     """The loss 1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares."""
-    return 1 - weighted_mean(soft_dice(*pixels.foreground(), pixels.axes, squared), weights)
+    return 1 - weighted_mean(soft_dice(*pixels.foreground(), pixels.axes, squared, smooth), weights)
 
 
-def soft_dice(targets: tf.Tensor, predicted: tf.Tensor, axes: list[int], squared: bool) -> tf.Tensor:
+def soft_dice(
+    targets: tf.Tensor, predicted: tf.Tensor, axes: list[int], squared: bool, smooth: float
+) -> tf.Tensor:
     """Dice of values from 0 to 1, a number for each class."""
     total = targets**2 + predicted**2 if squared else targets + predicted
     overlap = tf.reduce_sum(targets * predicted, axes)
-    return (2 * overlap + SMOOTH) / (tf.reduce_sum(total, axes) + SMOOTH)
+    return (2 * overlap + smooth) / (tf.reduce_sum(total, axes) + smooth)
 
 
-def jaccard(pixels: Pixels, *, weights: Weights | None) -> tf.Tensor:
+def jaccard(pixels: Pixels, *, smooth: float, weights: Weights | None) -> tf.Tensor:
     """The loss 1 - soft Jaccard index (intersection over union)."""
     targets, predicted = pixels.foreground()
     overlap, total = (tf.reduce_sum(part, pixels.axes) for part in (targets * predicted, targets + predicted))
-    return 1 - weighted_mean((overlap + SMOOTH) / (total - overlap + SMOOTH), weights)
+    return 1 - weighted_mean((overlap + smooth) / (total - overlap + smooth), weights)
 
 
 def generalised_dice(pixels: Pixels) -> tf.Tensor:
@@ -55,13 +55,15 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     return 1 - tf.reduce_mean(ratios)
 
 
-def hardness_weighted_dice(pixels: Pixels, *, hardness: float, weights: Weights | None) -> tf.Tensor:
+def hardness_weighted_dice(
+    pixels: Pixels, *, hardness: float, smooth: float, weights: Weights | None
+) -> tf.Tensor:
     """Dice in which a pixel counts by its error (Wang et al. 2019, arXiv:1906.03906; lambda = 0.6)."""
     targets, predicted = pixels.foreground()
     counts = hardness * tf.abs(predicted - targets) + (1 - hardness)
     overlap = tf.reduce_sum(counts * targets * predicted, pixels.axes)
     total = tf.reduce_sum(counts * (targets + predicted), pixels.axes)
-    return 1 - weighted_mean((2 * overlap + SMOOTH) / (total + SMOOTH), weights)
+    return 1 - weighted_mean((2 * overlap + smooth) / (total + smooth), weights)
 
 
 def tversky(
@@ -69,10 +71,11 @@ def tversky(
     *,
     alpha: float,
     beta: float,
+    smooth: float,
     weights: Weights | None,
 ) -> tf.Tensor:
     """Salehi et al. 2017 (arXiv:1706.05721): false positives count alpha, false negatives beta."""
-    return 1 - weighted_mean(_tversky_index(pixels, alpha, beta), weights)
+    return 1 - weighted_mean(_tversky_index(pixels, alpha, beta, smooth), weights)
 
 
 def focal_tversky(
@@ -81,19 +84,20 @@ def focal_tversky(
     alpha: float,
     beta: float,
     gamma: float,
+    smooth: float,
     weights: Weights | None,
 ) -> tf.Tensor:
     """Abraham & Khan 2018 (arXiv:1810.07842): (1 - Tversky index)^(1 / gamma). Their alpha is Salehi's beta."""
-    away = 1 - _tversky_index(pixels, alpha, beta)
+    away = 1 - _tversky_index(pixels, alpha, beta, smooth)
     # Below the smallest distance the power's tangent, infinitely steep at 0, is replaced by a chord.
     smallest = 1e-6
     return weighted_mean(away * tf.maximum(away, smallest) ** (1 / gamma - 1), weights)
 
 
-def _tversky_index(pixels: Pixels, alpha: float, beta: float) -> tf.Tensor:
+def _tversky_index(pixels: Pixels, alpha: float, beta: float, smooth: float) -> tf.Tensor:
     targets, predicted = pixels.foreground()
     hit, false, missed = (
         tf.reduce_sum(part, pixels.axes)
         for part in (targets * predicted, (1 - targets) * predicted, targets * (1 - predicted))
     )
-    return (hit + SMOOTH) / (hit + alpha * false + beta * missed + SMOOTH)
+    return (hit + smooth) / (hit + alpha * false + beta * missed + smooth)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from data.labels.outputs import Outputs
+from unet_common.losses.pixels import probabilities
 from unet_common.losses.sizes import crop_to
 
 
@@ -15,12 +16,14 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor, outputs: Outputs) -> tf.Ten
     """
     judged = slice(outputs.count - outputs.auxiliary)
     targets, logits = crop_to(targets, logits)[..., judged], logits[..., judged]
+    # Of equal digits, and decided on as in predictions: see `Outputs.label_map`.
+    probability = probabilities(tf.cast(logits, tf.float32), outputs.multilabel)
     if outputs.multilabel or outputs.count == 1:
-        predicted, true = logits > 0, targets > 0.5
+        predicted, true = probability >= 0.5, targets > 0.5
     else:
         classes = tf.range(1, logits.shape[-1], dtype=tf.int64)
         # Not `==`, which in a TensorFlow 1 graph asks whether two tensors are the same object.
-        predicted = tf.equal(tf.argmax(logits, -1)[..., tf.newaxis], classes)
+        predicted = tf.equal(tf.argmax(probability, -1)[..., tf.newaxis], classes)
         true = tf.equal(tf.argmax(targets, -1)[..., tf.newaxis], classes)
     if outputs.ignoring:
         counted = targets[..., -outputs.judged :] >= 0  # of a softmax alike in all classes
@@ -36,9 +39,11 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor, outputs: Outputs) -> tf.Ten
 def pooled_dice(counts: tf.Tensor) -> tf.Tensor:
     """Mean Dice of the foreground classes from `confusion` counts summed over a whole validation set.
 
-    A class that is neither there nor predicted has no Dice and is left out; if that is all of them, 0.
+    A class that is neither there nor predicted has no Dice and is left out; one that is predicted and not there has 0.
+    If no class is there, the set says nothing about how well any is found: the result is nan.
     """
     hit, false, missed = tf.unstack(counts, axis=-1)
     total = 2 * hit + false + missed  # whole numbers: 0 or at least 1
     occurs = tf.minimum(total, 1)
-    return tf.reduce_sum(2 * hit / tf.maximum(total, 1)) / tf.maximum(tf.reduce_sum(occurs), 1)
+    mean = tf.reduce_sum(2 * hit / tf.maximum(total, 1)) / tf.maximum(tf.reduce_sum(occurs), 1)
+    return tf.where(tf.reduce_sum(hit + missed) > 0, mean, float("nan"))

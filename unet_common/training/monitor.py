@@ -108,14 +108,18 @@ class Monitor:
 
     @property
     def dice_so_far(self) -> list[float]:
-        """Validation Dice, oldest first."""
-        return [row["validation_dice"] for row in self._history.validations]
+        """Validation Dice, oldest first, of the validations that have one: without foreground it is not defined."""
+        return [dice for _step, dice in self._validations if not math.isnan(dice)]
+
+    @property
+    def _validations(self) -> list[tuple[int, float]]:
+        return [(row["step"], row["validation_dice"]) for row in self._history.validations]
 
     def learning_rate(self) -> float:
         """The rate of the next update."""
         experiment = self.run.experiment
         base = experiment.optimizer.learning_rate
-        return experiment.schedule.rate(base, self.step, self.run.steps, self.dice_so_far)
+        return experiment.schedule.rate(base, self.step, self.run.steps, self._validations)
 
     def stepped(self, loss: float) -> None:
         """Report an update. Raises UserError if the loss is not a finite number."""
