@@ -3,6 +3,7 @@
 DICOM (PS3.3 C.7.6.2) gives places in the patient in mm with x growing towards Left and y towards Posterior (LPS).
 """
 
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,9 @@ def _begins_with_elements(start: bytes) -> bool:
 def _read(path: Path, stop_before_pixels: bool = False) -> Dataset:
     """The elements of a DICOM file, also of one from before the preamble was invented."""
     try:
-        dataset = pydicom.dcmread(path, force=True, stop_before_pixels=stop_before_pixels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's remarks on headers that it reads all the same
+            dataset = pydicom.dcmread(path, force=True, stop_before_pixels=stop_before_pixels)
         if not dataset.get("SOPClassUID"):
             raise ValueError("there is no SOP class in it")
     # What a damaged file makes pydicom raise depends on the byte.

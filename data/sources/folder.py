@@ -1,7 +1,7 @@
 """A data set of one's own: a folder of images and a folder of masks with equal names."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -185,12 +185,14 @@ class Folder(LabelFiles):
         """Read every file once."""
         findings: list[tuple[Path, str]] = []
         kinds: dict[Path, tuple[int, int]] = {}
+        largest: dict[Path, float] = {}
         contents: dict[Path, Contents] = {}
         for name in self.names():
             pair = self._pairs[name]
             image = _attempt(self._image, pair.image, findings)
             if image is not None:
                 kinds[pair.image] = (image.ndim - 1, image.shape[-1])
+                largest[pair.image] = float(image.max())
             for path in pair.masks:
                 mask = _attempt(examine_mask, path, findings)
                 if mask is not None:
@@ -204,7 +206,7 @@ class Folder(LabelFiles):
             for path, other in kinds.items()
             if other != kind
         ]
-        problems, notes = self._unpaired(), notes_of(contents)
+        problems, notes = self._unpaired(), [*notes_of(contents), *_mixed_depths(largest)]
         if self.overlapping:
             problems += grouped(findings) + self._unclear_masks(contents)
             return Survey(problems, kind, self._values_of_classes(contents), notes)
@@ -270,6 +272,23 @@ def _attempt(read: Callable[[Path], T], path: Path, findings: list[tuple[Path, s
     except UserError as error:
         findings.append((path, str(error).removeprefix(f"{path}: ")))
         return None
+
+
+def _mixed_depths(largest: Mapping[Path, float]) -> list[str]:
+    """A note if some images look like 8 bits a value and others like more, by their largest values."""
+    shallow, deep = (
+        {path: value for path, value in largest.items() if wanted(value)}
+        for wanted in (lambda value: 1 < value <= 255, lambda value: value > 4 * 255)
+    )
+    if not shallow or not deep:
+        return []
+    few, many = sorted((shallow, deep), key=len)
+    names = first_few(path.name for path in few)
+    return [
+        f"values of {len(few)} image(s) reach {max(few.values()):g}, those of the other {len(many)} "
+        f"{max(many.values()):g}, as with another bit depth: {names}. The same brightness would be another number: "
+        "save all with one depth, or --set preprocessing.normalisation=case"
+    ]
 
 
 def _remedy(kind: tuple[int, int], usual: tuple[int, int]) -> str:

@@ -78,3 +78,19 @@ def test_classes_that_no_case_has_are_named():
     assert overview.lacking == ["back"]
     overview.add(source.read("blobs-1"))
     assert overview.lacking == []
+
+
+@pytest.mark.parametrize("depths, told", [((8, 8, 8), False), ((16, 16, 16), False), ((8, 16, 8), True)])
+def test_images_of_different_depths_are_noted(check, tmp_path, depths, told):
+    """A copy of 16 bits of an image of 8 is the same to a viewer, and another to a network."""
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20))
+    for name, bits in zip("abc", depths, strict=True):
+        for part in ("images", "masks"):
+            (tmp_path / part).mkdir(exist_ok=True)
+        values = pixels.astype(np.uint8) if bits == 8 else (pixels * 257).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / f"images/{name}.png")
+        Image.fromarray((pixels > 128).astype(np.uint8)).save(tmp_path / f"masks/{name}.png")
+    status, printed = check([])
+    assert status == 0
+    assert ("values of 1 image(s) reach 65535, those of the other 2 255" in printed) == told
+    assert ("b.png" in printed) == told

@@ -79,8 +79,8 @@ def _occupied(folder: Path, about: Mapping[str, Any]) -> str | None:
         return None
     if not folder.is_dir():
         return "is a file."
-    if not any(folder.iterdir()):
-        return None
+    if {entry.name for entry in folder.iterdir()} <= {RECORD}:
+        return None  # nothing, also where a prediction came to nothing
     if not (folder / RECORD).is_file():
         return f"is not empty, and has no {RECORD}: what is there is not of this prediction, and would be overwritten."
     try:

@@ -16,6 +16,9 @@ from unet_common.prediction.symmetries import check_mirrored, check_symmetries
 from unet_common.training.run import Run
 from unet_common.weights.interchange import check_file
 
+BESIDE_A_SERIES = 2
+"""Images that may lie in the folder of a DICOM series, such as a preview; with more it is a folder of images."""
+
 
 def find_weights(run: Run, choice: str) -> Path:
     """The file of weights that `choice` means: `best`, `final`, or a path.
@@ -91,10 +94,12 @@ def input_files(path: Path) -> dict[str, Path]:
     Raises:
         UserError: there are none, or two would have one name.
     """
-    if path.is_dir() and not is_volume(path):
-        files = sorted({*image_files(path), *volume_files(path)}, key=lambda file: natural_key(file.name))
-    else:
-        files = [path]
+    files = [path]
+    if path.is_dir():
+        found = sorted({*image_files(path), *volume_files(path)}, key=lambda file: natural_key(file.name))
+        # A series may have a picture or two beside it; DICOM files among many others are no series.
+        if len(found) > BESIDE_A_SERIES or not is_volume(path):
+            files = found
     if not path.exists():
         raise UserError(f"{path}: there is no such file.")
     if not files and path.is_dir() and (series := series_below(path)):
