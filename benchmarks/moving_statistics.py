@@ -54,33 +54,32 @@ def main() -> None:
 
 def measure(run: Run) -> None:
     """Train, and print a row of Dice and loss at each of `STEPS`."""
-    judge = Judge(run)
+    judge, seed, rate = Judge(run), run.experiment.seed, run.experiment.optimizer.learning_rate
     # A momentum of 0: after each step the moving statistics are those of its batch.
-    with (
-        tf.Graph().as_default() as graph,
-        mock.patch("unet_lowlevel.ops.momentum_at", lambda step, momentum: 0.0),
-    ):
-        v1.set_random_seed(run.experiment.seed)
+    batchs_own = mock.patch("unet_lowlevel.ops.momentum_at", lambda step, momentum: 0.0)
+    with tf.Graph().as_default() as graph, batchs_own:
+        v1.set_random_seed(seed)
         v1.train.get_or_create_global_step()
         images, targets = v1.data.make_one_shot_iterator(run.training_batches(0)).get_next()
         step = training_step(images, targets, run)
+        initialise = v1.global_variables_initializer()
         variables = canonical_variables(graph)
-        moving = {name: variable for name, variable in variables.items() if "/moving_" in name}
-        with v1.Session() as session:
-            session.run(v1.global_variables_initializer())
-            assign(session, [(variables[name], value) for name, value in run.initial_weights.items()])
-            averages = {rule: session.run(moving) for rule in RULES}
-            for number in range(STEPS[-1]):
-                session.run(step.update, {step.rate: run.experiment.optimizer.learning_rate})
-                batch = session.run(moving)
-                for rule, momentum in RULES.items():
-                    kept, average = momentum(number), averages[rule]
-                    averages[rule] = {name: kept * average[name] + (1 - kept) * batch[name] for name in batch}
-                if number + 1 in STEPS:
-                    weights = session.run(variables)
-                    cells = [judge(weights, training=True)]
-                    cells += [judge({**weights, **averages[rule]}, training=False) for rule in RULES]
-                    print(f"| {run.experiment.seed} | {number + 1} | {' | '.join(cells)} |", flush=True)
+    moving = {name: variable for name, variable in variables.items() if "/moving_" in name}
+    session = v1.Session(graph=graph)
+    session.run(initialise)
+    assign(session, [(variables[name], value) for name, value in run.initial_weights.items()])
+    averages = {rule: session.run(moving) for rule in RULES}
+    for number in range(STEPS[-1]):
+        session.run(step.update, {step.rate: rate})
+        batch = session.run(moving)
+        for rule, momentum in RULES.items():
+            kept, average = momentum(number), averages[rule]
+            averages[rule] = {name: kept * average[name] + (1 - kept) * batch[name] for name in batch}
+        if number + 1 in STEPS:
+            weights = session.run(variables)
+            cells = [judge(weights, training=True)]
+            cells += [judge({**weights, **average}, training=False) for average in averages.values()]
+            print(f"| {seed} | {number + 1} | {' | '.join(cells)} |", flush=True)
 
 
 class Judge:
@@ -88,14 +87,14 @@ class Judge:
 
     def __init__(self, run: Run):
         self.run, self.model = run, Model(run.network)
-        self.cases = list(run.validation_batches().as_numpy_iterator())
+        self.cases = list(run.validation_batches())
         self.loss = losses.loss(run.experiment.loss, run.network.multilabel, run.outputs.ignoring)
 
     def __call__(self, weights: Weights, training: bool) -> str:
         self.model.set_weights(weights)
         values, counts = [], 0
         for images, targets in self.cases:
-            logits = tf.constant(self.model.predict(images, training=training))
+            logits = tf.constant(self.model.predict(images.numpy(), training=training))
             values.append(self.loss(targets, logits).numpy())
             counts += losses.confusion(targets, logits, self.run.outputs)
         return f"{losses.pooled_dice(counts):.3f} ({np.mean(values):.3f})"

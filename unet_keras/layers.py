@@ -21,8 +21,8 @@ registered = keras.saving.register_keras_serializable(package="unet_keras")
 class Randomness:
     """The state that random draws depend on: the experiment's seed, its rule for initial weights, the training step.
 
-    A TensorFlow 1 graph has a place for each; Keras has none. The training loop makes `step` the optimizer's counter
-    of iterations, which moving statistics follow, too. A plain object, so that no layer takes the step for a weight of
+    A TensorFlow 1 graph has a place for each; Keras has none. A compiled model makes `step` the optimizer's counter of
+    iterations, which moving statistics follow, too. A plain object, so that no layer takes the step for a weight of
     its own.
     """
 

@@ -39,6 +39,14 @@ class SegmentationModel(keras.Model):
     Keras wants a loss and targets for every output; deep supervision is one loss of all of them together.
     """
 
+    randomness: Randomness | None = None
+
+    def compile(self, *arguments, **options):
+        """Compile as Keras does; from then on the training's step is the optimizer's counter of iterations."""
+        super().compile(*arguments, **options)
+        if self.randomness:
+            self.randomness.step = self.optimizer.iterations
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if not training:
             return self.loss(y, finest(y_pred))
@@ -69,6 +77,7 @@ def initialise(model: keras.Model, randomness: Randomness) -> None:
     Keras tells an initialiser the shape of a weight and never its name, so this is done when the names are there. A
     network that wants another kernel says so where it makes the layer (`kernel_initializer`), and keeps it.
     """
+    model.randomness = randomness
     for layer in model.layers:
         if isinstance(layer, BatchNormalization | Dropout):
             layer.randomness = randomness
