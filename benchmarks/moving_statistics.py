@@ -30,7 +30,7 @@ from unet_lowlevel.training import training_step
 v1 = tf.compat.v1
 
 SEEDS = (0, 1)
-STEPS = (10, 60, 100, 200, 400)
+STEPS = (1, 10, 60, 100, 200, 400)
 # What a moving statistic keeps of its old value in the update of a step that comes after `step` others.
 RULES: dict[str, Callable[[int], float]] = {
     "0.99": lambda step: 0.99,
