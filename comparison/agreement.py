@@ -161,7 +161,7 @@ def _compared(kind: Kind, name: str, arrays: dict[str, np.ndarray], largest_of_a
         largest = float(np.abs(arrays[pair[0]] - arrays[pair[1]]).max())
         relative = largest / (scale or 1.0)
         overall = largest / (largest_of_all or 1.0)
-        differences.append(Difference(largest, relative, reason(kind, name, pair, relative, overall, noise)))
+        differences.append(Difference(largest, relative, reason(kind, relative, overall, noise)))
     ranges = {of: (float(array.min()), float(array.max())) for of, array in arrays.items()}
     return Compared(name, arrays[IMPLEMENTATIONS[0]].shape, ranges, tuple(differences))
 

@@ -134,8 +134,8 @@ DEFAULTS = (
         "digits",
         "Batch normalisation: digits of the momentum",
         "In float64: how far the moving mean is from 0.01, after one batch of mean 1.",
-        "`tf.layers` takes one minus the momentum through float32. This is the reason for the differences of moving "
-        "statistics in the part Agreement. Nothing can be done about it from outside.",
+        "`tf.layers` takes one minus the momentum through float32, if it is a number. Here it is a tensor, float64, as "
+        "it rises with the step of the training.",
         {},
     ),
     Default(

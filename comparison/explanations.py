@@ -19,10 +19,6 @@ NOISE = (
     "Noise: in exact arithmetic these values would be zero, and what is compared is nothing but rounding. "
     "So it is with the bias of a convolution before a batch normalisation, which subtracts it again."
 )
-MOMENTUM = (
-    "`tf.layers` takes one minus the momentum of the moving statistics through float32: 0.01 becomes 0.0099999998, "
-    "so they differ by a relative 2e-8 or so. The network in training mode does not use them."
-)
 GROWN = (
     "Accumulated rounding: each step starts from weights that differ in their last digits, and adds its own."
 )
@@ -31,20 +27,15 @@ UNEXPLAINED = (
     "`python -m pytest tests/test_consistency.py` tells more."
 )
 
-# As shares of the largest value: what is rounding in float64, what becomes of it in a few steps of training, and what a
-# constant in float32 does to moving statistics.
-ROUNDED, ACCUMULATED, SINGLE = 1e-12, 1e-9, 1e-6
+# As shares of the largest value: what is rounding in float64, and what becomes of it in a few steps of training.
+ROUNDED, ACCUMULATED = 1e-12, 1e-9
 
 
-def reason(
-    kind: Kind, name: str, pair: tuple[str, str], relative: float, overall: float, noise: bool = False
-) -> str:
+def reason(kind: Kind, relative: float, overall: float, noise: bool = False) -> str:
     """The known reason for a difference in float64.
 
     Args:
         kind: what is compared: initial weights, outputs, gradients, or weights after some steps of training.
-        name: canonical name of the weight, or the layer's path.
-        pair: the two implementations.
         relative: largest difference, as a share of the largest value.
         overall: as a share of the largest value of all weights, outputs or gradients: what is small may be the
             difference of two large sums, and has their rounding.
@@ -58,11 +49,8 @@ def reason(
         return NOISE
     if overall <= ROUNDED:
         return ROUNDING
-    if kind == "trained":
-        if "highlevel" in pair and "/moving_" in name and relative <= SINGLE:
-            return MOMENTUM
-        if relative <= ACCUMULATED:
-            return GROWN
+    if kind == "trained" and relative <= ACCUMULATED:
+        return GROWN
     return UNEXPLAINED
 
 

@@ -189,7 +189,7 @@ def train_all(directory, implementations=IMPLEMENTATIONS, **changes):
     return results
 
 
-def assert_equal_courses(results, loss, weights, moving):
+def assert_equal_courses(results, loss, weights):
     """Compare with the first; bounds are absolute."""
     (history, final, _), *others = results
     for other_history, other_final, run in others:
@@ -199,9 +199,8 @@ def assert_equal_courses(results, loss, weights, moving):
             here, there = ([row[column] or 0 for row in rows] for rows in (history, other_history))
             np.testing.assert_allclose(there, here, rtol=0, atol=bound, err_msg=f"{name}: {column}")
         for weight, value in final.items():
-            bound = moving if "moving" in weight else weights
             np.testing.assert_allclose(
-                other_final[weight], value, rtol=0, atol=bound, err_msg=f"{name}: {weight}"
+                other_final[weight], value, rtol=0, atol=weights, err_msg=f"{name}: {weight}"
             )
 
 

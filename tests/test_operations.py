@@ -195,9 +195,10 @@ def test_upsampling_to_any_size_interpolates_each_axis(grid, size, other):
 
 
 @RANKS
-def test_batch_normalisation_in_training_uses_the_batch_and_moves_its_statistics(rank):
+@pytest.mark.parametrize("step, momentum", [(0, 0.1), (5, 0.4), (100, 0.75)])
+def test_batch_normalisation_in_training_uses_the_batch_and_moves_its_statistics(rank, step, momentum):
     x = 3 * images(rank) + 2
-    operation = Operation(lambda x: ops.batch_normalisation(x, True, "norm", 0.75, 0.01), x)
+    operation = Operation(lambda x: ops.batch_normalisation(x, True, "norm", 0.75, 0.01), x, step=step)
     before = operation.weights()
     axes = tuple(range(rank + 1))
     mean, variance = x.mean(axes), x.var(axes)  # the biased variance, sum / N
@@ -209,7 +210,8 @@ def test_batch_normalisation_in_training_uses_the_batch_and_moves_its_statistics
     operation.session.run(operation.updates, {operation.x: x})
     after = operation.weights()
     for name, batch in (("norm/moving_mean", mean), ("norm/moving_variance", variance)):
-        np.testing.assert_allclose(after[name], 0.75 * before[name] + 0.25 * batch, rtol=0, atol=1e-12)
+        expected = momentum * before[name] + (1 - momentum) * batch
+        np.testing.assert_allclose(after[name], expected, rtol=0, atol=1e-12)
     assert set(operation.trainable) == {"norm/gamma", "norm/beta"}
 
 

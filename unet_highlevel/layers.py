@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from unet_common.moving_statistics import momentum_at
 from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
 
 v1 = tf.compat.v1
@@ -70,8 +71,11 @@ def batch_normalisation(
 
     `training` is False unless one says otherwise, and the updates of the moving statistics are only added to
     the collection UPDATE_OPS: `model_fn` has to run them. `fused=False` because the fused kernel stores the
-    moving variance times N / (N - 1), which Keras 3 does not.
+    moving variance times N / (N - 1), which Keras 3 does not. The momentum may be a tensor, though nobody
+    says so: it rises with the global step up to `momentum` (`unet_common.moving_statistics`).
     """
+    if training:
+        momentum = momentum_at(v1.train.get_or_create_global_step(), momentum)
     return layers.batch_normalization(
         x, axis=-1, momentum=momentum, epsilon=epsilon, training=training, fused=False, name=name
     )

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from unet_common import resizing
+from unet_common.moving_statistics import momentum_at
 from unet_common.resizing import Grid
 from unet_common.weights.initial import Initialisation, stateless_seed
 
@@ -20,8 +21,9 @@ registered = keras.saving.register_keras_serializable(package="unet_keras")
 class Randomness:
     """The state that random draws depend on: the experiment's seed, its rule for initial weights, the training step.
 
-    A TensorFlow 1 graph has a place for each; Keras has none. The training loop makes `step` the optimizer's counter
-    of iterations. A plain object, so that no layer takes the step for a weight of its own.
+    A TensorFlow 1 graph has a place for each; Keras has none. A compiled model makes `step` the optimizer's counter of
+    iterations, which moving statistics follow, too. A plain object, so that no layer takes the step for a weight of
+    its own.
     """
 
     def __init__(self, seed: int, initialisation: Initialisation = "he_normal"):
@@ -32,6 +34,20 @@ class Randomness:
 def canonical_name(path: str) -> str:
     """The name `encoder1/conv1/kernel` for `encoder1.conv1/kernel`: names in Keras may have dots, no slashes."""
     return path.replace(".", "/")
+
+
+def randomness_of(layer: layers.Layer) -> Randomness:
+    """What `layer` was given by `unet_keras.model.initialise`.
+
+    Raises:
+        RuntimeError: nothing yet, and it is to be trained.
+    """
+    if layer.randomness is None:
+        raise RuntimeError(
+            f"{type(layer).__name__} '{layer.name}' has no seed and no step to be trained with. A model that was made "
+            "of JSON gets them with unet_keras.model.initialise(model, Randomness(seed)), before its weights are set."
+        )
+    return layer.randomness
 
 
 @registered
@@ -137,6 +153,26 @@ class ReshapeLike(layers.Layer):
         return like_shape
 
 
+@registered
+class BatchNormalization(layers.BatchNormalization):
+    """Keras's, with a momentum that rises with the training step up to `momentum`: `unet_common.moving_statistics`.
+
+    Ioffe & Szegedy 2015, arXiv:1502.03167. Keras takes the momentum for a number, so the update is written out here.
+    The step is not the layer's own: `unet_keras.model.initialise` gives it the model's `Randomness`.
+    """
+
+    randomness: Randomness | None = None
+
+    def call(self, x, training=None):
+        if not training or not self.trainable:  # what is frozen stays in inference mode
+            return super().call(x, training=False)
+        mean, variance = keras.ops.moments(x, axes=list(range(x.ndim - 1)))
+        share = 1 - momentum_at(randomness_of(self).step, self.momentum)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign_sub(tf.cast(share, x.dtype) * (moving - batch))
+        return keras.ops.batch_normalization(x, mean, variance, -1, self.beta, self.gamma, self.epsilon)
+
+
 def normalise(x: keras.KerasTensor, kind: str, groups: int, name: str) -> keras.KerasTensor:
     """The normalisation called `kind`: batch, instance, group (with its number of groups), none.
 
@@ -146,7 +182,7 @@ def normalise(x: keras.KerasTensor, kind: str, groups: int, name: str) -> keras.
     if kind == "none":
         return x
     if kind == "batch":
-        return layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
+        return BatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
     return layers.GroupNormalization(-1 if kind == "instance" else groups, epsilon=1e-5, name=name)(x)
 
 
@@ -168,13 +204,9 @@ class Dropout(layers.Layer):
     def call(self, x, training=None):
         if not training or self.rate == 0:
             return x
-        if self.randomness is None:
-            raise RuntimeError(
-                f"Dropout '{self.name}' has no seed and no step to draw its mask from. A model that was made of JSON "
-                "gets them with unet_keras.model.initialise(model, Randomness(seed)), before its weights are set."
-            )
-        seed = stateless_seed(self.randomness.seed, canonical_name(self.name))
-        step = tf.cast(tf.convert_to_tensor(self.randomness.step), tf.int32)
+        randomness = randomness_of(self)
+        seed = stateless_seed(randomness.seed, canonical_name(self.name))
+        step = tf.cast(tf.convert_to_tensor(randomness.step), tf.int32)
         return tf.nn.experimental.stateless_dropout(x, self.rate, seed=[seed, step])
 
     def compute_output_shape(self, shape):

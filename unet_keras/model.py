@@ -15,7 +15,7 @@ from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
 from unet_common.weights.initial import Initialisation, initial_kernel, stateless_seed
 from unet_common.weights.interchange import Weights
-from unet_keras.layers import Dropout, Randomness, canonical_name, registered
+from unet_keras.layers import BatchNormalization, Dropout, Randomness, canonical_name, registered
 from unet_keras.networks import NETWORKS
 
 
@@ -38,6 +38,14 @@ class SegmentationModel(keras.Model):
 
     Keras wants a loss and targets for every output; deep supervision is one loss of all of them together.
     """
+
+    randomness: Randomness | None = None
+
+    def compile(self, *arguments, **options):
+        """Compile as Keras does; from then on the training's step is the optimizer's counter of iterations."""
+        super().compile(*arguments, **options)
+        if self.randomness:
+            self.randomness.step = self.optimizer.iterations
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if not training:
@@ -64,13 +72,14 @@ UNTOLD = type(layers.Conv2D(1, 1).kernel_initializer)
 
 
 def initialise(model: keras.Model, randomness: Randomness) -> None:
-    """Draw each kernel by its canonical name, and let each `Dropout` draw from `randomness`.
+    """Draw each kernel by its canonical name, and let dropout and moving statistics follow `randomness`.
 
     Keras tells an initialiser the shape of a weight and never its name, so this is done when the names are there. A
     network that wants another kernel says so where it makes the layer (`kernel_initializer`), and keeps it.
     """
+    model.randomness = randomness
     for layer in model.layers:
-        if isinstance(layer, Dropout):
+        if isinstance(layer, BatchNormalization | Dropout):
             layer.randomness = randomness
         if isinstance(getattr(layer, "kernel_initializer", None), UNTOLD):
             kernel = layer.kernel

@@ -72,7 +72,6 @@ def training_step(run: Run, checkpoint: str | None = None) -> Model:
         optimizers.decay(unet.optimizer, unet.trainable_variables, settings.weight_decay)
     counted = as_counted(checkpoint, model.variables) if checkpoint else unet.trainable_variables
     unet.optimizer.build(counted)
-    model.randomness.step = unet.optimizer.iterations
     return model
 
 

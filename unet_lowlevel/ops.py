@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from unet_common.moving_statistics import momentum_at
 from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
 
 v1 = tf.compat.v1
@@ -106,7 +107,8 @@ def batch_normalisation(
 
     Training normalises by the batch's own statistics and adds the operations that update the moving ones to
     the collection UPDATE_OPS: nobody runs them unless the training loop does. Inference uses the moving
-    statistics. The moving variance follows the biased variance (sum / N) of the batch, as Keras 3 has it;
+    statistics. Their momentum rises with the global step up to `momentum` (`unet_common.moving_statistics`).
+    The moving variance follows the biased variance (sum / N) of the batch, as Keras 3 has it;
     `tf.nn.fused_batch_norm` would store N / (N - 1) of it.
     """
     channels, axes = x.shape[-1], list(range(x.shape.rank - 1))
@@ -118,8 +120,9 @@ def batch_normalisation(
         moving_variance = v1.get_variable("moving_variance", [channels], x.dtype, ones, trainable=False)
         if training:
             mean, variance = tf.nn.moments(x, axes)
+            share = 1 - momentum_at(v1.train.get_or_create_global_step(), momentum)
             for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
-                update = moving.assign_sub((1 - momentum) * (moving - batch))
+                update = moving.assign_sub(tf.cast(share, x.dtype) * (moving - batch))
                 v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
         else:
             mean, variance = moving_mean, moving_variance

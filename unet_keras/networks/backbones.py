@@ -11,13 +11,14 @@ import keras
 from keras import layers
 
 from unet_common.networks.backbones import DARKNET52, RESNET50, Backbone
+from unet_keras.layers import BatchNormalization
 from unet_keras.networks.encoders import encoder
 
 
 def unit(x: keras.KerasTensor, filters: int, side: int, name: str) -> keras.KerasTensor:
     """Convolution, batch normalisation, ReLU: what the U-Net's own encoder and all decoders are made of."""
     x = layers.Conv2D(filters, kernel_size=side, padding="same", name=f"{name}.conv")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
+    x = BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
     return layers.ReLU()(x)
 
 
@@ -39,7 +40,7 @@ def contracting_path(x: keras.KerasTensor, filters: int, name: str) -> dict[str,
 
 def resnet_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Batch normalisation with the epsilon of Keras's ResNet."""
-    return layers.BatchNormalization(momentum=0.99, epsilon=1.001e-5, name=name)(x)
+    return BatchNormalization(momentum=0.99, epsilon=1.001e-5, name=name)(x)
 
 
 def resnet_stem(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
@@ -94,7 +95,7 @@ def darknet_unit(
     x = layers.Conv2D(
         filters, kernel_size=side, strides=stride, padding=padding, use_bias=False, name=f"{name}.conv"
     )(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
+    x = BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
     return layers.LeakyReLU(negative_slope=0.1)(x)
 
 

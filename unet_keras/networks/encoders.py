@@ -14,7 +14,7 @@ import keras
 from keras import layers
 
 from unet_common.networks.encoders import BOTTLENECKS, RESNETS, VGGS, EncoderName
-from unet_keras.layers import MaxPooling3D
+from unet_keras.layers import BatchNormalization, MaxPooling3D
 
 # By the rank of a tensor, which has axes for the batch and the channels, too.
 Conv = {4: layers.Conv2D, 5: layers.Conv3D}
@@ -24,7 +24,7 @@ MaxPooling = {4: layers.MaxPooling2D, 5: MaxPooling3D}
 
 def batch_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Batch normalisation with the constants of the original programs, PyTorch's: there the momentum is called 0.1."""
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
 def sides(x: keras.KerasTensor, length: int) -> list[int]:

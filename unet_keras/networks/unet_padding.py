@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from unet_common.networks import UNetPadding
+from unet_keras.layers import BatchNormalization
 
 
 def convolution_block(
@@ -13,7 +14,7 @@ def convolution_block(
     shortcut = x
     for i in (1, 2):
         x = layers.Conv2D(filters, kernel_size=3, padding="same", name=f"{name}.conv{i}")(x)
-        x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm{i}")(x)
+        x = BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm{i}")(x)
         x = layers.ReLU()(x)
     if network.residual:
         x = layers.Add()([x, layers.Conv2D(filters, kernel_size=1, name=f"{name}.shortcut")(shortcut)])

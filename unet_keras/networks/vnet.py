@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from unet_common.networks import VNet
-from unet_keras.layers import PReLU
+from unet_keras.layers import BatchNormalization, PReLU
 
 
 def convolution_unit(
@@ -19,7 +19,7 @@ def convolution_unit(
         x = Conv(filters, kernel_size=2, strides=2, padding="same", name=f"{name}.conv")(x)
     else:
         x = ConvTranspose(filters, kernel_size=2, strides=2, padding="same", name=f"{name}.conv")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
+    x = BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}.norm")(x)
     if network.prelu == "none":
         return layers.ReLU()(x)
     return PReLU(per_pixel=network.prelu == "element", name=f"{name}.prelu")(x)
