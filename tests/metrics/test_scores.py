@@ -8,7 +8,8 @@ from data.source import Case
 from unet_common.evaluation.scores import Scores
 from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS
-from unet_common.prediction.predictor import Prediction, Predictor, validation_cases
+from unet_common.prediction.inputs import validation_cases
+from unet_common.prediction.predictor import Prediction, Predictor
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.run import Run
 
