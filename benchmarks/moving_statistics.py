@@ -17,8 +17,8 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
+from data.errors import run_command
 from unet_common import losses
-from unet_common.cli import run_command
 from unet_common.experiment import experiment_from
 from unet_common.graph_model import assign, canonical_variables
 from unet_common.moving_statistics import momentum_at

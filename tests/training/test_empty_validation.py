@@ -8,7 +8,7 @@ from helpers import assert_equal_courses, train_all
 from PIL import Image
 
 from unet_common.evaluation.report import report_training
-from unet_common.prediction.predictor import find_weights
+from unet_common.prediction.inputs import find_weights
 
 SIZE = (16, 16)
 
