@@ -1,4 +1,4 @@
-"""What inference mode loses to the moving statistics of batch normalisation, early in a training.
+"""The loss of inference mode by the moving statistics of batch normalisation, early in a training.
 
     python -m benchmarks.moving_statistics [--weights FILE]
 

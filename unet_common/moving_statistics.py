@@ -1,4 +1,4 @@
-"""How fast the moving statistics of batch normalisation forget: one rule for all three APIs, which have none."""
+"""The pace at which the moving statistics of batch normalisation forget: one rule for the three APIs, which lack it."""
 
 import tensorflow as tf
 

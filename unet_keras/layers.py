@@ -37,7 +37,7 @@ def canonical_name(path: str) -> str:
 
 
 def randomness_of(layer: layers.Layer) -> Randomness:
-    """What `layer` was given by `unet_keras.model.initialise`.
+    """The seed, rule and step that `unet_keras.model.initialise` gave to `layer`.
 
     Raises:
         RuntimeError: nothing yet, and it is to be trained.

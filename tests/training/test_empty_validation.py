@@ -41,7 +41,7 @@ def test_validation_without_foreground_neither_chooses_weights_nor_stops_early(
         schedule={"name": "plateau", "patience": 1},
         loss="dice + cross_entropy",
     )
-    assert_equal_courses(results, loss=1e-9, weights=1e-9, moving=0)
+    assert_equal_courses(results, loss=1e-9, weights=1e-9)
     for history, _weights, run in results:
         validations = [row for row in history if row["validation_dice"] is not None]
         assert [row["step"] for row in validations] == [2, 4, 6, 8]
