@@ -77,7 +77,7 @@ def _described(path: Path) -> str:
     """The layout of a data set that a dataset.json describes: nnU-Net's second version, or the Decathlon's."""
     try:
         content = json.loads(path.read_bytes())  # knows byte-order marks
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "decathlon"  # which tells what is wrong with it
     if not isinstance(content, dict) or (
         "channel_names" not in content and isinstance(content.get("training"), list)
