@@ -153,11 +153,14 @@ class DatasetJson(VolumePairs):
 
     def notes(self) -> list[str]:
         notes = super().notes()
-        _names, ignored = self._labels
-        if ignored is not None and ignored in self.reading.ignore:
-            notes.append(
-                f"pixels of the value {ignored}, 'ignore' in dataset.json, count in neither loss nor scores"
-            )
+        try:
+            of_file = sorted(set(self.reading.ignore) - set(self.ignore))
+        except UserError:
+            of_file = []  # `problems` tells of it
+        notes += [
+            f"pixels of the value {value}, 'ignore' in dataset.json, count in neither loss nor scores"
+            for value in of_file
+        ]
         outside = [path for path in self._files if not _is_below(path, self._folder)]
         if outside:
             notes.append(f"{len(outside)} file(s) lie outside of {self._folder}: {first_few(outside, 3)}")

@@ -37,7 +37,7 @@ class NnUnet(DatasetJson):
         notes = super().notes()
         there, told = len(self.names()), self._description.get("numTraining")
         if told is not None and told != there:
-            notes.append(f"numTraining in dataset.json is {told!r}, but there are {there} cases with a label")
+            notes.append(f"numTraining in dataset.json is {told!r}, but {there} case(s) have image and label")
         return notes
 
     def _image(self, name: str) -> Case:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from data.commands.check import examine
 from data.errors import UserError
 from data.labels.label_maps import is_ignored
 from data.sources.decathlon import Decathlon
@@ -399,6 +400,14 @@ class TestEntries:
         assert "lists 2 images, but dataset.json lists 3 channel(s)" in only(wrong.problems())
 
 
+@pytest.mark.parametrize("kind", [task, nnunet])
+def test_check_tells_all_of_it(tmp_path, kind):
+    source = kind(tmp_path, labels={"background": 0, "all": [1, 2]})
+    (tmp_path / "labelsTr/y.nii.gz").unlink()
+    errors = examine(source)[0]
+    assert "'all' is a region" in errors[0] and re.search("there is no (such file|label)", errors[1])
+
+
 class TestUnread:
     @pytest.mark.parametrize("kind", [task, nnunet])
     def test_all_that_is_not_listed(self, tmp_path, kind):
@@ -592,7 +601,7 @@ class TestNnunet:
         source.check()
         assert (
             only(source.notes())
-            == f"numTraining in dataset.json is {told!r}, but there are 2 cases with a label"
+            == f"numTraining in dataset.json is {told!r}, but 2 case(s) have image and label"
         )
 
     @pytest.mark.parametrize(
