@@ -169,7 +169,8 @@ class DatasetJson(VolumePairs):
     def unread(self) -> list[str]:
         read = {real_path(path) for path in self._files}
         places = [self._folder / name for name in SUBFOLDERS]
-        places += [place for path in self._files for place in path.parents if _is_below(place, self._folder)]
+        above = {place for path in self._files for place in path.parents}
+        places += [place for place in above if _is_below(place, self._folder)]
         unique = {real_path(place): place for place in reversed(places) if place.is_dir()}
         unique.pop(real_path(self._folder), None)
         findings: Findings = []
@@ -564,21 +565,20 @@ def _without_repeats(listed: list[Listed]) -> tuple[list[Listed], Findings]:
     faults: Findings = []
     for case in listed:
         # Links to files are followed for images alone: stores that keep equal files once, have one for empty labels.
-        files = [("image", {real_path(path), _place(path)}) for path in case.images]
-        files += [("label", {_place(case.label)})] if case.label else []
-        own = set().union(*(places for _what, places in files))
-        repeated = [(what, *seen[place]) for what, places in files for place in places if place in seen]
-        if len(own) < sum(len(places) for _what, places in files):
+        files = [("image", path, {real_path(path), _place(path)}) for path in case.images]
+        files += [("label", case.label, {_place(case.label)})] if case.label else []
+        own = set().union(*(places for *_file, places in files))
+        repeated = [(what, path, *seen[p]) for what, path, places in files for p in places if p in seen]
+        if len(own) < sum(len(places) for *_file, places in files):
             faults.append((case.where, "lists one file twice"))
         elif repeated:
-            what, other, where = repeated[0]
+            what, path, other, where = repeated[0]
             told = f"the same {what}" if what == other else "an image of one is the label of the other"
-            faults.append(
-                (f"{where} and {case.where.removeprefix(_start(where))}", f"{told}. Keep one of the two")
-            )
+            both = f"{where} and {case.where.removeprefix(_start(where))}, {path}"
+            faults.append((both, f"{told}. Keep one of the two"))
         else:
             cases.append(case)
-            seen.update({place: (what, case.where) for what, places in files for place in places})
+            seen.update({place: (what, case.where) for what, _path, places in files for place in places})
     return cases, faults
 
 

@@ -12,7 +12,6 @@ from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
 from data.formats.images import TIFF
 from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
 from data.formats.unread import ADVICE, summary
-from data.formats.volumes import bare_name
 from data.source import Case
 from data.sources.decathlon import DatasetJson, Listed, Present, real_path
 from data.sources.pairing import Findings
@@ -58,6 +57,7 @@ class NnUnet(DatasetJson):
         where = f"{self._path}: 'file_ending'"
         if not isinstance(ending, str):
             raise UserError(f'{where} is not a text. Write "file_ending": ".nii.gz".')
+        ending = f".{ending.removeprefix('.')}"
         if ending.lower() in (*NIFTI_SUFFIXES, *TIFF):
             return ending
         if ending.lower() in IMAGE_SUFFIXES:
@@ -132,11 +132,9 @@ class NnUnet(DatasetJson):
 
     def _without_number(self, folder: str) -> Findings:
         """The images whose names lack the number of a channel."""
-        wrong = [
-            path
-            for path in self._ending_in(folder).paths
-            if bare_name(path)[:-5] not in self._ending_in(folder).by_case
-        ]
+        present = self._ending_in(folder)
+        numbered = {path for case in present.by_case.values() for paths in case.values() for path in paths}
+        wrong = [path for path in present.paths if path not in numbered]
         self._left_out.update(map(real_path, wrong))
         return [
             (path, "its name lacks the number of a channel. Rename it, as to case_0000") for path in wrong

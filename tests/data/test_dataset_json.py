@@ -252,11 +252,11 @@ class TestEntries:
             (pair("i" * 300 + ".nii", "labelsTr/y.nii.gz"), "there is no such file"),
             (
                 pair("imagesTr/x.nii.gz", "labelsTr/y.nii.gz"),
-                "entry 1 of 'training' and entry 2 of 'training': the",
+                "entry 1 of 'training' and entry 2 of 'training', ",
             ),
             (
                 pair("imagesTr/y.nii.gz", "labelsTr/x.nii.gz"),
-                "entry 2 of 'training': the same label. Keep one",
+                "labelsTr/x.nii.gz: the same label. Keep one",
             ),
             (
                 pair("imagesTr/../imagesTr/x.nii.gz", "labelsTr/y.nii.gz"),
@@ -578,7 +578,7 @@ class TestNnunet:
             "imagesTr/t_0001",
         ):
             (tmp_path / f"{name}.nii.gz").unlink()
-        for name in ("imagesTr/s_0002", "imagesTr/odd", "imagesTs/k_0000"):
+        for name in ("imagesTr/s_0002", "imagesTr/odd", "imagesTr/u12345", "imagesTs/k_0000"):
             save(tmp_path / f"{name}.nii.gz")
         source = NnUnet(directory=tmp_path)
         problems = source.problems()
@@ -590,7 +590,7 @@ class TestNnunet:
             f"imagesTr/r: there is no label of this name in {tmp_path / 'labelsTr'}",
             "imagesTr/s: there is a file of channel 2, _0002, but dataset.json lists 2 channel(s), the last",
             f"labelsTr/t.nii.gz: there is no image t_0000.nii.gz in {tmp_path / 'imagesTr'}",
-            "imagesTr/odd.nii.gz: its name lacks the number of a channel. Rename it, as to case_0000",
+            "2 files: its name lacks the number of a channel. Rename it, as to case_0000",
         ):
             assert told in lines, told
         assert len(problems) == 5 and source.names() == ["u"] and source.unread() == []
@@ -620,7 +620,7 @@ class TestNnunet:
             ({"file_ending": 3}, "'file_ending' is not a text. Write"),
             ({"file_ending": None}, "lacks file_ending"),
             ({"channel_names": None}, "lacks channel_names"),
-            ({"file_ending": ".nii"}, "holds no file such as case_0000.nii (4 .nii.gz)"),
+            ({"file_ending": "nii"}, "holds no file such as case_0000.nii (4 .nii.gz)"),
             ({"dataset": ["a"]}, "'dataset' must be an object, {\"a\": {"),
         ],
     )
