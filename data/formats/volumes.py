@@ -158,7 +158,7 @@ def check_pair(image: Path, size: tuple[int, ...], geometry: Geometry | None, la
     if not same_place(geometry.stored, affine, geometry.size):
         raise UserError(
             f"{label}: the label lies elsewhere than its image {image.name} "
-            f"({_difference(geometry.stored, affine)}). "
+            f"({difference(geometry.stored, affine)}). "
             "Resample it to the image's grid, or copy the image's header if the voxels are known to match."
         )
     return np.ascontiguousarray(geometry.canonical(in_grid))
@@ -168,7 +168,7 @@ def _other_size(label: Path, size: tuple[int, ...], image: Path, size_of_image: 
     return UserError(f"{label}: the label has the size {size}, its image {image.name} {size_of_image}.")
 
 
-def _difference(image: np.ndarray, label: np.ndarray) -> str:
+def difference(image: np.ndarray, label: np.ndarray) -> str:
     """The difference between two affines of one grid, in words."""
     spacing, of_label = (np.linalg.norm(affine[:3, :3], axis=0) for affine in (image, label))
     if not np.allclose(spacing, of_label, rtol=1e-3):

@@ -7,7 +7,7 @@ from data.sources.generated.blobs3d import Blobs3d
 from data.sources.generated.discs import Discs
 from data.sources.generated.membranes import Membranes
 from data.sources.isbi2012 import Isbi2012
-from data.sources.nnunet import NnUNet
+from data.sources.nnunet import NnUnet
 from data.sources.packed import Packed
 from data.sources.volumes import Volumes
 
@@ -18,7 +18,7 @@ SOURCES: dict[str, type[Source]] = {
     "isbi2012": Isbi2012,
     "folder": Folder,
     "decathlon": Decathlon,
-    "nnunet": NnUNet,
+    "nnunet": NnUnet,
     "volumes": Volumes,
     "packed": Packed,
 }

@@ -76,8 +76,8 @@ def layout(path: Path) -> dict[str, Any]:
 def _described(path: Path) -> str:
     """The layout of a data set that a dataset.json describes: nnU-Net's second version, or the Decathlon's."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        content = json.loads(path.read_bytes())  # knows byte-order marks
+    except (OSError, ValueError, RecursionError):
         return "decathlon"  # which tells what is wrong with it
     if not isinstance(content, dict) or (
         "channel_names" not in content and isinstance(content.get("training"), list)

@@ -46,7 +46,7 @@ class LabelFiles(Source):
 
     @property
     def ignoring(self) -> bool:
-        return bool(self.ignored_values)
+        return bool(self.reading.ignore)
 
     @property
     def reading(self) -> Reading:
@@ -55,11 +55,12 @@ class LabelFiles(Source):
 
     def label_map(self, values: np.ndarray, label_values: tuple[int, ...]) -> np.ndarray:
         """Class indices [*size] of the values in a file, where `label_values` are those of the classes."""
+        ignore = self.reading.ignore
         if self.foreground == "any":
-            ignored = np.isin(values, self.ignored_values)
+            ignored = np.isin(values, ignore)
             # An ignored 1 would be foreground: ignored ones get a number of their own.
-            return to_classes(np.where(ignored, 2, values != 0), label_values, (2,) if self.ignoring else ())
-        return to_classes(values, label_values, self.ignored_values)
+            return to_classes(np.where(ignored, 2, values != 0), label_values, (2,) if ignore else ())
+        return to_classes(values, label_values, ignore)
 
 
 def notes_of(contents: Mapping[Path, Contents]) -> list[str]:

@@ -1,122 +1,141 @@
-"""The raw data of nnU-Net's second version (Isensee et al. 2021, Nature Methods 18:203): a file for each channel."""
+"""The raw layout of nnU-Net's second version (Isensee et al. 2021, Nature Methods 18:203).
 
-from collections import defaultdict
+A folder such as `nnUNet_raw/Dataset001_BrainTumour`, described in its documentation, `dataset_format.md`.
+"""
+
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from data.errors import UserError
-from data.files import paths_in
-from data.sources.described import CHANNEL, Described, Listing
+from data.formats.images import SUFFIXES as IMAGE_SUFFIXES
+from data.formats.images import TIFF
+from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
+from data.formats.unread import ADVICE, summary
+from data.source import Case
+from data.sources.decathlon import DatasetJson, Listed, Present, real_path
+from data.sources.pairing import Findings
 
-READ = (".nii.gz", ".nii", ".tif", ".tiff")
-REMEDIES = {
-    ".png": "Images of two axes are read from folders: images/a.png and masks/a.png (--data folder).",
-    ".bmp": "Images of two axes are read from folders: images/a.bmp and masks/a.bmp (--data folder).",
-    ".nrrd": "Convert the files to NIfTI, as with SimpleITK: WriteImage(ReadImage('a.nrrd'), 'a.nii.gz').",
-    ".mha": "Convert the files to NIfTI, as with SimpleITK: WriteImage(ReadImage('a.mha'), 'a.nii.gz').",
-}
+AS_IMAGES = (
+    "nnunet reads volumes. Images of two axes with all channels in one file: --data folder --set data.images=imagesTr "
+    "--set data.masks=labelsTr --set data.image_suffix=_0000"
+)
 
 
-class NnUNet(Described):
-    """A folder with dataset.json, imagesTr, labelsTr and perhaps imagesTs, as nnU-Net's second version has it.
+class NnUnet(DatasetJson):
+    """A folder with dataset.json, imagesTr, labelsTr and perhaps imagesTs.
 
-    dataset.json names the channels ("channel_names"), the classes ("labels") and the ending of the files
-    ("file_ending"). imagesTr holds CASE_0000.nii.gz, CASE_0001.nii.gz, ..., a file for each channel, and labelsTr
-    CASE.nii.gz; or "dataset" lists the files of each case.
+    Each channel of a case is a file, imagesTr/case_0000.nii.gz, case_0001.nii.gz, ..., its label is
+    labelsTr/case.nii.gz. dataset.json names channels and classes, and may list files that lie elsewhere ("dataset").
     """
 
     name: Literal["nnunet"] = "nnunet"
+    required: ClassVar = ("channel_names", "labels", "file_ending")
 
-    @cached_property
-    def listing(self) -> Listing:
-        listing = Listing()
-        listed = self._description.get("dataset")
-        training = self._listed(listed, listing) if listed is not None else self._found("imagesTr")
-        for name, files in training.items():
-            label = self._label(name, listed)
-            missing = [index for index in range(self.channels) if index not in files]
-            if missing:
-                listing.findings.append(
-                    (name, f"lacks the file of channel {missing[0]:04d}, {self._example(missing[0])}")
-                )
-            if not label.exists():
-                listing.findings.append(
-                    (name, f"has no label: {label.parent.name}/CASE{self._ending} is missing")
-                )
-            listing.told += [*files.values(), label]
-            if not missing and label.exists():
-                listing.images[name] = tuple(files[index] for index in range(self.channels))
-                listing.labels[name] = label
-        if listed is None and (self._folder / "labelsTr").is_dir():
-            labels = paths_in(self._folder / "labelsTr", lambda path: path.name.endswith(self._ending))
-            listing.told += labels
-            listing.findings += [
-                (path, f"there is no image {self._example(0)} of this name in imagesTr")
-                for path in labels
-                if path.name.removesuffix(self._ending) not in training
-            ]
-        for name, files in self._found("imagesTs").items():
-            if name not in listing.images and len(files) == self.channels:
-                listing.images[name], listing.labels[name] = (
-                    tuple(files[index] for index in sorted(files)),
-                    None,
-                )
-        stated = self._description.get("numTraining")
-        if isinstance(stated, int) and stated != len(training):
-            listing.notes.append(
-                f"dataset.json says numTraining {stated}, but there are {len(training)} cases"
-            )
-        return listing
+    def notes(self) -> list[str]:
+        notes = super().notes()
+        there, told = len(self.names()), self._description.get("numTraining")
+        if told is not None and told != there:
+            notes.append(f"numTraining in dataset.json is {told!r}, but {there} case(s) have image and label")
+        return notes
+
+    def _image(self, name: str) -> Case:
+        case = super()._image(name)
+        if case.image.ndim != 4:
+            raise UserError(f"{case.path}: is an image of two axes. {AS_IMAGES}")
+        return case
+
+    def _unlisted(self, path: Path) -> str:
+        if not path.name.endswith(self._ending):
+            return f"not read: its name does not end in {self._ending!r} (file_ending in dataset.json)"
+        return super()._unlisted(path)
 
     @cached_property
     def _ending(self) -> str:
-        ending = self._description.get("file_ending")
-        if not isinstance(ending, str) or not ending:
-            raise UserError(f'{self._description_file} lacks file_ending, as in ".nii.gz".')
-        if ending not in READ:
-            remedy = REMEDIES.get(ending, f"Read are {', '.join(READ)}: convert the files.")
-            raise UserError(f"{self._description_file}: files that end in {ending} are not read. {remedy}")
-        return ending
+        """The ending of all files. Raises UserError if files of this kind are not read as volumes."""
+        ending = self._description["file_ending"]
+        where = f"{self._path}: 'file_ending'"
+        if not isinstance(ending, str):
+            raise UserError(f'{where} is not a text. Write "file_ending": ".nii.gz".')
+        ending = f".{ending.removeprefix('.')}"
+        if ending.lower() in (*NIFTI_SUFFIXES, *TIFF):
+            return ending
+        if ending.lower() in IMAGE_SUFFIXES:
+            raise UserError(f"{where} is {ending!r}. {AS_IMAGES}")
+        advice = ADVICE.get(ending.lower(), f"Convert the files to one of {', '.join(NIFTI_SUFFIXES)}")
+        raise UserError(
+            f"{where} is {ending!r}, which is not read. {advice.format(ending)}; and write '.nii.gz' here."
+        )
 
-    def _example(self, channel: int) -> str:
-        return f"CASE_{channel:04d}{self._ending}"
+    def _ending_in(self, folder: str) -> Present:
+        """The files in a subfolder that have the ending."""
+        paths = self._present(self._folder / folder).paths
+        return Present([path for path in paths if path.name.endswith(self._ending)])
 
-    def _found(self, subfolder: str) -> dict[str, dict[int, Path]]:
-        """The files of each case in a folder, by the number of the channel."""
-        folder = self._folder / subfolder
-        if not folder.is_dir():
-            if subfolder == "imagesTr":
-                raise UserError(
-                    f"The folder {folder} does not exist: --data-dir must be a data set of nnU-Net."
-                )
-            return {}
-        cases: dict[str, dict[int, Path]] = defaultdict(dict)
-        for path in paths_in(folder, lambda path: path.name.endswith(self._ending)):
-            match = CHANNEL.fullmatch(path.name.removesuffix(self._ending))
-            if match:  # others are told by `unread`
-                cases[match[1]][int(match[2])] = path
-        if not cases and subfolder == "imagesTr":
-            raise UserError(f"{folder} holds no files such as {self._example(0)}.")
-        return dict(cases)
+    def _listed(self) -> tuple[list[Listed], Findings]:
+        _ = self._ending
+        cases, faults = self._of_list() if "dataset" in self._description else self._of_folders()
+        further, wrong = self._without_label(self._ending_in("imagesTs"), by_channel=True)
+        return [*cases, *further], [*faults, *wrong, *self._without_number("imagesTs")]
 
-    def _listed(self, listed: Any, listing: Listing) -> dict[str, dict[int, Path]]:
-        """The files of each case that dataset.json lists."""
-        cases: dict[str, dict[int, Path]] = {}
-        entries = listed if isinstance(listed, dict) else {}
-        for name, entry in entries.items():
-            images = entry.get("images") if isinstance(entry, dict) else None
-            if not isinstance(images, list) or not isinstance(entry.get("label"), str):
-                listing.findings.append((f"dataset, {name}", 'is not {"images": [...], "label": ...}'))
+    def _of_list(self) -> tuple[list[Listed], Findings]:
+        """The cases that dataset.json lists, {"case": {"images": [...], "label": ...}}, and what is wrong with them."""
+        listed = self._description["dataset"]
+        form = '{"images": ["imagesTr/a_0000.nii.gz"], "label": "labelsTr/a.nii.gz"}'
+        if not isinstance(listed, dict):
+            raise UserError(f"{self._path}: 'dataset' must be an object, {{\"a\": {form}, ...}}.")
+        cases: list[Listed] = []
+        faults: Findings = []
+        for name, entry in listed.items():
+            where = f"{self._path}, case {name!r} of 'dataset'"
+            if not isinstance(entry, dict) or not isinstance(entry.get("images"), list):
+                faults.append((where, f"must be {form}"))
                 continue
-            cases[name] = {index: self._folder / str(image) for index, image in enumerate(images)}
-        if not cases:
-            raise UserError(
-                f'{self._description_file}: dataset must list cases, {{"a": {{"images": [...], "label": ...}}}}.'
-            )
-        return cases
+            found = self._entry(where, entry["images"], entry.get("label"))
+            if isinstance(found, Listed):
+                parts = tuple(part for part in name.replace("\\", "/").split("/") if part.strip("."))
+                cases.append(Listed(where, ("_".join(parts) or "case",), found.images, found.label))
+            else:
+                faults += found
+        return cases, faults
 
-    def _label(self, name: str, listed: Any) -> Path:
-        if listed is not None:
-            return self._folder / listed[name]["label"]
-        return self._folder / "labelsTr" / f"{name}{self._ending}"
+    def _of_folders(self) -> tuple[list[Listed], Findings]:
+        """The cases in imagesTr and labelsTr, and what is wrong with others there."""
+        images, labels = self._ending_in("imagesTr"), self._ending_in("labelsTr")
+        folder, of_labels = self._folder / "imagesTr", self._folder / "labelsTr"
+        if not images.by_case:
+            there = summary(folder) if folder.is_dir() else "no such folder"
+            other = (
+                ". Its 'training' lists pairs: --data decathlon" if "training" in self._description else ""
+            )
+            raise UserError(f"{folder}: holds no file such as case_0000{self._ending} ({there}){other}")
+        cases: list[Listed] = []
+        faults: Findings = self._without_number("imagesTr")
+        for case in images.by_case:
+            files, found = images.channels(case, self._channels), labels.by_name.get(case, [])
+            if isinstance(files, str):
+                faults.append((folder / case, files))
+            elif len(found) != 1:
+                faults.append((folder / case, f"there is no label of this name in {of_labels}"))
+            else:
+                cases.append(Listed(str(folder / case), ("imagesTr", case), files, found[0]))
+                continue
+            self._left_out.update(
+                real_path(path) for paths in images.by_case[case].values() for path in paths
+            )
+            self._left_out.update(map(real_path, found))
+        for name, paths in labels.by_name.items():
+            if name not in images.by_case:
+                faults.append((paths[0], f"there is no image {name}_0000{self._ending} in {folder}"))
+                self._left_out.update(map(real_path, paths))
+        return cases, faults
+
+    def _without_number(self, folder: str) -> Findings:
+        """The images whose names lack the number of a channel."""
+        present = self._ending_in(folder)
+        numbered = {path for case in present.by_case.values() for paths in case.values() for path in paths}
+        wrong = [path for path in present.paths if path not in numbered]
+        self._left_out.update(map(real_path, wrong))
+        return [
+            (path, "its name lacks the number of a channel. Rename it, as to case_0000") for path in wrong
+        ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.errors import UserError, grouped
+from data.errors import UserError, divided, grouped
 from data.formats.images import examine_mask
 from data.formats.nifti import is_nifti
 from data.formats.volumes import check_pair, is_volume, read_label
@@ -57,8 +57,7 @@ class VolumePairs(LabelFiles):
 
     @property
     def located(self) -> bool:
-        image, _label = next(iter(self.pairs.values()))
-        return is_volume(image)
+        return is_volume(self.pairs[self.names()[0]][0])
 
     def names(self) -> list[str]:
         names = [name for name, (_, label) in self.pairs.items() if label is not None]
@@ -85,14 +84,14 @@ class VolumePairs(LabelFiles):
         problems = self.unpaired()
         _values, unclear = self.reading.classes(self._contents)
         problems += [f"{self.directory}: {unclear}"] if unclear else []
-        findings: list[tuple[Path | str, str]] = []
+        findings: list[tuple[object, str]] = []
         channels: dict[Path, int] = {}
         placed: dict[Path, bool] = {}
         for name, (path, label) in self.pairs.items():
             try:
                 case, values = self._read(name)
             except UserError as error:
-                findings.append(_divided(str(error), path, label))
+                findings.append(divided(str(error)))
                 continue
             channels[path], placed[path] = case.image.shape[-1], case.geometry is not None
             if (
@@ -125,11 +124,15 @@ class VolumePairs(LabelFiles):
         if name not in self.pairs:
             raise UserError(f"{self.directory} has no volume '{name}'.")
         path, label = self.pairs[name]
-        case = self._image(name, path)
+        case = self._image(name)
         if case.image.ndim != 4:
             raise UserError(f"{path}: is an image, not a volume.")
         values = None if label is None else check_pair(path, case.image.shape[:3], case.geometry, label)
         return case, values
+
+    def _image(self, name: str) -> Case:
+        """A case without its label, of however many files its image is."""
+        return unlabelled(name, self.pairs[name][0])
 
     @cached_property
     def _contents(self) -> dict[Path, Contents]:
@@ -161,11 +164,3 @@ def _placed_otherwise(placed: dict[Path, bool]) -> list[tuple[Path | str, str]]:
         for path, tells in placed.items()
         if tells == fewer
     ]
-
-
-def _divided(message: str, *paths: Path | None) -> tuple[Path | str, str]:
-    """The file that a message begins with, and the rest of it."""
-    for path in paths:
-        if path is not None and message.startswith(f"{path}: "):
-            return path, message.removeprefix(f"{path}: ")
-    return "", message

@@ -100,7 +100,8 @@ def test_all_mistakes_of_a_decathlon_are_listed(tmp_path):
     save(tmp_path / "imagesTr/c_5.nii.gz", np.where(image() > 990, np.nan, image()).astype(np.float32))
     save(tmp_path / "imagesTr/c_6.nii.gz", image(0, 2))
     save(tmp_path / "imagesTr/extra.nii.gz", image())
-    problems = "\n".join(Decathlon(directory=tmp_path).problems())
+    source = Decathlon(directory=tmp_path)
+    problems = "\n".join([*source.problems(), *source.unread()])
     for part in (
         r"c_0.nii.gz: there is no such file",
         "c_1.nii.gz: unexpected values 3, 4; expected are 0, 1, 2",

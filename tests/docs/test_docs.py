@@ -164,8 +164,10 @@ def make_data(root: Path, paths: list[str], descriptions: list[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         mask = re.search(r"/(masks|labels|label|labelsTr)/", name)
         if name.endswith(".json"):
-            key = '"channel_names"' if "nnunet" in name else '"training"'
-            path.write_text(next(text for text in descriptions if key in text))
+            key = (
+                "channel_names" if any("_0000" in other for other in paths) else "training"
+            )  # nnU-Net's, or not
+            path.write_text(next(text for text in descriptions if f'"{key}"' in text))
         elif name.endswith(".nii.gz"):
             values = (
                 generator.integers(0, 3, (18, 18, 18)) if mask else generator.normal(100, 20, (18, 18, 18))
