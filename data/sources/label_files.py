@@ -40,18 +40,13 @@ class LabelFiles(Source):
         return self
 
     @property
-    def ignored_values(self) -> tuple[int, ...]:
-        """The values of pixels that neither loss nor scores count."""
-        return self.ignore
-
-    @property
     def ignoring(self) -> bool:
         return bool(self.reading.ignore)
 
     @property
     def reading(self) -> Reading:
         """The settings that say how values become classes."""
-        return Reading(self.label_values, self.ignored_values, self.foreground == "any")
+        return Reading(self.label_values, self.ignore, self.foreground == "any")
 
     def label_map(self, values: np.ndarray, label_values: tuple[int, ...]) -> np.ndarray:
         """Class indices [*size] of the values in a file, where `label_values` are those of the classes."""

@@ -13,7 +13,7 @@ from data.formats.images import TIFF
 from data.formats.nifti import SUFFIXES as NIFTI_SUFFIXES
 from data.formats.unread import ADVICE, summary
 from data.source import Case
-from data.sources.decathlon import DatasetJson, Listed, Present, real_path
+from data.sources.dataset_json import DatasetJson, Listed, Present, real_path
 from data.sources.pairing import Findings
 
 AS_IMAGES = (

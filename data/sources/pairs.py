@@ -115,10 +115,6 @@ class VolumePairs(LabelFiles):
         found = frozenset(np.unique(values).tolist())
         return self.reading.unexpected(found, self.values)
 
-    def _image(self, name: str, path: Path) -> Case:
-        """A case without its label."""
-        return unlabelled(name, path)
-
     def _read(self, name: str) -> tuple[Case, np.ndarray | None]:
         """A case without its label, and the label's values [*size]."""
         if name not in self.pairs:

@@ -404,7 +404,7 @@ class TestEntries:
 def test_check_tells_all_of_it(tmp_path, kind):
     source = kind(tmp_path, labels={"background": 0, "all": [1, 2]})
     (tmp_path / "labelsTr/y.nii.gz").unlink()
-    errors = examine(source)[0]
+    errors = examine(source).errors
     assert "'all' is a region" in errors[0] and re.search("there is no (such file|label)", errors[1])
 
 

@@ -164,9 +164,8 @@ def make_data(root: Path, paths: list[str], descriptions: list[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         mask = re.search(r"/(masks|labels|label|labelsTr)/", name)
         if name.endswith(".json"):
-            key = (
-                "channel_names" if any("_0000" in other for other in paths) else "training"
-            )  # nnU-Net's, or not
+            # nnU-Net's, or that of the Decathlon
+            key = "channel_names" if any("_0000" in other for other in paths) else "training"
             path.write_text(next(text for text in descriptions if f'"{key}"' in text))
         elif name.endswith(".nii.gz"):
             values = (
