@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from data.about import About
-from data.errors import UserError, bullet_list
+from data.errors import UserError, bullet_list, divided, grouped
 from data.formats.geometry import Geometry
 from data.formats.volumes import read_volume
 from data.settings import Preprocessing, Settings
@@ -121,19 +121,19 @@ class Source(Settings, ABC):
         return []
 
     def problems(self) -> list[str]:
-        """Read everything; returns what is wrong, one line each."""
-        problems: list[str] = []
+        """Read everything; returns what is wrong, findings that say the same of several files as one."""
+        findings: list[tuple[object, str]] = []
         labels: set[int] = set()
         for name in [*self.names(), *self.test_names()]:
             try:
                 case = self.read(name)
             except UserError as error:
-                problems.append(str(error))
+                findings.append(divided(str(error)))
             else:
                 labels.update([] if case.label is None else np.unique(case.label).tolist())
-        if len(labels) == 1 and not problems:
-            problems.append("all labels are the same everywhere: there is nothing to learn")
-        return problems
+        if len(labels) == 1 and not findings:
+            findings.append(("", "all labels are the same everywhere: there is nothing to learn"))
+        return grouped(findings)
 
     def unread(self) -> list[str]:
         """The files in the folders of the data set that are not read, and why; those of a kind together."""

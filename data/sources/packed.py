@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from data.errors import UserError
+from data.errors import UserError, divided, grouped
 from data.formats.geometry import RAS, Geometry
 from data.formats.records import Entry, File, Index, check_file, read_index, read_record, remedy
 from data.settings import Preprocessing
@@ -111,7 +111,8 @@ class Packed(Source):
             files, about = self._index.files, self._index.about
         except UserError as error:
             return [str(error)]
-        problems = []
+        problems: list[str] = []
+        findings: list[tuple[object, str]] = []
         if about.preprocessing.spacing is not None and about.resampled_labels == "nearest":
             problems.append(
                 f"{self._folder}: was packed by a version that resampled labels to the nearest voxel, which shifted "
@@ -121,8 +122,8 @@ class Packed(Source):
             try:
                 check_file(self._folder, self._index.form, file)
             except UserError as error:
-                problems.append(str(error))
-        return problems
+                findings.append(divided(str(error)))
+        return problems + grouped(findings)
 
     @property
     def _folder(self) -> Path:
