@@ -233,7 +233,13 @@ class DatasetJson(VolumePairs):
         self._left_out.update(
             real_path(path) for case in listed if case.where not in kept for path in case.files
         )
-        named = dict(zip(_names([case.parts for case in unique]), unique, strict=True))
+        named = dict(
+            zip(
+                _names([case.parts for case in unique], [case.label is not None for case in unique]),
+                unique,
+                strict=True,
+            )
+        )
         return {name: named[name] for name in sorted(named, key=natural_key)}, [*faults, *twice]
 
     @cached_property
@@ -508,15 +514,24 @@ def _start(where: str) -> str:
     return where.partition("dataset.json, ")[0] + "dataset.json, "
 
 
-def _names(paths: list[tuple[str, ...]]) -> list[str]:
-    """A name for each path, no two the same: its last part, with as many before it as that takes."""
+def _names(paths: list[tuple[str, ...]], labelled: list[bool]) -> list[str]:
+    """A name for each path, no two the same: its last part, with as many before it as that takes.
+
+    The only labelled one of several keeps the short name: runs know it by that, whatever is to be predicted besides.
+    """
     lengths = [1] * len(paths)
     while True:
         names = ["_".join(parts[-length:]) for parts, length in zip(paths, lengths, strict=True)]
         together: dict[str, list[int]] = {}
         for index, name in enumerate(names):
             together.setdefault(name, []).append(index)
-        again = [index for indices in together.values() if len(indices) > 1 for index in indices]
+        again = [
+            index
+            for indices in together.values()
+            if len(indices) > 1
+            for index in indices
+            if not labelled[index] or sum(labelled[other] for other in indices) > 1
+        ]
         longer = [index for index in again if lengths[index] < len(paths[index])]
         if not again:
             return names
@@ -526,7 +541,7 @@ def _names(paths: list[tuple[str, ...]]) -> list[str]:
             lengths[index] += 1
     taken = set(names)
     for indices in together.values():
-        for index in indices[1:]:
+        for index in sorted(indices, key=lambda index: not labelled[index])[1:]:
             number = next(n for n in range(2, len(paths) + 3) if f"{names[index]}_{n}" not in taken)
             names[index] = f"{names[index]}_{number}"
             taken.add(names[index])

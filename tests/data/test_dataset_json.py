@@ -317,7 +317,7 @@ class TestEntries:
     def test_a_test_image_of_the_same_name_is_a_case_of_its_own(self, tmp_path):
         save(tmp_path / "imagesTs/x.nii.gz", 5)
         source = task(tmp_path)
-        assert (source.names(), source.test_names()) == (["imagesTr_x", "y"], ["imagesTs_x"])
+        assert (source.names(), source.test_names()) == (["x", "y"], ["imagesTs_x"])  # x is in split.json
         np.testing.assert_array_equal(source.read("imagesTs_x").image[..., 0], values(5))
 
     @pytest.mark.parametrize("spelled", ["../more/{}.nii.gz", "{top}/more/{}.nii.gz"])
