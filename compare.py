@@ -15,6 +15,7 @@ import webbrowser
 from pathlib import Path
 
 from data.errors import UserError, run_command
+from data.files import at_home
 from unet_common.cli import add_experiment_flags, experiment_of
 
 
@@ -26,7 +27,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--output",
-        type=Path,
+        type=at_home,
         metavar="DIR",
         help="a new folder for page and runs (default: comparisons/TIME_...)",
     )

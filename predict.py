@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from data.errors import run_command
+from data.files import at_home
 from unet_common.cli import add_prediction_flags, prediction_settings_of
 
 
@@ -18,11 +19,11 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--input",
-        type=Path,
+        type=at_home,
         metavar="PATH",
         help="an image, a volume, a DICOM folder, or a folder of them (default: validation images)",
     )
-    add("--output", type=Path, metavar="DIR", help="default: predictions/ in the run folder")
+    add("--output", type=at_home, metavar="DIR", help="default: predictions/ in the run folder")
     add("--probabilities", action="store_true", help="write the probabilities, too (float32)")
     add(
         "--figures",
@@ -77,7 +78,7 @@ def main() -> int:
         predictions = predict_files(predictor, files, settings, arguments.probabilities, failures)
     else:
         predictions = predict_all(runs, arguments.impl, arguments.weights, settings, arguments.probabilities)
-    report_predictions(predictions, runs, output, arguments.probabilities, arguments.figures)
+    report_predictions(predictions, runs, output, settings, about, arguments.probabilities, arguments.figures)
     if arguments.input:
         report_unread(arguments.input, files.values())
     return report_failures(failures, len(files)) if failures else 0

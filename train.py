@@ -7,10 +7,10 @@ folder, from which evaluate.py and predict.py read it and --resume continues it.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import UserError, run_command
+from data.files import at_home
 from unet_common.cli import add_experiment_flags, experiment_of, given_settings
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def parse() -> argparse.Namespace:
     )
     add_experiment_flags(parser)
     parser.add_argument(
-        "--run", type=Path, metavar="DIR", help="where to write the run (default: runs/TIME_...)"
+        "--run", type=at_home, metavar="DIR", help="where to write the run (default: runs/TIME_...)"
     )
     parser.add_argument(
-        "--resume", type=Path, metavar="DIR", help="continue a run; only its length may change"
+        "--resume", type=at_home, metavar="DIR", help="continue a run; only its length may change"
     )
     parser.add_argument("--list-networks", action="store_true", help="show the catalogue, and train nothing")
     parser.add_argument("--json", action="store_true", help="with --list-networks: for programs")

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data.errors import UserError, bullet_list, run_command
+from data.files import at_home
 from data.settings import Augmentation, Preprocessing, Sampling, Settings
 from data.source import Source
 from data.sources.detect import source_at
@@ -41,15 +42,15 @@ def parse() -> argparse.Namespace:
             help="a setting, such as data.label_values=[0,2] or preprocessing.normalisation=case",
         )
         if name == "pack":
-            command.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+            command.add_argument("out", type=at_home, metavar="OUT", help="folder to write")
             command.add_argument("--to", choices=("hdf5", "tfrecord"), required=True)
             command.add_argument("--shards", type=int, default=8, metavar="N", help="files of tfrecord")
         if name == "show":
-            command.add_argument("--output", type=Path, default=Path("shown"), metavar="DIR")
+            command.add_argument("--output", type=at_home, default=Path("shown"), metavar="DIR")
             command.add_argument("--cases", type=int, default=4, metavar="N", help="how many (default: 4)")
     command = commands.add_parser("fetch", help="download a public data set")
     command.add_argument("what", choices=("hippocampus", "isbi2012"))
-    command.add_argument("out", type=Path, nargs="?", default=Path("datasets"), metavar="DIR")
+    command.add_argument("out", type=at_home, nargs="?", default=Path("datasets"), metavar="DIR")
     return parser.parse_args()
 
 

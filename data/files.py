@@ -9,6 +9,11 @@ from pathlib import Path
 from data.errors import UserError
 
 
+def at_home(path: Path | str) -> Path:
+    """The path that a person means: `~` is the home folder, also where no shell has replaced it."""
+    return Path(os.path.expanduser(path))
+
+
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path`, to be written; renamed to `path` when the block ends well.

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from data.about import About
 from data.errors import UserError, bullet_list, divided, grouped
+from data.files import at_home
 from data.formats.geometry import Geometry
 from data.formats.volumes import read_volume
 from data.settings import Preprocessing, Settings
@@ -53,7 +55,9 @@ class Source(Settings, ABC):
     """Base of all sources. The validated settings of a source are the source itself."""
 
     name: str
-    directory: Path | None = Field(None, description="where the files lie (--data-dir)")
+    directory: Annotated[Path, AfterValidator(at_home)] | None = Field(
+        None, description="where the files lie (--data-dir)"
+    )
 
     @property
     @abstractmethod

@@ -14,13 +14,42 @@ from data.settings import Settings
 Kind = TypeVar("Kind", bound=Settings)
 
 
+class DoubleKeyError(yaml.YAMLError):
+    """A key that stands twice in one group: YAML forbids it, and its reader takes the last without a word."""
+
+
+class _Loader(yaml.SafeLoader):
+    """The reader of plain values, which refuses a key that is there twice. Raises DoubleKeyError."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key, _value in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
+                raise DoubleKeyError(
+                    f"the setting '{key.value}' is there twice, in the lines {seen[key.value]} and {line}. Keep one."
+                )
+            seen[str(key.value)] = line
+        return super().construct_mapping(node, deep)
+
+
+def parsed(text: str) -> Any:
+    """The value of a YAML text. Raises yaml.YAMLError, DoubleKeyError among them, or ValueError."""
+    return yaml.load(text, _Loader)
+
+
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """The settings in a YAML file as nested dictionaries, not yet validated. Raises UserError with its name."""
     try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        settings = parsed(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise UserError(f"The settings file {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except DoubleKeyError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+    ) as error:  # the latter for a date such as 2024-99-99, and other encodings
         raise UserError(f"{path} is not YAML: {error}") from None
     if not isinstance(settings, dict):
         raise UserError(f"{path} must hold settings such as 'seed: 1', one per line.")
@@ -33,7 +62,9 @@ def assignment(text: str) -> tuple[str, Any]:
     if not equals:
         raise UserError(f"--set takes KEY=VALUE, such as network.depth=4; got '{text}'.")
     try:
-        return key.strip(), yaml.safe_load(value)
+        return key.strip(), parsed(value)
+    except DoubleKeyError as error:
+        raise UserError(f"--set {key}: {error}") from None
     except (yaml.YAMLError, ValueError):  # the latter for a date such as 2024-99-99
         raise UserError(f"--set {key}: '{value}' is not understood as YAML{decimal_comma(value)}.") from None
 

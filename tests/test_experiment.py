@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from helpers import command
 from PIL import Image
 
+import predict
+import train
 from data.errors import UserError
+from data.validation import assignment, read_yaml
 from unet_common.cli import add_experiment_flags, experiment_of
 from unet_common.experiment import (
     Experiment,
@@ -356,3 +360,35 @@ def test_what_the_data_decided_is_open_for_another_data_set(tmp_path):
     pinned = experiment_from({**settings, "network": {"depth": 2, "classes": 2}})
     assert "network" in resolve(pinned).decided_by_data
     assert "classes" not in resolve(pinned).decided_by_data["network"]
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path):
+    path = tmp_path / "x.yaml"
+    for text, told in (
+        (
+            "seed: 1\nloss: dice\nseed: 2\n",
+            r"x\.yaml: the setting 'seed' is there twice, in the lines 1 and 3",
+        ),
+        ("network:\n  depth: 3\n  depth: 4\n", "the setting 'depth' is there twice, in the lines 2 and 3"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=told):
+            read_yaml(path)
+    with pytest.raises(UserError, match="--set optimizer: the setting 'momentum' is there twice"):
+        assignment("optimizer={momentum: 0.5, momentum: 0.9}")
+    path.write_text("seed: 2024-13-45\n")
+    with pytest.raises(UserError, match=r"x\.yaml is not YAML"):
+        read_yaml(path)
+    path.write_text("a: {seed: 1}\nb: {seed: 1}\n")  # in two groups
+    assert read_yaml(path) == {"a": {"seed": 1}, "b": {"seed": 1}}
+
+
+def test_the_home_folder_may_be_written_short(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = {"data": {"name": "folder", "directory": "~/data"}, "initial_weights": "~/w.h5"}
+    experiment = experiment_from(settings)
+    assert experiment.data.directory == tmp_path / "data" and experiment.initial_weights == tmp_path / "w.h5"
+    with pytest.raises(UserError, match=f"There is no run folder {tmp_path}/run"):
+        command(predict, "--run=~/run")
+    with pytest.raises(UserError, match=f"The settings file {tmp_path}/x.yaml cannot be read"):
+        command(train, "--config=~/x.yaml")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError
+from data.files import at_home
 from data.sources import SOURCES
 from data.sources.detect import layout
 from data.validation import assignment, decimal_comma, validated
@@ -39,7 +40,7 @@ def add_experiment_flags(parser: argparse.ArgumentParser, of_all_three: bool = F
     """Add the flags from which `experiment_of` makes an experiment; without --impl where it is `of_all_three`."""
     add = parser.add_argument
     which = argparse.SUPPRESS if of_all_three else "which of the three trains (default: lowlevel)"
-    add("--config", type=Path, metavar="FILE", help="settings in YAML, such as configs/isbi2012.yaml")
+    add("--config", type=at_home, metavar="FILE", help="settings in YAML, such as configs/isbi2012.yaml")
     add("--impl", choices=IMPLEMENTATIONS, help=which)
     add("--network", choices=sorted(CATALOGUE), help="default: unet")
     add("--data", choices=sorted(SOURCES), metavar="NAME", help=f"{', '.join(SOURCES)} (default: membranes)")
@@ -106,7 +107,7 @@ def found_layout(directory: str) -> dict[str, Any]:
 def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a command that applies a trained network; `prediction_settings_of` reads part of them."""
     add = parser.add_argument
-    add("--run", type=Path, metavar="DIR", help="a run folder (default: the newest in runs/)")
+    add("--run", type=at_home, metavar="DIR", help="a run folder (default: the newest in runs/)")
     add("--impl", choices=IMPLEMENTATIONS, help="which of the three predicts (default: the one that trained)")
     add("--weights", default="best", metavar="best|final|FILE", help="default: best")
     add(
@@ -133,6 +134,7 @@ def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
         choices=("axial", "coronal", "sagittal"),
         help="of volumes, for a network of images (default: as they were acquired)",
     )
+    add("--tolerance", type=number, metavar="MM", help="of the surface Dice of volumes (default: 1)")
     add("--level", type=int, metavar="N", help="of unet_plus_plus: only N columns of the trained network")
     add("--one-look", action="store_true", help="of unet_fine_grained: the whole image only, not the region")
 

@@ -5,12 +5,14 @@ data decides (channels, classes). Unknown keys, wrong types and impossible combi
 line each that name the key and what is allowed.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -20,7 +22,7 @@ from pydantic import (
 )
 
 from data.errors import UserError
-from data.files import write_text
+from data.files import at_home, write_text
 from data.labels.soft_labels import SIDES
 from data.preprocessing.preprocessor import Preprocessor
 from data.preprocessing.regions import images
@@ -102,10 +104,10 @@ class Experiment(Settings):
     initialisation: Initialisation = Field(
         "he_normal", description="how the kernels are drawn that a training starts from"
     )
-    initial_weights: Path | None = Field(
+    initial_weights: Annotated[Path, AfterValidator(at_home)] | None = Field(
         None, description="interchange file to start from instead of random weights"
     )
-    pretrained: str | None = Field(
+    pretrained: Annotated[str, AfterValidator(os.path.expanduser)] | None = Field(
         None, description="what the encoder learned on ImageNet: a file, or `imagenet` to download it"
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

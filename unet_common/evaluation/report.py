@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -24,6 +25,7 @@ from unet_common.evaluation.tables import (
 from unet_common.figures.history import history_figure
 from unet_common.figures.overlays import ShownImage, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
+from unet_common.prediction.folder import record
 from unet_common.prediction.inputs import validation_cases
 from unet_common.prediction.predictor import Prediction, Predictor
 from unet_common.prediction.settings import PredictionSettings
@@ -75,14 +77,23 @@ def report_training(run: Run) -> None:
 
 
 def report_predictions(
-    predictions: Iterable[Prediction], runs: Sequence[Run], output: Path, probabilities: bool, pictures: bool
+    predictions: Iterable[Prediction],
+    runs: Sequence[Run],
+    output: Path,
+    settings: PredictionSettings,
+    made_with: Mapping[str, Any],
+    probabilities: bool,
+    pictures: bool,
 ) -> None:
     """Write everything that belongs to `predictions` to the folder `output`, each as it comes.
 
-    runs: that predicted; several if they are the folds of a cross-validation.
+    Args:
+        runs: that predicted; several if they are the folds of a cross-validation.
+        made_with: as of `unet_common.prediction.folder.record`.
     """
     run = runs[0]
-    scores, gallery = Scores(run.about.foreground_is_membrane), Gallery(run.about.class_names)
+    scores = Scores(run.about.foreground_is_membrane, settings.tolerance)
+    gallery = Gallery(run.about.class_names)
     values: set[int] = set()
     outputs = None
     remarks: dict[str, list[str]] = {}
@@ -112,17 +123,18 @@ def report_predictions(
             f"Warning: every pixel was predicted as {what}. Was the network trained long enough, and "
             "do these images look like its training images (same contrast, same scale)?"
         )
-    report_scores(scores, runs, output)
+    report_scores(scores, runs, output, made_with)
 
 
 def evaluate(
     runs: Sequence[Run], implementation: str | None, weights: str, settings: PredictionSettings, output: Path
 ) -> None:
     """Print the scores of the validation cases and write them to `output`."""
-    scores = Scores(runs[0].about.foreground_is_membrane)
+    scores = Scores(runs[0].about.foreground_is_membrane, settings.tolerance)
     for prediction in predict_all(runs, implementation, weights, settings):
         scores.add(prediction)
-    report_scores(scores, runs, output)
+    names = [name for run in runs for name in run.split.validation]
+    report_scores(scores, runs, output, record(runs, implementation, weights, settings, None, names))
 
 
 def predict_all(
@@ -166,16 +178,19 @@ def predict_files(
             yield prediction
 
 
-def report_scores(scores: Scores, runs: Sequence[Run], directory: Path) -> Sequence[Row]:
+def report_scores(
+    scores: Scores, runs: Sequence[Run], directory: Path, made_with: Mapping[str, Any]
+) -> Sequence[Row]:
     """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known.
 
-    The cases of a cross-validation get a second table, with a row for each fold.
+    The cases of a cross-validation get a second table, with a row for each fold. JSON has `made_with`, a `record`.
     """
     rows, thresholds = scores.result()
     if rows:
         class_names = runs[0].about.class_names
         folds = fold_rows(rows, fold_of_cases(runs)) if len(runs) > 1 else []
-        write_tables(rows, directory / "metrics", class_names, folds, scores.tolerance, thresholds=thresholds)
+        more = {"thresholds": thresholds, "made_with": made_with}
+        write_tables(rows, directory / "metrics", class_names, folds, scores.tolerance, **more)
         shown_rows = [{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]
         print(f"{markdown_table(shown_rows)}\n{notes(shown_rows, scores.tolerance)}\n")
         if folds:

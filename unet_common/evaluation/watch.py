@@ -84,7 +84,7 @@ class Watch:
         if self._predictor is None:
             self._predictor = Predictor([self.run], self._implementation, None, self.settings.level)
         self._predictor.set_weights([weights], checkpoint)
-        scores = Scores(self.run.about.foreground_is_membrane)
+        scores = Scores(self.run.about.foreground_is_membrane, self.settings.tolerance)
         cases, count = validation_cases(self.run), len(self.run.split.validation)
         for prediction in predict_each(self._predictor, cases, count, self.settings, False):
             scores.add(prediction)
@@ -96,7 +96,13 @@ class Watch:
         is_best = row["dice"] is not None and (before is None or row["dice"] > before["dice"])
         if is_best:
             save_weights(self.directory / "best.h5", weights, self.run.network)
-            write_tables(rows, self.directory / "best_metrics", self.run.about.class_names)
+            write_tables(
+                rows,
+                self.directory / "best_metrics",
+                self.run.about.class_names,
+                tolerance=scores.tolerance,
+                made_with={"settings": self.settings.model_dump(mode="json")},
+            )
             write_text(self.directory / "best.json", json.dumps(row, indent=2) + "\n")
         # Last: a checkpoint that is listed here is dealt with completely.
         write_text(self.directory / "checkpoints.csv", csv_table(self.rows))

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from data.settings import Fraction, Settings
 
@@ -23,6 +23,10 @@ class PredictionSettings(Settings):
     )
     threshold: Fraction = Field(
         0.5, description="of a sigmoid: a pixel is of its class from this probability on"
+    )
+    tolerance: PositiveFloat = Field(
+        1.0,
+        description="of the surface Dice of volumes, in mm: borders that are as near as this are the same",
     )
     level: PositiveInt | None = Field(
         None, description="of unet_plus_plus: columns of the pruned network, which is faster"
