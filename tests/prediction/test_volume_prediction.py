@@ -160,7 +160,7 @@ def test_a_crop_larger_than_the_volume_gets_a_size_that_the_network_takes(tmp_pa
         "--steps",
         1,
     ]
-    with pytest.raises(UserError, match=r"at most --set 'sampling\.crop=\[32, 32, 16\]'"):
+    with pytest.raises(UserError, match=r"--set 'sampling\.crop=\[32, 32, 16\]'"):
         command(train, "--run", tmp_path / "a", *blobs, *levels)
     command(train, "--run", tmp_path / "b", *blobs, *levels, "--set", "sampling.crop=[32, 32, 16]")
     deep = [*levels, "--set", "network.depth=6"]
