@@ -156,7 +156,6 @@ class Source(Settings, ABC):
             ignoring=self.ignoring,
             foreground_is_membrane=self.foreground_is_membrane,
             located=self.located,
-            colour=getattr(self, "colour", None),
         )
 
     def notes(self) -> list[str]:

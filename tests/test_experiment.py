@@ -16,6 +16,7 @@ from PIL import Image
 import predict
 import train
 from data.errors import UserError
+from data.sources.detect import source_at
 from data.validation import assignment, read_yaml
 from unet_common.cli import add_experiment_flags, experiment_of
 from unet_common.experiment import (
@@ -388,6 +389,11 @@ def test_the_home_folder_may_be_written_short(tmp_path, monkeypatch):
     settings = {"data": {"name": "folder", "directory": "~/data"}, "initial_weights": "~/w.h5"}
     experiment = experiment_from(settings)
     assert experiment.data.directory == tmp_path / "data" and experiment.initial_weights == tmp_path / "w.h5"
+    (tmp_path / "data").mkdir()
+    with pytest.raises(UserError, match=f"{tmp_path}/data has none of the layouts"):
+        command(train, "--data-dir=~/data")
+    with pytest.raises(UserError, match=f"{tmp_path}/data has none of the layouts"):
+        source_at("~/data")
     with pytest.raises(UserError, match=f"There is no run folder {tmp_path}/run"):
         command(predict, "--run=~/run")
     with pytest.raises(UserError, match=f"The settings file {tmp_path}/x.yaml cannot be read"):

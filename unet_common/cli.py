@@ -84,19 +84,19 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
     data = settings.get("data")
     if isinstance(data, dict) and data.get("directory") and not data.get("name"):
         given = {key: value for key, value in data.items() if value is not None}
-        settings["data"] = {**found_layout(str(data["directory"])), **given}
+        settings["data"] = {**found_layout(at_home(data["directory"])), **given}
     return experiment_from(settings)
 
 
-def found_layout(directory: str) -> dict[str, Any]:
+def found_layout(directory: Path) -> dict[str, Any]:
     """The settings of the layout that the data in a folder has; prints what they are.
 
     Raises:
         UserError: there is no such folder, or it has none of the known layouts.
     """
-    if not Path(directory).is_dir():
+    if not directory.is_dir():
         raise UserError(f"There is no folder {directory} (--data-dir).")
-    found = layout(Path(directory))
+    found = layout(directory)
     flags = ["--data", found["name"]]
     for key in sorted(found.keys() - {"name"}):
         flags += ["--set", f"data.{key}={found[key]}"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError, bullet_list
-from data.files import paths_in
+from data.files import at_home, paths_in
 from data.formats.images import TIFF, image_files, read_image
 from data.formats.nifti import is_nifti
 from data.formats.records import INDEX, MARKER
@@ -42,7 +42,7 @@ def source_at(place: str, settings: dict[str, Any] | None = None) -> Source:
     settings = {key: value for key, value in (settings or {}).items() if value is not None}
     if place in SOURCES and not Path(place).is_dir():
         return validated(SOURCES[place], {**settings, "name": place})
-    path = Path(place)
+    path = at_home(place)
     if not path.is_dir():
         raise UserError(f"There is no folder {place}, and no generated data set of this name.")
     if not settings.get("name"):

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 from pydantic import Field
 
+from data.about import About
 from data.errors import UserError, grouped
 from data.files import natural_key, paths_in
 from data.formats.images import examine_mask, image_files, read_image, read_mask
@@ -119,6 +120,9 @@ class Folder(LabelFiles):
 
     def notes(self) -> list[str]:
         return self._survey.notes
+
+    def about(self) -> About:
+        return super().about().model_copy(update={"colour": self.colour})
 
     def unread(self) -> list[str]:
         images, masks = self._parts

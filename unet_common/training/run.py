@@ -82,10 +82,8 @@ class Run:
         source = experiment.data
         source.check()
         parts = divide(source.names(), experiment.sampling, experiment.seed)
-        bare = Preprocessor(experiment.preprocessing)
         overview = Overview(source)
-        images = (bare(overview.add(labelled(source, name))).measured for name in parts.training)
-        measured = statistics(images, source.channels)
+        measured = _statistics(experiment, parts, overview)
         run = cls(path, experiment, parts, measured, tuple(lines_on_data(source, parts, overview)))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         if experiment.pretrained:
@@ -168,9 +166,8 @@ class Run:
 
     def _check_same_data(self) -> None:
         """Compare the data with what the run was made from. Raises UserError if it is other data."""
-        source, bare = self.source, Preprocessor(self.experiment.preprocessing)
-        images = (bare(labelled(source, name)).measured for name in self.split.training)
-        here = statistics(images, source.channels)
+        source = self.source
+        here = _statistics(self.experiment, self.split, Overview(source))
         same = (here.mean, here.std) == (self.statistics.mean, self.statistics.std)
         if source.about() != self.about or not same:
             raise UserError(
@@ -370,6 +367,13 @@ class Run:
             self.experiment.precision,
             tile,
         )
+
+
+def _statistics(experiment: Experiment, parts: Split, overview: Overview) -> Statistics:
+    """Statistics of the training images as they are before these are applied; `overview` takes note of each."""
+    source, bare = experiment.data, Preprocessor(experiment.preprocessing)
+    images = (bare(overview.add(labelled(source, name))).measured for name in parts.training)
+    return statistics(images, source.channels)
 
 
 def complete(experiment: Experiment) -> Experiment:
