@@ -21,12 +21,13 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    from unet_common.prediction.inputs import check_prediction, validation_cases
+    from unet_common.prediction.inputs import check_effects, check_prediction, validation_cases
     from unet_common.training.cross_validation import newest, open_runs
 
     path = arguments.run or newest()
     runs, settings = open_runs(path), prediction_settings_of(arguments)
     check_prediction(runs, None if arguments.watch else arguments.weights, settings)
+    check_effects(runs, settings)
     for run in runs:
         validation_cases(run)  # refuses a run that has none, or whose data is gone
     # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.

@@ -42,7 +42,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     arguments = parse()
     from unet_common.prediction.folder import claim, record
-    from unet_common.prediction.inputs import check_prediction, input_files, validation_cases
+    from unet_common.prediction.inputs import check_effects, check_prediction, input_files, validation_cases
     from unet_common.prediction.predictor import Predictor
     from unet_common.training.cross_validation import newest, open_runs
 
@@ -55,6 +55,7 @@ def main() -> int:
     else:
         for run in runs:
             validation_cases(run)  # refuses a run that has none, or whose data is gone
+    check_effects(runs, settings, files.values(), arguments.figures)
     names = files or [name for run in runs for name in run.split.validation]
     about = record(
         runs,

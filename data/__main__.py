@@ -7,6 +7,7 @@ python -m data fetch hippocampus|isbi2012          download a public data set
 """
 
 import argparse
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,20 @@ from data.files import at_home
 from data.settings import Augmentation, Preprocessing, Sampling, Settings
 from data.source import Source
 from data.sources.detect import source_at
-from data.validation import assignment, read_yaml, validated
+from data.validation import assignment, read_yaml, refuse_idle, validated
+
+GROUPS = {
+    "check": ("data",),
+    "show": ("data", "preprocessing", "sampling", "augmentation"),
+    "pack": ("data", "preprocessing"),
+}
+"""The groups of settings that a command reads."""
+
+EXAMPLES = {
+    "check": "data.label_values=[0,2]",
+    "show": "augmentation.rotation=15",
+    "pack": "preprocessing.spacing=[1,1,1]",
+}
 
 
 def parse() -> argparse.Namespace:
@@ -39,15 +53,15 @@ def parse() -> argparse.Namespace:
             action="append",
             default=[],
             metavar="KEY=VALUE",
-            help="a setting, such as data.label_values=[0,2] or preprocessing.normalisation=case",
+            help=f"a setting, such as {EXAMPLES[name]}",
         )
         if name == "pack":
             command.add_argument("out", type=at_home, metavar="OUT", help="folder to write")
             command.add_argument("--to", choices=("hdf5", "tfrecord"), required=True)
-            command.add_argument("--shards", type=int, default=8, metavar="N", help="files of tfrecord")
+            command.add_argument("--shards", type=_count, default=8, metavar="N", help="files of tfrecord")
         if name == "show":
             command.add_argument("--output", type=at_home, default=Path("shown"), metavar="DIR")
-            command.add_argument("--cases", type=int, default=4, metavar="N", help="how many (default: 4)")
+            command.add_argument("--cases", type=_count, default=4, metavar="N", help="how many (default: 4)")
     command = commands.add_parser("fetch", help="download a public data set")
     command.add_argument("what", choices=("hippocampus", "isbi2012"))
     command.add_argument("out", type=at_home, nargs="?", default=Path("datasets"), metavar="DIR")
@@ -56,6 +70,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse()
+    if arguments.command in GROUPS:
+        _check_groups(arguments)
     return {"check": check, "show": show, "pack": pack, "fetch": fetch}[arguments.command](arguments)
 
 
@@ -126,7 +142,35 @@ def _source(arguments: argparse.Namespace) -> Source:
 
 
 def _settings(arguments: argparse.Namespace, name: str, kind: type[Settings]) -> Any:
-    return validated(kind, _section(arguments, name))
+    settings = validated(kind, _section(arguments, name))
+    refuse_idle(settings, f"{name}.")
+    return settings
+
+
+def _count(text: str) -> int:
+    """A whole number from 1 on. Raises ArgumentTypeError for another text."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 on")
+    return int(text)
+
+
+def _check_groups(arguments: argparse.Namespace) -> None:
+    """Refuse settings that the command does not read, and groups in --config that nobody does. Raises UserError.
+
+    A file may have those of a training, too: it is as for train.py.
+    """
+    groups = GROUPS[arguments.command]
+    for key, _value in map(assignment, arguments.set):
+        group, dot, _setting = key.partition(".")
+        if not dot or group not in groups:
+            raise UserError(
+                f"--set {key}: {arguments.command} takes settings of {', '.join(groups)}, such as "
+                f"{EXAMPLES[arguments.command]}."
+            )
+    for group in read_yaml(arguments.config) if arguments.config else ():
+        meant = get_close_matches(group, GROUPS["show"], n=1)
+        if meant and group != meant[0]:
+            raise UserError(f"{arguments.config}: {group} is unknown. Is it {meant[0]}?")
 
 
 def _section(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
@@ -138,9 +182,7 @@ def _section(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     section = dict(section)
     for text in arguments.set:
         key, value = assignment(text)
-        group, dot, setting = key.partition(".")
-        if not dot:
-            raise UserError(f"--set takes GROUP.KEY=VALUE, such as preprocessing.crop=true; got '{text}'.")
+        group, _dot, setting = key.partition(".")
         if group == name:
             section[setting] = value
     return section

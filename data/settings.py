@@ -1,6 +1,9 @@
 """Validated settings of everything that has to do with data."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +29,84 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, settings: Any) -> Any:
+        """Refuse what Python would take for 1: who writes `rotation: true` did not mean one degree."""
+        for name in _numbers(cls) & settings.keys() if isinstance(settings, dict) else ():
+            if _holds_truth(settings[name]):
+                raise ValueError(f"{name}: should be a number; got {str(settings[name]).lower()}")
+        return settings
+
+
+@cache
+def _numbers(kind: type[Settings]) -> frozenset[str]:
+    """The settings that take numbers, and not true or false."""
+    types = {name: set(_types(field.annotation)) for name, field in kind.model_fields.items()}
+    return frozenset(
+        name for name, allowed in types.items() if {int, float} & allowed and bool not in allowed
+    )
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """All types in an annotation such as tuple[int, ...] | None."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _types(part)
+
+
+def _holds_truth(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, (list, tuple)) and any(map(_holds_truth, value)))
+
+
+@dataclass(frozen=True)
+class BelongsTo:
+    """A mark on a setting that has an effect only beside others of its group.
+
+    settings: names of these; one of them is enough.
+    values: that one of them must have; without values it must not be off: null, false, 0.0 or empty. (A whole number
+        is a choice, 0 as well.)
+    """
+
+    settings: tuple[str, ...]
+    values: tuple[Any, ...] = ()
+
+    def fulfilled(self, group: Settings) -> bool:
+        """True if the marked setting has an effect in this group."""
+        return any(
+            value in self.values if self.values else type(value) is int or bool(value)
+            for value in (getattr(group, name) for name in self.settings)
+        )
+
+    def told(self, prefix: str) -> str:
+        """The others, and what they must be, in words."""
+        allowed = " or ".join("null" if value is None else str(value) for value in self.values)
+        return " or ".join(f"{prefix}{name}{f'={allowed}' if allowed else ''}" for name in self.settings)
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A setting that was given and has no effect: its dotted key, those of the settings that it belongs to, and why."""
+
+    key: str
+    owners: tuple[str, ...]
+    reason: str
+
+
+def idle_settings(group: Settings, prefix: str = "") -> Iterator[Idle]:
+    """The settings of a group, and of the groups in it, that differ from their defaults and have no effect."""
+    for name, field in type(group).model_fields.items():
+        value = getattr(group, name)
+        if isinstance(value, Settings):
+            yield from idle_settings(value, f"{prefix}{name}.")
+        if value == field.get_default(call_default_factory=True):
+            continue
+        for mark in field.metadata:
+            if isinstance(mark, BelongsTo) and not mark.fulfilled(group):
+                owners = tuple(prefix + owner for owner in mark.settings)
+                reason = f"has no effect, since it belongs to {mark.told(prefix)}. Leave it out, or set that"
+                yield Idle(prefix + name, owners, f"{prefix}{name}: {reason}")
 
 
 class Preprocessing(Settings):
@@ -90,13 +171,15 @@ class Sampling(Settings):
         description="classes of thin lines, which the network also learns blurred over 3, 7 and 15 pixels: three more "
         "outputs each, behind those of the classes; needs network.multilabel",
     )
-    validation: Annotated[Fraction | tuple[str, ...], BeforeValidator(_words)] = Field(
-        0.2, description="share of the images, or their names, that are kept for validation"
-    )
+    validation: Annotated[
+        Fraction | tuple[str, ...], BeforeValidator(_words), BelongsTo(("fold",), (None,))
+    ] = Field(0.2, description="share of the images, or their names, that are kept for validation")
     fold: NonNegativeInt | None = Field(
         None, description="instead of validation: the part of a cross-validation that is kept, from 0 on"
     )
-    folds: Annotated[int, Field(ge=2)] = Field(5, description="parts of a cross-validation")
+    folds: Annotated[int, Field(ge=2), BelongsTo(("fold",))] = Field(
+        5, description="parts of a cross-validation"
+    )
     workers: PositiveInt = Field(2, description="samples prepared in parallel")
 
     @model_validator(mode="after")
@@ -115,12 +198,18 @@ class Change(Settings):
     """A random change: how strong it is at most, and how often it happens. A bare number is its amount."""
 
     amount: NonNegativeFloat = Field(0.0, description="0 switches it off")
-    probability: Probability = Field(1.0, description="share of the samples that it happens to")
+    probability: Annotated[Probability, BelongsTo(("amount",))] = Field(
+        1.0, description="share of the samples that it happens to"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _number_is_amount(cls, value: Any) -> Any:
-        return {"amount": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return {"amount": value}
+        if not isinstance(value, (dict, Change)):
+            raise ValueError("should be a number, or {amount: ..., probability: ...}")
+        return value
 
     def __bool__(self) -> bool:
         return self.amount > 0 and self.probability > 0
@@ -139,8 +228,14 @@ OFF = Change()
 """No change."""
 
 
-def _probability_of_flips(value: Any) -> Any:
+def _probability_of_flips(value: bool | float) -> float:
     return {True: 0.5, False: 0.0}[value] if isinstance(value, bool) else value
+
+
+FLIPS = BelongsTo(("flips",))
+SHIFT = BelongsTo(("shift",))
+ELASTIC = BelongsTo(("elastic",))
+GEOMETRY = BelongsTo(("rotation", "scaling", "shift", "elastic"))
 
 
 class Augmentation(Settings):
@@ -148,13 +243,13 @@ class Augmentation(Settings):
     happen to some of the samples only."""
 
     # Geometry: one map of coordinates, one interpolation.
-    flips: Annotated[Probability, BeforeValidator(_probability_of_flips)] = Field(
+    flips: Annotated[bool | Probability, AfterValidator(_probability_of_flips)] = Field(
         0.5, description="probability with which each axis is mirrored; true is 0.5"
     )
-    flip_axes: tuple[NonNegativeInt, ...] | None = Field(
+    flip_axes: Annotated[tuple[NonNegativeInt, ...] | None, FLIPS] = Field(
         None, description="the axes that may be mirrored; without it all"
     )
-    swap_labels: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = Field(
+    swap_labels: Annotated[tuple[tuple[NonNegativeInt, NonNegativeInt], ...], FLIPS] = Field(
         (), description="pairs of classes, left and right, that change places when the first axis is mirrored"
     )
     rotation: Annotated[Change, _at_most(180)] = Field(
@@ -164,10 +259,10 @@ class Augmentation(Settings):
         OFF, description="largest relative change of size: 0.2 draws from 0.8 to 1.2"
     )
     shift: Change = Field(OFF, description="largest shift along each axis in pixels, either way")
-    shift_axes: tuple[NonNegativeInt, ...] | None = Field(
+    shift_axes: Annotated[tuple[NonNegativeInt, ...] | None, SHIFT] = Field(
         None, description="the axes along which crops are shifted; without it all"
     )
-    flip_or_shift: bool = Field(
+    flip_or_shift: Annotated[bool, FLIPS, SHIFT] = Field(
         False,
         description="a sample is either mirrored or shifted: a fair coin decides which of them may happen",
     )
@@ -176,10 +271,10 @@ class Augmentation(Settings):
         description="standard deviation of the elastic displacement in pixels at the nodes of its grid; over all "
         "pixels it is about 0.86 of that, in volumes 0.79",
     )
-    elastic_scale: Annotated[float, Field(gt=0)] = Field(
+    elastic_scale: Annotated[float, Field(gt=0), ELASTIC] = Field(
         20.0, description="distance in pixels over which the elastic displacement varies"
     )
-    label_interpolation: Literal["nearest", "linear"] = Field(
+    label_interpolation: Annotated[Literal["nearest", "linear"], GEOMETRY] = Field(
         "nearest", description="linear: of each class's mask, for structures a few pixels wide"
     )
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from data.errors import UserError, bullet_list
-from data.settings import Settings
+from data.settings import Settings, idle_settings
 
 Kind = TypeVar("Kind", bound=Settings)
 
@@ -84,6 +84,11 @@ def validated(kind: type[Kind], settings: dict[str, Any]) -> Kind:
     return result
 
 
+def refuse_idle(group: Settings, prefix: str = "") -> None:
+    """Raise a UserError if a setting of a group has no effect beside the others."""
+    refuse([idle.reason for idle in idle_settings(group, prefix)])
+
+
 def refuse(problems: list[str]) -> None:
     """Raise a UserError that tells one mistake in a line, more in a list."""
     if len(problems) == 1:
@@ -137,6 +142,9 @@ def _explain(mistake: dict, kind: type[Settings], prefix: str) -> tuple[str, str
         allowed = sorted(name for name, field in kind.model_fields.items() if field.repr)
         return key, f"unknown; allowed here: {', '.join(allowed)}"
     reason = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if of_group := re.match(r"(\w+): ", reason):  # what a group says of one of its settings
+        key = (prefix + ".".join([*map(str, place), of_group[1]])).rstrip(".")
+        reason = reason.removeprefix(of_group[0])
     reason = reason[0].lower() + reason[1:]
     if mistake["type"] == "value_error" or not isinstance(mistake["input"], (str, int, float, list, tuple)):
         return key, reason

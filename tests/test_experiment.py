@@ -21,6 +21,7 @@ from data.validation import assignment, read_yaml
 from unet_common.cli import add_experiment_flags, experiment_of
 from unet_common.experiment import (
     Experiment,
+    check_beginning,
     experiment_from,
     load_experiment,
     resolve,
@@ -29,7 +30,7 @@ from unet_common.experiment import (
 from unet_common.schedule import Schedule
 from unet_common.training.cross_validation import newest
 from unet_common.training.history import History, read_history
-from unet_common.training.run import Run
+from unet_common.training.run import Run, complete
 from unet_common.weights.interchange import load_weights, save_weights
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -57,7 +58,15 @@ def from_flags(*words):
         ),
         ({"sampling": {"crop": [100, 128]}}, "Nearest good sizes: 96x128 or 112x128"),
         ({"training": {"steps": 1, "epochs": 2}}, "training: give steps or epochs, not both"),
-        ({"optimizer": {"nesterov": True}}, "optimizer: nesterov is a form of sgd"),
+        ({"preprocessing": {"clip": [9, 1]}}, "preprocessing.clip: 9 is not below 1"),
+        ({"seed": True}, "seed: should be a number; got true"),
+        ({"optimizer": {"learning_rate": True}}, "optimizer.learning_rate: should be a number; got true"),
+        ({"augmentation": {"flip_axes": [True]}}, "augmentation.flip_axes: should be a number; got [true]"),
+        (
+            {"augmentation": {"noise": True}},
+            "augmentation.noise: should be a number, or {amount: ..., probability: ...}",
+        ),
+        ({"loss": "focal(gamma=true)"}, "loss: focal: gamma: should be a number; got true"),
         (
             {"augmentation": {"rotation": 500}},
             "augmentation.rotation: should be less than or equal to 180; got 500",
@@ -361,6 +370,113 @@ def test_what_the_data_decided_is_open_for_another_data_set(tmp_path):
     pinned = experiment_from({**settings, "network": {"depth": 2, "classes": 2}})
     assert "network" in resolve(pinned).decided_by_data
     assert "classes" not in resolve(pinned).decided_by_data["network"]
+
+
+def test_a_setting_that_has_no_effect_is_refused():
+    """Each setting that belongs to another is refused where that one is off, and accepted where it is on."""
+    cases = {
+        "optimizer.momentum": ("0.5", "optimizer.name=sgd"),
+        "optimizer.nesterov": ("true", "optimizer.name=sgd"),
+        "schedule.factor": ("0.5", "schedule.name=step"),
+        "schedule.every": ("7", "schedule.name=step"),
+        "schedule.power": ("2", "schedule.name=polynomial"),
+        "schedule.final": ("0.5", "schedule.name=cosine"),
+        "schedule.patience": ("9", "schedule.name=plateau"),
+        "sampling.folds": ("3", "sampling.fold=0"),
+        "augmentation.shift_axes": ("[0]", "augmentation.shift=3"),
+        "augmentation.elastic_scale": ("9", "augmentation.elastic=3"),
+        "augmentation.label_interpolation": ("linear", "augmentation.scaling=0.1"),
+        "augmentation.flip_or_shift": ("true", "augmentation.shift=3"),
+        "augmentation.noise.probability": ("0.5", "augmentation.noise.amount=1"),
+        "network.groups": ("4", "network.normalisation=group"),
+    }
+    for key, (value, owner) in cases.items():
+        with pytest.raises(UserError, match=f"^{key}: has no effect, since it belongs to ") as error:
+            check_beginning(from_flags("--set", f"{key}={value}"))
+        assert "\n" not in str(error.value)
+        check_beginning(from_flags("--set", f"{key}={value}", "--set", owner))
+    for off in ("flips=0", "flips=false"):
+        with pytest.raises(
+            UserError, match=r"flip_axes: has no effect, since it belongs to augmentation\.flips"
+        ):
+            check_beginning(from_flags("--set", "augmentation.flip_axes=[0]", "--set", f"augmentation.{off}"))
+    with pytest.raises(UserError, match=r"validation: has no effect, since it belongs to sampling\.fold=null"):
+        check_beginning(from_flags("--set", "sampling.validation=0.5", "--fold", "0"))
+    for network in ("unet_backboned", "unet_branch2", "unet_fine_grained"):
+        for encoder, name in (("resnet50", "centre_filters"), ("vgg16", "last_filters")):
+            flags = ["--network", network, "--set", f"network.encoder={encoder}"]
+            with pytest.raises(UserError, match=f"^network.{name}: has no effect"):
+                check_beginning(from_flags(*flags, "--set", f"network.{name}=8"))
+    check_beginning(Experiment())
+
+
+def test_a_flag_makes_settings_of_the_file_idle_and_they_are_left_out(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "augmentation: {elastic: {amount: 2}, elastic_scale: 9, flip_axes: [0]}\nsampling: {validation: 0.5}\n"
+    )
+    config = ("--config", str(path))
+    flags = ("--set", "augmentation.elastic.amount=0", "--set", "augmentation.flips=false")
+    experiment = from_flags(*config, *flags, "--fold", "1")
+    check_beginning(experiment)
+    assert experiment.augmentation.elastic_scale == 20 and experiment.augmentation.flip_axes is None
+    assert from_flags(*config, "--fold", "all").sampling.validation == 0.2
+    kept = from_flags(*config)
+    assert kept.augmentation.elastic_scale == 9 and kept.sampling.validation == 0.5
+    path.write_text("augmentation: {elastic_scale: 9}")  # the file's own mistake is told
+    with pytest.raises(UserError, match="elastic_scale: has no effect"):
+        check_beginning(from_flags(*config, "--fold", "1"))
+
+
+def test_a_run_with_idle_settings_can_be_opened(tmp_path):
+    """Runs of before may have them, and they do no harm."""
+    experiment = resolve(experiment_from({"optimizer": {"momentum": 0.5}, "data": {"images": 2}}))
+    save_experiment(tmp_path / "x.yaml", experiment)
+    assert load_experiment(tmp_path / "x.yaml") == experiment
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ("--steps 3 --epochs 2", "Give --steps or --epochs, not both."),
+        ("--steps 3 --set training.epochs=2", "Give --steps or --epochs, not both."),
+        ("--seed 1 --set seed=2", "seed is given twice, as 1 and as 2"),
+        ("--set seed=1 --set seed=2", "seed is given twice"),
+        ("--fold all --set sampling.fold=1", "sampling.fold is given twice, as all and as 1"),
+        ("--loss 0*dice+bce", "loss: dice has the weight 0 in '0*dice+bce'"),
+        ("--steps 9 --set schedule.warmup=10", "schedule.warmup is 10 steps, but the training has only 9"),
+        (
+            "--set sampling.validation=0 --set training.early_stopping=3",
+            "training.early_stopping: the validation decides, but sampling.validation keeps no image for it",
+        ),
+        (
+            "--set sampling.validation=[] --set schedule.name=plateau",
+            "schedule.name=plateau: the validation decides, but sampling.validation keeps no image for it",
+        ),
+        ("--set augmentation.flip_axes=[5]", "flip_axes is [5]: the images of 'membranes' have the axes 0 to 1"),
+        ("--set augmentation.flip_axes=[0,0]", "each of which may be there once"),
+        ("--set augmentation.shift=3 --set augmentation.shift_axes=[2]", "shift_axes is [2]: the images"),
+        ("--set sampling.samples_per_class=[1,1,1]", "has 3 numbers: the first is for the background, and 'membranes'"),
+        ("--set augmentation.swap_labels=[[0,1]]", "'membranes' has the class 1, each of which may be in one pair"),
+        ("--data blobs3d --set augmentation.swap_labels=[[1,3]]", "'blobs3d' has the classes 1 to 2"),
+        ("--data blobs3d --set augmentation.swap_labels=[[1,1]]", "each of which may be in one pair"),
+        (
+            "--data blobs3d --set augmentation.swap_labels=[[1,2]] --set augmentation.flip_axes=[1]",
+            "swap_labels has no effect: labels change places when axis 0 is mirrored",
+        ),
+    ],
+)  # fmt: skip
+def test_contradictions_are_refused_before_the_training(flags, message):
+    with pytest.raises(UserError) as error:
+        complete(from_flags(*flags.split()))
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_warmup_longer_than_the_epochs_is_refused_and_leaves_no_run(tmp_path):
+    settings = {"data": {"images": 3}, "training": {"epochs": 2}, "schedule": {"warmup": 5}}
+    with pytest.raises(UserError, match=r"schedule\.warmup is 5 steps, but the training has only 1"):
+        Run.create(tmp_path / "run", experiment_from(settings))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_key_that_is_there_twice_is_refused(tmp_path):

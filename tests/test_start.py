@@ -195,7 +195,7 @@ def test_data_sets_are_refused():
         ("check membranes --set data.imagse=3", "error: imagse: unknown; allowed here: "),
         ("check membranes --set data.images=[", "error: --set data.images: '[' is not understood as YAML."),
         ("check membranes --set data.images", "error: --set takes KEY=VALUE"),
-        ("check membranes --set images=3", "error: --set takes GROUP.KEY=VALUE"),
+        ("check membranes --set images=3", "error: --set images: check takes settings of data, such as"),
         ("show membranes --set augmentation.flip=1", "error: flip: unknown; allowed here: "),
         ("show nowhere", "error: There is no folder nowhere"),
         ("pack membranes OUT --to zip", "argument --to: invalid choice: 'zip'"),

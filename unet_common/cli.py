@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError
 from data.files import at_home
+from data.settings import idle_settings
 from data.sources import SOURCES
 from data.sources.detect import layout
 from data.validation import assignment, decimal_comma, validated
@@ -63,13 +66,20 @@ def add_experiment_flags(parser: argparse.ArgumentParser, of_all_three: bool = F
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the flags give, by dotted key."""
-    given = {
-        key: getattr(arguments, flag)
-        for flag, key in SETTINGS.items()
-        if getattr(arguments, flag) is not None and (flag, getattr(arguments, flag)) != ("fold", "all")
-    }
-    return given | dict(map(assignment, arguments.set))
+    """The settings that the flags give, by dotted key; --fold all is none, but a way through all of them.
+
+    Raises UserError if one is given twice, or two lengths are.
+    """
+    flags = {key: getattr(arguments, flag) for flag, key in SETTINGS.items()}
+    pairs = [(key, value) for key, value in flags.items() if value is not None]
+    given: dict[str, Any] = {}
+    for key, value in [*pairs, *map(assignment, arguments.set)]:
+        if key in given:
+            raise UserError(f"{key} is given twice, as {given[key]} and as {value}. Keep one.")
+        given[key] = value
+    if given.get("training.steps") is not None and given.get("training.epochs") is not None:
+        raise UserError("Give --steps or --epochs, not both.")
+    return {key: value for key, value in given.items() if (key, value) != ("sampling.fold", "all")}
 
 
 def experiment_of(arguments: argparse.Namespace) -> Experiment:
@@ -79,13 +89,38 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
     """
     settings = read_settings(arguments.config) if arguments.config else {}
     settings.pop("decided_by_data", None)  # of a run; this may be another data set
-    for key, value in given_settings(arguments).items():
+    given = given_settings(arguments)
+    for key, value in given.items():
         override(settings, key, value)
     data = settings.get("data")
     if isinstance(data, dict) and data.get("directory") and not data.get("name"):
-        given = {key: value for key, value in data.items() if value is not None}
-        settings["data"] = {**found_layout(at_home(data["directory"])), **given}
-    return experiment_from(settings)
+        named = {key: value for key, value in data.items() if value is not None}
+        settings["data"] = {**found_layout(at_home(data["directory"])), **named}
+    experiment = experiment_from(settings)
+    return (
+        experiment_from(settings) if _forget_idle(settings, experiment, given, arguments.fold) else experiment
+    )
+
+
+def _forget_idle(
+    settings: dict[str, Any], experiment: Experiment, given: dict[str, Any], fold: int | str | None
+) -> bool:
+    """Take out settings of --config that flags made idle, such as the momentum of another optimizer; True if any.
+
+    What else has no effect is a mistake, which `check_beginning` refuses.
+    """
+    if fold == "all":  # then each training has a fold
+        given = {**given, "sampling.fold": fold}
+        sampling = experiment.sampling.model_copy(update={"fold": 0})
+        experiment = experiment.model_copy(update={"sampling": sampling})
+    forgotten = False
+    for idle in idle_settings(experiment):
+        by_flags = any(f"{key}.".startswith(f"{owner}.") for key in given for owner in idle.owners)
+        if by_flags and idle.key not in given:
+            *groups, last = idle.key.split(".")
+            reduce(getitem, groups, settings).pop(last)
+            forgotten = True
+    return forgotten
 
 
 def found_layout(directory: Path) -> dict[str, Any]:

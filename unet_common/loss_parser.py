@@ -38,6 +38,13 @@ def check(expression: str, classes: int, multilabel: bool = False) -> None:
         term.check(outputs)
 
 
+def refuse_weightless(expression: str) -> None:
+    """Refuse a term that counts for nothing. Raises UserError."""
+    for term in parse(expression):
+        if term.weight == 0:
+            raise UserError(f"loss: {term.name} has the weight 0 in '{expression}'. Leave it out.")
+
+
 def parse(expression: str) -> list[Term]:
     """The terms of a weighted sum.
 

@@ -10,7 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from data.settings import Settings
+from data.errors import UserError
+from data.settings import BelongsTo, Settings
+
+STEP, POLYNOMIAL, COSINE, PLATEAU, REDUCTIONS = (
+    BelongsTo(("name",), names)
+    for names in (("step",), ("polynomial",), ("cosine",), ("plateau",), ("step", "plateau"))
+)
 
 
 class Schedule(Settings):
@@ -18,15 +24,27 @@ class Schedule(Settings):
 
     name: Literal["constant", "step", "cosine", "polynomial", "plateau"] = "constant"
     warmup: NonNegativeInt = Field(0, description="steps over which the rate rises linearly at the start")
-    factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+    factor: Annotated[float, Field(gt=0, lt=1), REDUCTIONS] = Field(
         0.1, description="of step and plateau: each reduction"
     )
-    every: PositiveInt = Field(1000, description="of step: steps between two reductions")
-    power: NonNegativeFloat = Field(0.9, description="of polynomial: (1 - progress) ** power")
-    final: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="of cosine: last rate / first rate")
-    patience: PositiveInt = Field(
+    every: Annotated[PositiveInt, STEP] = Field(1000, description="of step: steps between two reductions")
+    power: Annotated[NonNegativeFloat, POLYNOMIAL] = Field(
+        0.9, description="of polynomial: (1 - progress) ** power"
+    )
+    final: Annotated[float, Field(ge=0, le=1), COSINE] = Field(
+        0.0, description="of cosine: last rate / first rate"
+    )
+    patience: Annotated[PositiveInt, PLATEAU] = Field(
         5, description="of plateau: validations without a better Dice; those of the warm-up do not count"
     )
+
+    def check_length(self, steps: int) -> None:
+        """Refuse a training of so many steps, if the rate would never reach its value. Raises UserError."""
+        if self.warmup > steps:
+            raise UserError(
+                f"schedule.warmup is {self.warmup} steps, but the training has only {steps}. Train longer, or set it "
+                "lower."
+            )
 
     def rate(self, base: float, step: int, steps: int, validations: Sequence[tuple[int, float]]) -> float:
         """Learning rate of update number `step` (from 0) of `steps`.

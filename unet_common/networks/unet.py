@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from data.settings import Fraction
+from data.settings import BelongsTo, Fraction
 from unet_common.networks.base import EVERYWHERE, Network
 
 # One number for every axis, one each, or those of every level.
@@ -57,7 +57,9 @@ class UNet(Network):
     normalisation: Literal["batch", "instance", "group", "none"] = Field(
         "batch", description="none: the convolutions have a bias instead"
     )
-    groups: PositiveInt = Field(8, description="groups of channels of the group normalisation")
+    groups: Annotated[PositiveInt, BelongsTo(("normalisation",), ("group",))] = Field(
+        8, description="groups of channels of the group normalisation"
+    )
     activation: Literal["elu", "relu", "leaky_relu"] = Field("elu", description="after each convolution")
     dropout: Fraction = Field(0.0, description="share of activations dropped after each convolution")
     deep_supervision: NonNegativeInt = Field(

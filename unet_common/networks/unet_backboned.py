@@ -4,11 +4,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from unet_common.networks.backbones import BLOCKS, POOLED, Backbone, reach
+from data.settings import BelongsTo
+from unet_common.networks.backbones import BLOCKS, POOLED, SKIPS, Backbone, reach
 from unet_common.networks.base import Network
 
 # A block of the decoder has a quarter of its input's channels inside: there must be four.
 Filters = Annotated[int, Field(ge=4)]
+
+COARSER = tuple(encoder for encoder, features in SKIPS.items() if features[-1] is None)
+"""The encoders that have no features of the image's full resolution."""
 
 
 class UNetBackboned(Network):
@@ -39,7 +43,7 @@ class UNetBackboned(Network):
     filters: Filters = Field(
         64, description="channels of the encoder's first stage; later ones are multiples of it"
     )
-    centre_filters: Filters = Field(
+    centre_filters: Annotated[Filters, BelongsTo(("encoder",), POOLED)] = Field(
         512,
         description="channels of the two convolutions between encoder and decoder, where the encoder ends in a pooling "
         f"({' and '.join(POOLED)})",
@@ -52,7 +56,7 @@ class UNetBackboned(Network):
     skip: Literal["add", "concatenate"] = Field(
         "add", description="how the encoder's features join the decoder's of the same resolution"
     )
-    last_filters: PositiveInt = Field(
+    last_filters: Annotated[PositiveInt, BelongsTo(("encoder",), COARSER)] = Field(
         16,
         description="channels of the decoder's last block, where the encoder has no features of the image's full "
         "resolution (ResNets and Darknet)",

@@ -1,6 +1,6 @@
 """The weights, images and settings that a prediction starts from, and what is refused before it does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from data.errors import UserError, bullet_list
@@ -58,6 +58,41 @@ def check_prediction(runs: Sequence[Run], weights: str | None, settings: Predict
             raise UserError(
                 f"--slices is for networks of images; {run.network.name} in {run.path} sees whole volumes."
             )
+
+
+ANY_SIZE = 2**14
+"""Pixels along a side of an image that is larger than most."""
+
+
+def check_effects(
+    runs: Sequence[Run], settings: PredictionSettings, files: Iterable[Path] = (), figures: bool = False
+) -> None:
+    """Refuse what was set and would change nothing.
+
+    Args:
+        files: to predict; without them validation images are.
+        figures: whether a picture of every volume is asked for.
+
+    Raises:
+        UserError: a setting is for other networks or images.
+    """
+    network, given = runs[0].network, settings.model_fields_set
+    if "threshold" in given and network.classes > 1 and not network.multilabel:
+        raise UserError(
+            f"--threshold is for sigmoids. The {network.classes} classes of this network exclude each other: a pixel "
+            "is of the most probable one."
+        )
+    whole = network.rank == 2 and network.in_one_piece((ANY_SIZE,) * 2)
+    if "overlap" in given and not settings.tile and whole:
+        raise UserError("--overlap is of tiles, and this network takes images whole: give --tile as well.")
+    if network.rank == 3 or any(map(is_volume, files)):
+        return
+    for_volumes = [
+        f"--{name}" for name in ("tolerance", "slices") if getattr(settings, name) and name in given
+    ]
+    for_volumes += ["--figures"] if figures else []
+    if for_volumes:
+        raise UserError(f"{' and '.join(for_volumes)}: for volumes, and these are images. Leave it out.")
 
 
 def pruned(network: Network, level: int | None) -> Network:

@@ -183,7 +183,7 @@ class Predictor:
         keep = probabilities or len(size) == 2 or prepared[0].resampled
         check_turns(settings.symmetries, prepared[0].spacing)
         tiles = [settings.tile or _default_tile(run, size) for run in self.runs]
-        remarks = remarks_on(self.runs[0], case, prepared[0], tiles[0] is not None)
+        remarks = remarks_on(self.runs[0], case, prepared[0], settings, tiles[0] is not None)
         label = np.empty(size, outputs.label_type)
         probability = np.empty((*size, outputs.predicted), np.float32) if keep else None
         with _progress(case.name, len(self.runs)) as report:

@@ -4,6 +4,7 @@ import numpy as np
 
 from data.preprocessing.preprocessor import Prepared
 from data.source import Case
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.training.run import Run
 
 FAR = 4.0
@@ -11,9 +12,13 @@ FAR = 4.0
 or smaller than the inverse of the square, is of another depth or kind."""
 
 
-def remarks_on(run: Run, case: Case, prepared: Prepared, in_tiles: bool) -> tuple[str, ...]:
+def remarks_on(
+    run: Run, case: Case, prepared: Prepared, settings: PredictionSettings, in_tiles: bool
+) -> tuple[str, ...]:
     """Facts on the image of a prediction, and on the way it was looked at, for those who read it."""
     remarks = []
+    if "overlap" in settings.model_fields_set and not in_tiles:
+        remarks.append("--overlap had no effect: predicted in one piece, not in tiles (--tile)")
     if in_tiles and run.network.sees_everything:
         remarks.append(
             "Predicted in tiles, which is not what the whole would give: this network normalises, or attends to, each "

@@ -22,7 +22,16 @@ from data.sampling.sampler import Sampler, labelled
 from data.sampling.split import Split, divide
 from data.source import Source
 from data.validation import validated
-from unet_common.experiment import Experiment, experiment_from, load_experiment, resolve, save_experiment
+from unet_common.experiment import (
+    DEFAULT_STEPS,
+    Experiment,
+    check_beginning,
+    check_validation,
+    experiment_from,
+    load_experiment,
+    resolve,
+    save_experiment,
+)
 from unet_common.implementation import load
 from unet_common.networks import Network, UNetBackboned, UNetEncoder
 from unet_common.training.beginning import lines_on_data
@@ -41,9 +50,6 @@ from unet_common.weights.pretrained import check_origin, pretrained_weights
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-# Without --steps or --epochs; on the embedded data three minutes of two processor cores.
-DEFAULT_STEPS = 400
 
 # The settings that a resumed run may change.
 RESUMABLE = {"training.steps", "training.epochs", "training.early_stopping", "data.directory"}
@@ -86,6 +92,7 @@ class Run:
         measured = _statistics(experiment, parts, overview)
         run = cls(path, experiment, parts, measured, tuple(lines_on_data(source, parts, overview)))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
+        experiment.schedule.check_length(run.steps)  # of epochs it is known only now
         if experiment.pretrained:
             run._convert_pretrained(experiment.pretrained)
         if experiment.initial_weights:  # a copy: the file may be gone when the training is resumed
@@ -139,6 +146,7 @@ class Run:
             done = run.steps_done()
             if changes:
                 run = run._changed(changes)
+                check_validation(run.experiment)
                 if run.steps < done:
                     raise UserError(
                         f"{run.path} has made {done} steps already: it cannot end after {run.steps}. Its weights of "
@@ -383,6 +391,7 @@ def complete(experiment: Experiment) -> Experiment:
         UserError: there is no such data, the settings do not fit it, or the weights to start from are missing or those
             of another network. All that can be told without looking at every image, and without TensorFlow.
     """
+    check_beginning(experiment)
     experiment = resolve(experiment)
     experiment.data.names()
     if experiment.initial_weights:
