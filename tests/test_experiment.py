@@ -400,7 +400,9 @@ def test_a_setting_that_has_no_effect_is_refused():
             UserError, match=r"flip_axes: has no effect, since it belongs to augmentation\.flips"
         ):
             check_beginning(from_flags("--set", "augmentation.flip_axes=[0]", "--set", f"augmentation.{off}"))
-    with pytest.raises(UserError, match=r"validation: has no effect, since it belongs to sampling\.fold=null"):
+    with pytest.raises(
+        UserError, match=r"validation: has no effect, since it belongs to sampling\.fold=null"
+    ):
         check_beginning(from_flags("--set", "sampling.validation=0.5", "--fold", "0"))
     for network in ("unet_backboned", "unet_branch2", "unet_fine_grained"):
         for encoder, name in (("resnet50", "centre_filters"), ("vgg16", "last_filters")):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from unet_common.experiment import experiment_from
 from unet_common.networks import CATALOGUE
@@ -141,9 +142,30 @@ def test_settings_in_a_file_are_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
-    """A run that was created and not trained."""
+    """A run that was created and not trained, with an image beside it."""
     settings = {"data": {"images": 3, "size": [64, 64]}, "sampling": {"crop": [64, 64], "validation": 0.4}}
-    return Run.create(tmp_path_factory.mktemp("runs") / "run", experiment_from(settings))
+    run = Run.create(tmp_path_factory.mktemp("runs") / "run", experiment_from(settings))
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(run.path / "a.png")
+    return run
+
+
+def test_a_threshold_is_refused_where_classes_exclude_each_other(tmp_path):
+    settings = {
+        "data": {"images": 3, "size": [64, 64]},
+        "sampling": {"crop": [64, 64]},
+        "network": {"classes": 2},
+    }
+    run = Run.create(tmp_path / "run", experiment_from(settings))
+    save_weights(tmp_path / "good.h5", {"head/bias": np.zeros(2)}, run.network)
+    flags = f"--run {run.path} --weights {tmp_path}/good.h5 --threshold 0.3"
+    message = "--threshold is for sigmoids. The 2 classes of this network exclude each other"
+    assert_refused([(f"{name} {flags}", message) for name in ("predict.py", "evaluate.py")])
+
+
+def test_a_misspelt_group_in_a_file_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_text("preprocesing: {crop: true}\nnetwork: {depth: 3}\n")
+    flags = f"membranes {tmp_path}/out --to hdf5 --config {tmp_path}/x.yaml"
+    assert_refused([(f"data pack {flags}", "x.yaml: preprocesing is unknown. Is it preprocessing?")])
 
 
 def test_runs_and_weights_are_refused(run):
@@ -166,6 +188,11 @@ def test_runs_and_weights_are_refused(run):
             (f"{predict} --tile 1x", "argument --tile: '1x' is no size: write one side, such as 64, or all of them"),
             (f"{predict} --threshold 0,5", "argument --threshold: '0,5' is not a number: write a decimal point, 0.5"),
             (f"{predict} --threshold 2", "error: threshold: should be less than 1; got 2"),
+            (f"{predict} --weights {good} --overlap 0.25", "--overlap is of tiles, and this network takes images"),
+            (f"{predict} --weights {good} --tolerance 2", "--tolerance is of the surface Dice, a score of volumes"),
+            (f"{predict} --weights {good} --figures", "--figures are of volumes, and these are images"),
+            (f"{predict} --weights {good} --input {run.path}/a.png --figures", "--figures are of volumes"),
+            (f"{evaluate} --weights {good} --overlap 0.25", "--overlap is of tiles"),
             ("evaluate.py --run nowhere", "error: There is no run folder nowhere."),
             (f"{evaluate} --weights final", "has no final weights yet"),
             (f"{evaluate} --weights {good} --level 2", "--level is for unet_plus_plus"),
@@ -198,6 +225,29 @@ def test_data_sets_are_refused():
         ("check membranes --set images=3", "error: --set images: check takes settings of data, such as"),
         ("show membranes --set augmentation.flip=1", "error: flip: unknown; allowed here: "),
         ("show nowhere", "error: There is no folder nowhere"),
+        ("show membranes --cases -1", "argument --cases: '-1' is not a whole number from 1 on"),
+        ("show membranes --cases two", "argument --cases: 'two' is not a whole number from 1 on"),
+        (
+            "show membranes --set augmentation.elastic_scale=3",
+            "augmentation.elastic_scale: has no effect, since it",
+        ),
+        (
+            "show membranes --set network.depth=3",
+            "--set network.depth: show takes settings of data, preprocessing, ",
+        ),
+        (
+            "check membranes --set preprocessing.crop=true",
+            "--set preprocessing.crop: check takes settings of data, ",
+        ),
+        ("pack membranes OUT --to hdf5 --shards 0", "argument --shards: '0' is not a whole number from 1 on"),
+        (
+            "pack membranes OUT --to hdf5 --set preprocesing.crop=true",
+            "--set preprocesing.crop: pack takes settings ",
+        ),
+        (
+            "pack membranes OUT --to hdf5 --set sampling.pad=true",
+            "--set sampling.pad: pack takes settings of data, ",
+        ),
         ("pack membranes OUT --to zip", "argument --to: invalid choice: 'zip'"),
         ("pack nowhere OUT --to hdf5", "error: There is no folder nowhere"),
         ("pack membranes OUT --to hdf5 --set preprocessing.wrong=1", "error: wrong: unknown; allowed here: "),

@@ -28,6 +28,8 @@ from data.sources import SOURCES
 from data.sources.generated.blobs3d import Blobs3d
 from data.sources.generated.membranes import Membranes
 from data.sources.packed import Packed
+from unet_common.experiment import experiment_from, read_settings, resolve
+from unet_common.training.run import Run
 
 FORMS = ("hdf5", "tfrecord")
 PLAIN = Preprocessing(normalisation="dataset")
@@ -434,3 +436,27 @@ def test_labels_that_were_packed_by_the_nearest_voxel_are_told(form, tmp_path):
     with pytest.raises(UserError, match=r"shifted them by up to half a voxel\. Remove .* and pack it again"):
         Packed(directory=tmp_path / "coarse").check()
     Packed(directory=tmp_path / "same").check()
+
+
+def test_another_preparation_than_data_was_packed_with_is_refused(tmp_path):
+    """The settings of a training are not left aside without a word; those that say the same are welcome."""
+    packed(BLOBS, "hdf5", tmp_path / "out", Preprocessing(crop=True, normalisation="case"))
+    data = {"name": "packed", "directory": tmp_path / "out"}
+    same = {"crop": True, "normalisation": "case", "clip": None, "positions": True}
+    assert resolve(experiment_from({"data": data, "preprocessing": same})).preprocessing.positions
+    for name, value in (
+        ("crop", False),
+        ("normalisation", "dataset"),
+        ("clip", [1, 99]),
+        ("spacing", [1, 1, 1]),
+    ):
+        with pytest.raises(
+            UserError, match=rf"preprocessing\.{name} is .*, but the data in .* was packed with "
+        ):
+            resolve(experiment_from({"data": data, "preprocessing": {name: value}}))
+    run = Run.create(
+        tmp_path / "run", experiment_from({"data": data, "sampling": {"crop": [16] * 3, "pad": True}})
+    )
+    settings = read_settings(run.path / "experiment.yaml")
+    assert "crop" not in settings["preprocessing"]  # so that the file is good for other data
+    assert Run.open(run.path) == run and run.experiment.preprocessing.crop

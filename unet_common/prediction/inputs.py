@@ -85,14 +85,13 @@ def check_effects(
     whole = network.rank == 2 and network.in_one_piece((ANY_SIZE,) * 2)
     if "overlap" in given and not settings.tile and whole:
         raise UserError("--overlap is of tiles, and this network takes images whole: give --tile as well.")
-    if network.rank == 3 or any(map(is_volume, files)):
-        return
-    for_volumes = [
-        f"--{name}" for name in ("tolerance", "slices") if getattr(settings, name) and name in given
-    ]
-    for_volumes += ["--figures"] if figures else []
-    if for_volumes:
-        raise UserError(f"{' and '.join(for_volumes)}: for volumes, and these are images. Leave it out.")
+    files = list(files)
+    if "tolerance" in given and (files or network.rank == 2):
+        raise UserError(
+            "--tolerance is of the surface Dice, a score of volumes whose truth is known: of those for validation."
+        )
+    if figures and network.rank == 2 and not any(map(is_volume, files)):
+        raise UserError("--figures are of volumes, and these are images: their overlays are drawn anyway.")
 
 
 def pruned(network: Network, level: int | None) -> Network:
