@@ -1,6 +1,7 @@
 """predict.py and evaluate.py on volumes: NIfTI and DICOM in, NIfTI out; ensembles; --watch."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from data.source import Case
 from unet_common.evaluation import watch as watching
 from unet_common.evaluation.report import report_scores
 from unet_common.evaluation.scores import Scores
+from unet_common.evaluation.tables import for_json
 from unet_common.evaluation.watch import Watch, follow
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.prediction.predictor import Prediction
@@ -321,14 +323,16 @@ def test_watch_takes_every_checkpoint_and_keeps_the_best(tmp_path, implementatio
     assert 6 in steps and len(steps) >= 3 and "The training has ended: finished." in told
     assert watch.best["dice"] == max(row["dice"] for row in watch.rows)
     assert (path / "evaluation/best.h5").is_file() and (path / "evaluation/best_metrics.md").is_file()
-    assert json.loads((path / "evaluation/best.json").read_text()) == watch.best
+    assert json.loads((path / "evaluation/best.json").read_text()) == for_json(watch.best)
     command(evaluate, "--run", path, "--weights", path / "evaluation/best.h5")
     scores = json.loads((path / "metrics.json").read_text())
     assert scores["mean"]["dice"] == pytest.approx(watch.best["dice"], abs=1e-9)
 
     # Started again, it has nothing left to do, and a better one of the past stays the best.
-    watch.rows[0]["dice"] = 0.999
-    (path / "evaluation/checkpoints.json").write_text(json.dumps(watch.rows[:1]))
+    watch.rows[0] |= {"dice": 0.999, "hd95": math.inf, "assd": math.nan}
+    (path / "evaluation/checkpoints.json").write_text(json.dumps(for_json(watch.rows[:1]), allow_nan=False))
+    kept = Watch(run, None, PredictionSettings()).rows[0]
+    assert kept["hd95"] == math.inf and math.isnan(kept["assd"])  # infinite is not the same as not defined
     before = (path / "evaluation/best.h5").read_bytes()
     follow(run, None, PredictionSettings())
     assert f"Going on after 1 checkpoints; the best is step {steps[0]}." in capsys.readouterr().out

@@ -43,6 +43,22 @@ def image_folder(folder, names="abcdef", images="images", masks="masks"):
     return folder
 
 
+def test_a_class_that_only_the_training_has_is_told(tmp_path):
+    """What judges nothing cannot say that nothing was found: also where the foreground is missing altogether."""
+    settings = {"sampling": {"crop": [16, 16], "validation": ["d"]}, "network": {"depth": 2, "filters": 2}}
+    data = {"name": "folder", "directory": image_folder(tmp_path / "mine", "abcd")}
+    lacking = "warning: no image for validation has a pixel of {}: how well it is found will not be known"
+    run = Run.create(tmp_path / "one", experiment_from({**settings, "data": data}))
+    assert lacking.format("class 2") in run.found and lacking.format("class 1") not in run.found
+    assert not any(line.startswith("warning: no image for training") for line in run.found)
+    Image.fromarray(np.zeros((20, 24), np.uint8)).save(tmp_path / "mine" / "masks" / "d.png")
+    run = Run.create(tmp_path / "two", experiment_from({**settings, "data": data}))
+    assert {lacking.format("class 1"), lacking.format("class 2")} <= set(run.found)
+    settings["sampling"]["validation"] = 0
+    run = Run.create(tmp_path / "three", experiment_from({**settings, "data": data}))
+    assert not any(line.startswith("warning: no image for validation") for line in run.found)
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_it_begins_with_what_it_found(implementation, tmp_path, capsys):
     folder = image_folder(tmp_path / "mine")
@@ -107,9 +123,11 @@ def test_it_reads_nothing_again_for_that(tmp_path, monkeypatch):
     settings = {"data": {"images": 5, "size": [16, 16]}, "sampling": {"crop": [16, 16]}}
     run = Run.create(tmp_path / "run", experiment_from(settings))
     assert run.found[0] == "data set: membranes (generated)"
-    assert reads == dict.fromkeys(run.split.training, 2)  # for the statistics, and into memory
+    # For the statistics, and into memory; of those for validation only to see which classes they have.
+    once = dict.fromkeys(run.split.training, 2) | dict.fromkeys(run.split.validation, 1)
+    assert reads == once
     assert lines_on_known_data(Run.open(run.path))[1] == "images: 4 for training, 1 for validation"
-    assert set(reads.values()) == {2}
+    assert reads == once
 
 
 def test_each_fold_begins_so(tmp_path, capsys, monkeypatch):

@@ -155,18 +155,30 @@ def csv_table(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def json_table(rows: Sequence[Row], **more: object) -> str:
-    """Cases and summary as JSON, which has neither nan nor infinity: a value that is not defined is null.
+def for_json(value: Any) -> Any:
+    """The value as JSON can hold it, which has neither nan nor infinity: what is not defined is null.
 
-    An infinite one, of a distance to what is not there, is the string "Infinity", which Python's `float` and
+    An infinite number, of a distance to what is not there, is the string "Infinity", which Python's `float` and
     JavaScript's `Number` take for what it is.
+    """
+    if isinstance(value, Mapping):
+        return {name: for_json(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_json(part) for part in value]
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def json_table(rows: Sequence[Row], **more: object) -> str:
+    """Cases and summary as JSON, as of `for_json`.
 
     Args:
         rows: the cases.
         more: other JSON values to keep beside them, such as the thresholds of the scores.
     """
     content = {"cases": list(rows), **summary(rows), **more}
-    return json.dumps(_for_json(content), indent=2, allow_nan=False) + "\n"
+    return json.dumps(for_json(content), indent=2, allow_nan=False) + "\n"
 
 
 def write_tables(
@@ -233,13 +245,3 @@ def _known(value: object) -> bool:
 
 def _numbers(row: Row, metrics: Sequence[str], digits: int) -> list[str]:
     return [f"{row[name]:.{digits}f}" if _known(row.get(name)) else "–" for name in metrics]
-
-
-def _for_json(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: _for_json(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_for_json(part) for part in value]
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

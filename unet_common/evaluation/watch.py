@@ -1,16 +1,16 @@
 """The evaluation beside a training, in a process of its own: every checkpoint, on whole images, the best one kept."""
 
 import json
+import math
 import time
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from data.errors import UserError, bullet_list
 from data.files import write_text
 from unet_common.evaluation.report import predict_each
 from unet_common.evaluation.scores import Scores
-from unet_common.evaluation.tables import Row, csv_table, summary, write_tables
+from unet_common.evaluation.tables import Row, csv_table, for_json, summary, write_tables
 from unet_common.experiment import differences
 from unet_common.prediction.inputs import validation_cases
 from unet_common.prediction.predictor import Predictor
@@ -42,7 +42,8 @@ class Watch:
         self._predictor: Predictor | None = None
         self.rows: list[Row] = []
         if (self.directory / "checkpoints.json").is_file():
-            self.rows = json.loads((self.directory / "checkpoints.json").read_text())
+            rows = json.loads((self.directory / "checkpoints.json").read_text())
+            self.rows = [{name: _number(value) for name, value in row.items()} for row in rows]
 
     def _check_settings(self) -> None:
         """Compare the settings with those of the watch before, and keep them."""
@@ -60,7 +61,7 @@ class Watch:
     @property
     def best(self) -> Row | None:
         """The row of the best checkpoint so far."""
-        known = [row for row in self.rows if row["dice"] is not None]
+        known = [row for row in self.rows if not math.isnan(row["dice"])]
         return max(known, key=lambda row: row["dice"], default=None)
 
     def new_checkpoints(self) -> list[str]:
@@ -89,11 +90,11 @@ class Watch:
         for prediction in predict_each(self._predictor, cases, count, self.settings, False):
             scores.add(prediction)
         rows, _thresholds = scores.result()
-        means = {name: _finite(value) for name, value in summary(rows)["mean"].items()}
-        row = {"case": f"step {step}", "step": step, **means}
+        means = {name: float(value) for name, value in summary(rows)["mean"].items()}
+        row: dict[str, Any] = {"case": f"step {step}", "step": step, **means}
         before = self.best
         self.rows.append(row)
-        is_best = row["dice"] is not None and (before is None or row["dice"] > before["dice"])
+        is_best = not math.isnan(row["dice"]) and (before is None or row["dice"] > before["dice"])
         if is_best:
             save_weights(self.directory / "best.h5", weights, self.run.network)
             write_tables(
@@ -103,11 +104,11 @@ class Watch:
                 tolerance=scores.tolerance,
                 made_with={"settings": self.settings.model_dump(mode="json")},
             )
-            write_text(self.directory / "best.json", json.dumps(row, indent=2) + "\n")
+            write_text(self.directory / "best.json", json.dumps(for_json(row), indent=2) + "\n")
         # Last: a checkpoint that is listed here is dealt with completely.
         write_text(self.directory / "checkpoints.csv", csv_table(self.rows))
-        write_text(self.directory / "checkpoints.json", json.dumps(self.rows, indent=2) + "\n")
-        dice = "not defined" if row["dice"] is None else f"{row['dice']:.4f}"
+        write_text(self.directory / "checkpoints.json", json.dumps(for_json(self.rows), indent=2) + "\n")
+        dice = "not defined" if math.isnan(row["dice"]) else f"{row['dice']:.4f}"
         print(f"Step {step}: mean Dice {dice}{', the best so far' if is_best else ''}")
         return row
 
@@ -149,6 +150,6 @@ def _read(checkpoint: str) -> Weights | None:
         return None
 
 
-def _finite(value: float) -> float | None:
-    """The row without nan and infinity, which JSON has not."""
-    return float(value) if np.isfinite(value) else None
+def _number(value: Any) -> Any:
+    """A value of a row as it was before `for_json`."""
+    return math.nan if value is None else math.inf if value == "Infinity" else value

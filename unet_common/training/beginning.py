@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from unet_common.training.run import Run
 
 
-def lines_on_data(source: Source, split: Split, overview: Overview) -> list[str]:
+def lines_on_data(source: Source, split: Split, overview: Overview, kept: Overview) -> list[str]:
     """The data of a new run, in lines.
 
     Args:
         overview: of the cases that are trained on.
+        kept: of those for validation.
     """
     lines = _parts(source, split)
     lines[-1] += f", {len(source.test_names())} without label; of those for training:"
     lines += overview.lines()
     lines += [f"warning: no image for training has a pixel of {name}" for name in overview.lacking]
+    lines += [
+        f"warning: no image for validation has a pixel of {name}: how well it is found will not be known"
+        for name in kept.lacking
+    ]
     lines += [f"note: {note}" for note in source.notes()]
     if unread := source.unread():
         lines.append(f"Not read:\n{bullet_list(unread)}")

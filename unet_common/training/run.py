@@ -88,9 +88,11 @@ class Run:
         source = experiment.data
         source.check()
         parts = divide(source.names(), experiment.sampling, experiment.seed)
-        overview = Overview(source)
+        overview, kept = Overview(source), Overview(source)
         measured = _statistics(experiment, parts, overview)
-        run = cls(path, experiment, parts, measured, tuple(lines_on_data(source, parts, overview)))
+        for name in parts.validation:
+            kept.add(labelled(source, name))
+        run = cls(path, experiment, parts, measured, tuple(lines_on_data(source, parts, overview, kept)))
         run.sampler  # noqa: B018  (reads the training images and refuses unsuitable ones)
         experiment.schedule.check_length(run.steps)  # of epochs it is known only now
         if experiment.pretrained:
