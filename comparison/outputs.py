@@ -96,8 +96,8 @@ def _of_keras(package: ModuleType, model: Any, images: np.ndarray) -> Outputs:
         layers = {layer.name: layer.output for layer in network.layers}
         tensors = {canonical_name(name): value for name, value in (layers | blocks).items() if _is_one(value)}
         outputs = keras.Model(network.input, tensors)
-        model.randomness.step.assign(0)
-        return {name: tensor.numpy() for name, tensor in outputs(images, training=True).items()}
+        with model.randomness.at(0):
+            return {name: tensor.numpy() for name, tensor in outputs(images, training=True).items()}
 
 
 @contextmanager
