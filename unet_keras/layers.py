@@ -83,9 +83,11 @@ class MaxPooling3D(layers.MaxPooling3D):
             (side - wide) // step + 1 for side, wide, step in zip(size, window, steps, strict=True)
         )
         slices = keras.ops.reshape(x, [batch * size[0], *size[1:], channels])
-        slices = keras.ops.max_pool(slices, window[1:], strides=steps[1:])
+        slices = keras.ops.max_pool(slices, window[1:], strides=steps[1:], data_format="channels_last")
         columns = keras.ops.reshape(slices, [batch, size[0], height * width, channels])
-        columns = keras.ops.max_pool(columns, [window[0], 1], strides=[steps[0], 1])
+        columns = keras.ops.max_pool(
+            columns, [window[0], 1], strides=[steps[0], 1], data_format="channels_last"
+        )
         return keras.ops.reshape(columns, [batch, depth, height, width, channels])
 
 

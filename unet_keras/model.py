@@ -1,8 +1,6 @@
 """A network of this package with its weights: predict, loss, gradients, interchange."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -10,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 import unet_common.model
+from data.tensorflow_setup import keras_settings
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
@@ -17,19 +16,6 @@ from unet_common.weights.initial import Initialisation, initial_kernel, stateles
 from unet_common.weights.interchange import Weights
 from unet_keras.layers import BatchNormalization, Dropout, Randomness, canonical_name, registered
 from unet_keras.networks import NETWORKS
-
-
-@contextmanager
-def precision_scope(precision: str) -> Iterator[None]:
-    """A block in which what is made computes in `precision`: Keras knows it as global settings only."""
-    before = keras.config.dtype_policy(), keras.config.floatx()
-    keras.config.set_dtype_policy(precision)  # of layers
-    keras.config.set_floatx(precision)  # of inputs, optimizers and metrics
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before[0])
-        keras.config.set_floatx(before[1])
 
 
 @registered
@@ -103,7 +89,7 @@ class Model(unet_common.model.Model):
 
     def _build(self, seed: int, initialisation: Initialisation) -> None:
         self.randomness = Randomness(seed, initialisation)
-        with precision_scope(self.precision):
+        with keras_settings(self.precision):
             self.keras_model = build(self.network, self.randomness)
         self.variables = {canonical_name(variable.path): variable for variable in self.keras_model.weights}
 
