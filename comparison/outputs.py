@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from data.tensorflow_setup import keras_settings
 from unet_common.graph_model import assign
 from unet_common.weights.initial import canonical_name
 
@@ -87,17 +88,17 @@ def _path(frame: FrameType) -> str | None:
 def _of_keras(package: ModuleType, model: Any, images: np.ndarray) -> Outputs:
     """The network is built once more: all its layers have outputs in one model, and its blocks are watched."""
     from unet_keras.layers import canonical_name
-    from unet_keras.model import build, precision_scope
+    from unet_keras.model import build
 
-    with precision_scope(model.precision):
+    with keras_settings(model.precision):
         with _watched_blocks(package) as blocks:
             network = build(model.network, model.randomness)
         network.set_weights(model.keras_model.get_weights())
         layers = {layer.name: layer.output for layer in network.layers}
         tensors = {canonical_name(name): value for name, value in (layers | blocks).items() if _is_one(value)}
         outputs = keras.Model(network.input, tensors)
-        model.randomness.step.assign(0)
-        return {name: tensor.numpy() for name, tensor in outputs(images, training=True).items()}
+        with model.randomness.at(0):
+            return {name: tensor.numpy() for name, tensor in outputs(images, training=True).items()}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from data.tensorflow_setup import keras_settings
 from unet_common.graph_model import TrainingStep
 from unet_common.training.run import Run
 
@@ -99,11 +100,10 @@ def _ancestors(operations: list[tf.Operation]) -> int:
 
 
 def _keras(run: Run, batch: Batch) -> Step:
-    from unet_keras.model import precision_scope
     from unet_keras.training import training_step
 
     start = time.perf_counter()
-    with precision_scope(run.experiment.precision):
+    with keras_settings(run.experiment.precision):
         unet = training_step(run).keras_model
         unet.optimizer.learning_rate = run.experiment.optimizer.learning_rate
         data = tuple(tf.constant(array) for array in batch)

@@ -1,8 +1,8 @@
 """TensorFlow as this project uses it, from the moment that somebody imports it.
 
-One place for three things: the environment the old APIs need, silence for the start-up noise and the
-deprecation flood that those APIs cause on a new TensorFlow, and GPU memory that grows as needed.
-Warnings about anything else still reach the user.
+One place for four things: the environment the old APIs need, silence for the start-up noise and the
+deprecation flood that those APIs cause on a new TensorFlow, GPU memory that grows as needed, and Keras's settings,
+whatever the user's own are. Warnings about anything else still reach the user.
 
 TensorFlow takes seconds to import, and a help page or a misspelt setting needs none of it. So this module, which
 `data` imports first of all, imports nothing: it waits in Python's import system for `import tensorflow`, whoever says
@@ -21,10 +21,15 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
+from data.errors import UserError
+
 # C++ messages below "error".
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # `tf.compat.v1.layers` lives in tf_keras (Keras 2) and refuses to start without this.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+# Keras 3 computes with what this says, or else the user's keras.json, at its import: later it is for others to read.
+if "keras" not in sys.modules:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 
 # What TensorFlow 2.21 prints on every start whatever the log level: its logging is not set up yet. CPU features,
 # oneDNN's notice, and that a machine without a GPU has no GPU.
@@ -82,6 +87,39 @@ def _set_up() -> None:
     # `tf.layers` announces on every call that Keras replaces it.
     warnings.filterwarnings("ignore", message=".*tf.layers.*is deprecated.*")
     warnings.filterwarnings("ignore", message=".*is deprecated and will be removed in a future version.*")
+
+
+@contextmanager
+def keras_settings(precision: str) -> Iterator[None]:
+    """A block in which Keras has the settings of this project, and what is made computes in `precision`.
+
+    Keras knows them for the whole process only, with defaults from the user's keras.json and environment; afterwards
+    they are as before.
+
+    Raises:
+        UserError: Keras was imported with another backend, before anything of this project.
+    """
+    from keras import config
+
+    if config.backend() != "tensorflow":
+        raise UserError(
+            f"Keras computes with {config.backend()} in this process, and unet_keras needs TensorFlow: import "
+            "unet_keras before keras, or set the environment variable KERAS_BACKEND to tensorflow."
+        )
+    settings = {
+        "dtype_policy": precision,  # of layers
+        "floatx": precision,  # of inputs, optimizers and metrics
+        "image_data_format": "channels_last",
+        "max_steps_per_epoch": None,  # the training's end is ours
+    }
+    before = {name: getattr(config, name)() for name in settings}
+    try:
+        for name, value in settings.items():
+            getattr(config, f"set_{name}")(value)
+        yield
+    finally:
+        for name, value in before.items():
+            getattr(config, f"set_{name}")(value)
 
 
 class _Loader(SourceFileLoader):

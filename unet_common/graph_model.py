@@ -11,7 +11,6 @@ from unet_common.initialisation import Initialisation
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.model import Model
-from unet_common.networks import Network
 from unet_common.weights.initial import choose_initialisation
 from unet_common.weights.interchange import Weights, is_weight
 
@@ -45,22 +44,16 @@ class TrainingStep:
 class GraphModel(Model):
     """A network in a graph of its own, and a session. Subclasses say how it is built: `logits(images, training)`."""
 
-    def __init__(
-        self,
-        network: Network,
-        seed: int = 0,
-        precision: str = "float32",
-        initialisation: Initialisation = "he_normal",
-    ):
-        self.network = network
+    def _build(self, seed: int, initialisation: Initialisation) -> None:
+        network = self.network
         self.graph = tf.Graph()
         with self.graph.as_default():
             v1.set_random_seed(seed)
             choose_initialisation(initialisation)
             self.step = v1.train.get_or_create_global_step()
             size = [None] * network.rank
-            self.images = v1.placeholder(precision, [None, *size, network.channels], "images")
-            self.targets = v1.placeholder(precision, [None, *size, network.classes], "targets")
+            self.images = v1.placeholder(self.precision, [None, *size, network.channels], "images")
+            self.targets = v1.placeholder(self.precision, [None, *size, network.classes], "targets")
             # The same variables serve both modes; only batch normalisation and dropout differ.
             self.outputs = {}
             for training in (True, False):
@@ -70,13 +63,13 @@ class GraphModel(Model):
         self.variables = canonical_variables(self.graph)
         self.session = v1.Session(graph=self.graph)
         self.session.run(initialise)
-        self._fetches: dict[str, tuple[tf.Tensor, dict[str, tf.Tensor]]] = {}
+        self._fetches: dict[tuple[str, bool], tuple[tf.Tensor, dict[str, tf.Tensor]]] = {}
 
     @abstractmethod
     def logits(self, images: tf.Tensor, training: bool) -> tf.Tensor | list[tf.Tensor]:
         """Add the network to the current graph; a list if its training has deep supervision."""
 
-    def weights(self) -> Weights:
+    def _weights(self) -> Weights:
         return self.session.run(self.variables)
 
     def _assign(self, weights: Weights) -> None:
@@ -87,13 +80,13 @@ class GraphModel(Model):
         return self.session.run(finest(self.outputs[training]), {self.images: images})
 
     def _loss_and_gradients(
-        self, images: np.ndarray, targets: np.ndarray, loss: str, step: int
+        self, images: np.ndarray, targets: np.ndarray, loss: str, ignoring: bool, step: int
     ) -> tuple[float, Weights]:
-        if loss not in self._fetches:  # each loss adds its operations once
+        if (loss, ignoring) not in self._fetches:  # each loss adds its operations once
             with self.graph.as_default():
-                value = parse_loss(loss, self.network.multilabel)(self.targets, self.outputs[True])
+                value = parse_loss(loss, self.network.multilabel, ignoring)(self.targets, self.outputs[True])
                 trainable = {v.op.name: v for v in v1.trainable_variables()}
                 gradients = tf.gradients(value, list(trainable.values()))
-                self._fetches[loss] = value, dict(zip(trainable, gradients, strict=True))
+                self._fetches[loss, ignoring] = value, dict(zip(trainable, gradients, strict=True))
         assign(self.session, [(self.step, step)])
-        return self.session.run(self._fetches[loss], {self.images: images, self.targets: targets})
+        return self.session.run(self._fetches[loss, ignoring], {self.images: images, self.targets: targets})

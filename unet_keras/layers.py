@@ -4,7 +4,8 @@ Shapes are `[batch, *size, channels]`. A class of ours says what it was made wit
 that a model can be written as JSON and made again of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
@@ -29,6 +30,15 @@ class Randomness:
     def __init__(self, seed: int, initialisation: Initialisation = "he_normal"):
         self.seed, self.initialisation = seed, initialisation
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    @contextmanager
+    def at(self, step: int) -> Iterator[None]:
+        """A block in which draws are those of `step`, and the counter of the training stays where it is."""
+        before, self.step = self.step, tf.constant(step, tf.int64)
+        try:
+            yield
+        finally:
+            self.step = before
 
 
 def canonical_name(path: str) -> str:
@@ -73,9 +83,11 @@ class MaxPooling3D(layers.MaxPooling3D):
             (side - wide) // step + 1 for side, wide, step in zip(size, window, steps, strict=True)
         )
         slices = keras.ops.reshape(x, [batch * size[0], *size[1:], channels])
-        slices = keras.ops.max_pool(slices, window[1:], strides=steps[1:])
+        slices = keras.ops.max_pool(slices, window[1:], strides=steps[1:], data_format="channels_last")
         columns = keras.ops.reshape(slices, [batch, size[0], height * width, channels])
-        columns = keras.ops.max_pool(columns, [window[0], 1], strides=[steps[0], 1])
+        columns = keras.ops.max_pool(
+            columns, [window[0], 1], strides=[steps[0], 1], data_format="channels_last"
+        )
         return keras.ops.reshape(columns, [batch, depth, height, width, channels])
 
 

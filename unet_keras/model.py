@@ -1,8 +1,6 @@
 """A network of this package with its weights: predict, loss, gradients, interchange."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -10,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 import unet_common.model
+from data.tensorflow_setup import keras_settings
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
@@ -17,19 +16,6 @@ from unet_common.weights.initial import Initialisation, initial_kernel, stateles
 from unet_common.weights.interchange import Weights
 from unet_keras.layers import BatchNormalization, Dropout, Randomness, canonical_name, registered
 from unet_keras.networks import NETWORKS
-
-
-@contextmanager
-def precision_scope(precision: str) -> Iterator[None]:
-    """A block in which what is made computes in `precision`: Keras knows it as global settings only."""
-    before = keras.config.dtype_policy(), keras.config.floatx()
-    keras.config.set_dtype_policy(precision)  # of layers
-    keras.config.set_floatx(precision)  # of inputs, optimizers and metrics
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before[0])
-        keras.config.set_floatx(before[1])
 
 
 @registered
@@ -101,21 +87,13 @@ def fans(layer: layers.Layer) -> tuple[int, int]:
 class Model(unet_common.model.Model):
     """A functional Keras model, as `keras_model`, with the names the other two packages use."""
 
-    def __init__(
-        self,
-        network: Network,
-        seed: int = 0,
-        precision: str = "float32",
-        initialisation: Initialisation = "he_normal",
-    ):
-        self.network = network
+    def _build(self, seed: int, initialisation: Initialisation) -> None:
         self.randomness = Randomness(seed, initialisation)
-        with precision_scope(precision):
-            self.keras_model = build(network, self.randomness)
+        with keras_settings(self.precision):
+            self.keras_model = build(self.network, self.randomness)
         self.variables = {canonical_name(variable.path): variable for variable in self.keras_model.weights}
-        self.precision = precision
 
-    def weights(self) -> Weights:
+    def _weights(self) -> Weights:
         return {name: variable.numpy() for name, variable in self.variables.items()}
 
     def _assign(self, weights: Weights) -> None:
@@ -125,19 +103,18 @@ class Model(unet_common.model.Model):
     def _predict(self, images: np.ndarray, training: bool, step: int) -> np.ndarray:
         if not training:
             return finest(self.keras_model.predict_on_batch(images))
-        self.randomness.step.assign(step)
-        return finest(self._training_logits(self.keras_model.trainable_variables, images)).numpy()
+        with self.randomness.at(step):
+            return finest(self._training_logits(self.keras_model.trainable_variables, images)).numpy()
 
     def _loss_and_gradients(
-        self, images: np.ndarray, targets: np.ndarray, loss: str, step: int
+        self, images: np.ndarray, targets: np.ndarray, loss: str, ignoring: bool, step: int
     ) -> tuple[float, Weights]:
-        self.randomness.step.assign(step)
         trainable = {
             canonical_name(variable.path): variable.value for variable in self.keras_model.trainable_variables
         }
-        with tf.GradientTape() as tape:
+        with self.randomness.at(step), tf.GradientTape() as tape:
             logits = self._training_logits(list(trainable.values()), images)
-            value = parse_loss(loss, self.network.multilabel)(tf.cast(targets, self.precision), logits)
+            value = parse_loss(loss, self.network.multilabel, ignoring)(tf.constant(targets), logits)
         gradients = tape.gradient(value, trainable)
         return value.numpy(), {name: gradient.numpy() for name, gradient in gradients.items()}
 
@@ -145,6 +122,6 @@ class Model(unet_common.model.Model):
         """Logits in training mode. A call would update the moving statistics; a stateless one returns them instead."""
         state = self.keras_model.non_trainable_variables
         logits, _new_state = self.keras_model.stateless_call(
-            trainable, state, tf.cast(images, self.precision), training=True
+            trainable, state, tf.constant(images), training=True
         )
         return logits

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from data.tensorflow_setup import keras_settings
 from unet_common import losses
 from unet_common.experiment import Optimizer
 from unet_common.training import checkpoints
@@ -10,7 +11,7 @@ from unet_common.training.monitor import SUMMARY_EVERY, Monitor
 from unet_common.training.preview import preview
 from unet_common.training.run import Run
 from unet_keras import optimizers
-from unet_keras.model import Model, precision_scope
+from unet_keras.model import Model
 
 
 def train(run: Run) -> None:
@@ -19,7 +20,7 @@ def train(run: Run) -> None:
     Raises:
         UserError: the loss is no longer finite, or the checkpoints are damaged.
     """
-    with precision_scope(run.experiment.precision):
+    with keras_settings(run.experiment.precision):
         _train(run)
 
 

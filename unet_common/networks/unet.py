@@ -94,13 +94,6 @@ class UNet(Network):
                         f"groups is {self.groups}, which does not divide the {self.filters_at(level)} channels "
                         f"of level {level}"
                     )
-        if self.deep_supervision > self.depth - 2:
-            raise ValueError(
-                f"deep_supervision is {self.deep_supervision}; with depth {self.depth} the decoder has "
-                f"{self.depth - 2} levels below the first"
-            )
-        if self.deep_supervision and self.padding == "valid":
-            raise ValueError("deep_supervision needs padding 'same', where all levels show the same region")
         if max(self.attention_gates, default=1) > self.depth - 1:
             raise ValueError(
                 f"attention_gates: {list(self.attention_gates)}; with depth {self.depth} levels 1 to "
@@ -108,6 +101,17 @@ class UNet(Network):
             )
         if max(self.non_local, default=1) > self.depth:
             raise ValueError(f"non_local: {list(self.non_local)}; there are levels 1 to {self.depth}")
+        return self
+
+    @model_validator(mode="after")
+    def _deep_supervision_fits(self) -> "UNet":
+        if self.deep_supervision > self.depth - 2:
+            raise ValueError(
+                f"deep_supervision is {self.deep_supervision}; with depth {self.depth} the decoder has "
+                f"{self.depth - 2} levels below the first"
+            )
+        if self.deep_supervision and self.padding == "valid":
+            raise ValueError("deep_supervision needs padding 'same', where all levels show the same region")
         return self
 
     def filters_at(self, level: int) -> int:

@@ -31,7 +31,8 @@ class UNetPlusPlus(UNet):
     )
 
     @model_validator(mode="after")
-    def _level_exists(self) -> "UNetPlusPlus":
+    def _deep_supervision_fits(self) -> "UNetPlusPlus":
+        """Judge columns, of which there is one at every depth, and not levels of the decoder as `unet` does."""
         if self.level is not None and self.level > self.depth - 1:
             raise ValueError(f"level is {self.level}; with depth {self.depth} there are {self.depth - 1}")
         if self.level is not None and self.level < self.depth - 1 and not self.deep_supervision:

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 
 from data.errors import UserError
 from data.preprocessing.regions import images
+from data.tensorflow_setup import keras_settings
 from unet_common.networks import UNetBackboned, UNetEncoder
 from unet_common.networks.encoders import VGGS
 from unet_common.weights.interchange import Weights
@@ -156,7 +157,8 @@ def _downloaded(network: UNetEncoder | UNetBackboned) -> Layers:
     import keras
 
     try:
-        model = getattr(keras.applications, DOWNLOADS[encoder])(include_top=False, weights="imagenet")
+        with keras_settings("float32"):
+            model = getattr(keras.applications, DOWNLOADS[encoder])(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises a plain one for a failed download, whatever the reason
         raise UserError(
             f"The weights of {encoder} could not be downloaded: {error}. Without a network, give the path of a file: "
