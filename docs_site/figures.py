@@ -5,7 +5,7 @@ The tests compare names and channels with the weights of the network. Colours co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from html import escape
 from itertools import pairwise
@@ -14,6 +14,7 @@ from unet_common.networks import (
     HRNet,
     Network,
     UNet,
+    UNet3D,
     UNetBackboned,
     UNetBranch2,
     UNetEncoder,
@@ -157,6 +158,16 @@ def _unet(network: UNet) -> Figure:
     down.append((("bottleneck",), network.filters_at(network.depth), network.depth - 1))
     up = [((f"decoder{level}",), network.filters_at(level), level - 1) for level in reversed(levels)]
     return letter_u(network, down, up, list(reversed(range(network.depth - 1))))
+
+
+@figure.register
+def _unet_3d(network: UNet3D) -> Figure:
+    drawn = _unet(network)
+    # The second convolution of a level has twice as many channels as the first.
+    drawn.boxes = [
+        box if box.scopes == ("head",) else replace(box, channels=2 * box.channels) for box in drawn.boxes
+    ]
+    return drawn
 
 
 @figure.register

@@ -223,6 +223,12 @@ def resolve(experiment: Experiment) -> Experiment:
         raise UserError(
             f"preprocessing.spacing has {len(preprocessing.spacing)} numbers, the images have {source.rank} axes."
         )
+    if source.rank not in network.ranks():
+        meant, given = ("images", "volumes") if source.rank == 3 else ("volumes", "images")
+        raise UserError(
+            f"{network.name} is for {meant}, and '{source.name}' has {given}. Choose another network, or other data: "
+            "`python train.py --list-networks` tells which is for which."
+        )
     channels = Preprocessor(preprocessing).network_channels(source.channels, source.rank)
     given = {key: getattr(network, key) for key in network.model_fields_set}
     multilabel = given.get("multilabel", network.multilabel or source.overlapping)

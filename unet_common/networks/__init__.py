@@ -7,6 +7,7 @@ commands and the tests find it in `CATALOGUE`.
 from unet_common.networks.base import Network
 from unet_common.networks.hrnet import HRNet
 from unet_common.networks.unet import UNet
+from unet_common.networks.unet_3d import UNet3D
 from unet_common.networks.unet_backboned import UNetBackboned
 from unet_common.networks.unet_branch2 import UNetBranch2
 from unet_common.networks.unet_encoder import UNetEncoder
@@ -21,6 +22,7 @@ CATALOGUE: dict[str, type[Network]] = {
     "unet_original": UNetOriginal,
     "unet_padding": UNetPadding,
     "unet_plus_plus": UNetPlusPlus,
+    "unet_3d": UNet3D,
     "vnet": VNet,
     "unet_encoder": UNetEncoder,
     "hrnet": HRNet,
@@ -34,6 +36,7 @@ __all__ = [
     "HRNet",
     "Network",
     "UNet",
+    "UNet3D",
     "UNetBackboned",
     "UNetBranch2",
     "UNetEncoder",

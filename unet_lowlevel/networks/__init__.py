@@ -5,6 +5,7 @@ from typing import Any
 
 from unet_lowlevel.networks.hrnet import hrnet
 from unet_lowlevel.networks.unet import unet
+from unet_lowlevel.networks.unet_3d import unet_3d
 from unet_lowlevel.networks.unet_backboned import unet_backboned
 from unet_lowlevel.networks.unet_branch2 import unet_branch2
 from unet_lowlevel.networks.unet_encoder import unet_encoder
@@ -19,6 +20,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "unet_original": unet_original,
     "unet_padding": unet_padding,
     "unet_plus_plus": unet_plus_plus,
+    "unet_3d": unet_3d,
     "vnet": vnet,
     "unet_encoder": unet_encoder,
     "hrnet": hrnet,
