@@ -1,9 +1,10 @@
 """Costs of each network of the catalogue: python -m benchmarks.networks [NAME ...]
 
-Parameters, the time of a prediction and of a step of training (SGD) with one 256 x 256 image, or one volume of 48 x 48
-x 48 voxels for those that take no images, and the peak memory of such steps, in each implementation. Times are ratios to those of `unet` in `lowlevel`, measured in turns with it (a b c
-d a b c d ...), so that a machine that slows down slows all; beside networks for volumes it is a `unet` for volumes. Memory is that of a process of its own, less what it has
-before anything is built. Prints the table of docs/networks.md.
+Parameters, the time of a prediction and of a step of training (SGD), and the peak memory of such steps, in each
+implementation: with one image of 256 x 256 pixels, or one volume of 48 x 48 x 48 voxels for networks that take no
+images. Times are ratios to those of `unet` in `lowlevel`, with the same image or volume, measured in turns with it (a b
+c d a b c d ...), so that a machine that slows down slows all. Memory is that of a process of its own, less what it has
+before anything is built. Prints the tables of docs/networks.md.
 """
 
 import sys

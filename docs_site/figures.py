@@ -23,6 +23,7 @@ from unet_common.networks import (
     UNetPadding,
     UNetPlusPlus,
     VNet,
+    VNet3D,
 )
 from unet_common.networks.backbones import BLOCKS, DARKNET52, POOLED, SKIPS
 from unet_common.networks.encoders import BOTTLENECKS, VGGS
@@ -170,8 +171,9 @@ def _unet_3d(network: UNet3D) -> Figure:
     return drawn
 
 
-@figure.register
-def _vnet(network: VNet) -> Figure:
+@figure.register(VNet)
+@figure.register(VNet3D)
+def _vnet(network: VNet | VNet3D) -> Figure:
     down = [(("encoder1",), network.filters, 0)]
     for level in range(2, network.depth + 1):
         name = "bottleneck" if level == network.depth else f"encoder{level}"

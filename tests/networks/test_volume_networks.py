@@ -6,13 +6,15 @@ import pytest
 from data.errors import UserError
 from unet_common.experiment import experiment_from, resolve
 from unet_common.implementation import load
-from unet_common.networks import CATALOGUE, UNet3D
+from unet_common.networks import CATALOGUE, UNet3D, VNet3D
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities
 
 SMALL = [
     UNet3D(depth=3, filters=2, normalisation="batch"),
     UNet3D(depth=3, filters=2, upsampling="transpose"),
+    VNet3D(depth=3, filters=2, kernel_size=3),
+    VNet3D(depth=3, filters=2, kernel_size=2, upsampling="linear"),
 ]
 FOR_VOLUMES = [name for name in CATALOGUE if CATALOGUE[name].ranks() == (3,)]
 

@@ -16,6 +16,7 @@ from unet_common.networks.unet_original import UNetOriginal
 from unet_common.networks.unet_padding import UNetPadding
 from unet_common.networks.unet_plus_plus import UNetPlusPlus
 from unet_common.networks.vnet import VNet
+from unet_common.networks.vnet_3d import VNet3D
 
 CATALOGUE: dict[str, type[Network]] = {
     "unet": UNet,
@@ -24,6 +25,7 @@ CATALOGUE: dict[str, type[Network]] = {
     "unet_plus_plus": UNetPlusPlus,
     "unet_3d": UNet3D,
     "vnet": VNet,
+    "vnet_3d": VNet3D,
     "unet_encoder": UNetEncoder,
     "hrnet": HRNet,
     "unet_backboned": UNetBackboned,
@@ -45,4 +47,5 @@ __all__ = [
     "UNetPadding",
     "UNetPlusPlus",
     "VNet",
+    "VNet3D",
 ]

@@ -14,6 +14,7 @@ from unet_lowlevel.networks.unet_original import unet_original
 from unet_lowlevel.networks.unet_padding import unet_padding
 from unet_lowlevel.networks.unet_plus_plus import unet_plus_plus
 from unet_lowlevel.networks.vnet import vnet
+from unet_lowlevel.networks.vnet_3d import vnet_3d
 
 NETWORKS: dict[str, Callable[..., Any]] = {
     "unet": unet,
@@ -22,6 +23,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "unet_plus_plus": unet_plus_plus,
     "unet_3d": unet_3d,
     "vnet": vnet,
+    "vnet_3d": vnet_3d,
     "unet_encoder": unet_encoder,
     "hrnet": hrnet,
     "unet_backboned": unet_backboned,
