@@ -24,6 +24,7 @@ from unet_common.networks import (
     UNetPlusPlus,
     VNet,
     VNet3D,
+    VNet3DDepthwise,
 )
 from unet_common.networks.backbones import BLOCKS, DARKNET52, POOLED, SKIPS
 from unet_common.networks.encoders import BOTTLENECKS, VGGS
@@ -183,6 +184,13 @@ def _vnet(network: VNet | VNet3D) -> Figure:
         for level in reversed(range(1, network.depth))
     ]
     return letter_u(network, down, up, list(reversed(range(network.depth - 1))))
+
+
+@figure.register
+def _vnet_3d_depthwise(network: VNet3DDepthwise) -> Figure:
+    drawn = _vnet(network)
+    drawn.boxes[0] = replace(drawn.boxes[0], scopes=("stem",))
+    return drawn
 
 
 @figure.register

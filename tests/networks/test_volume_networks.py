@@ -5,8 +5,8 @@ import pytest
 
 from data.errors import UserError
 from unet_common.experiment import experiment_from, resolve
-from unet_common.implementation import load
-from unet_common.networks import CATALOGUE, UNet3D, VNet3D
+from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.networks import CATALOGUE, UNet3D, VNet3D, VNet3DDepthwise
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities
 
@@ -15,13 +15,16 @@ SMALL = [
     UNet3D(depth=3, filters=2, upsampling="transpose"),
     VNet3D(depth=3, filters=2, kernel_size=3),
     VNet3D(depth=3, filters=2, kernel_size=2, upsampling="linear"),
+    VNet3DDepthwise(depth=3, filters=2),
+    VNet3DDepthwise(depth=3, filters=2, kernel_size=2, upsampling="transpose", unit="separable_narrow"),
+    VNet3DDepthwise(depth=3, filters=2, kernel_size=5, unit="depthwise"),
 ]
 FOR_VOLUMES = [name for name in CATALOGUE if CATALOGUE[name].ranks() == (3,)]
 
 
 def named(network):
     """The name and the words among its settings, as the name of a test."""
-    given = {key: getattr(network, key) for key in network.model_fields_set - {"name"}}
+    given = {key: getattr(network, key) for key in sorted(network.model_fields_set)}
     return "-".join([network.name, *(value for value in given.values() if isinstance(value, str))])
 
 
@@ -66,6 +69,20 @@ def test_tiles_give_what_a_whole_volume_of_an_awkward_size_gives(network):
     tiled = predict_probabilities(predict, volume, network, PredictionSettings(tile=tile, overlap=0.5))
     assert whole.shape == (*volume.shape[:3], 1) and whole.std() > 1e-3
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("unit", ["separable_narrow", "depthwise"])
+def test_units_that_leave_channels_apart(implementation, unit):
+    """What the units of a stage give has fewer channels than what they are added to; or each is of one channel."""
+    network = VNet3DDepthwise(depth=3, filters=2, unit=unit)
+    weights = load(implementation).Model(network).weights()
+    assert weights["encoder2/unit1/depthwise/kernel"].shape == (3, 3, 3, 1, 4)
+    assert ("encoder2/unit1/pointwise/kernel" in weights) == (unit == "separable_narrow")
+    if unit == "separable_narrow":
+        assert weights["encoder2/unit1/pointwise/kernel"].shape[-2:] == (4, 2)
+        assert weights["bottleneck/unit2/pointwise/kernel"].shape[-2:] == (4, 4)
+        assert weights["down2/kernel"].shape[-2:] == (4, 8)
 
 
 @pytest.mark.parametrize("name", FOR_VOLUMES)

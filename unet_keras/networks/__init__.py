@@ -15,6 +15,7 @@ from unet_keras.networks.unet_padding import unet_padding
 from unet_keras.networks.unet_plus_plus import unet_plus_plus
 from unet_keras.networks.vnet import vnet
 from unet_keras.networks.vnet_3d import vnet_3d
+from unet_keras.networks.vnet_3d_depthwise import vnet_3d_depthwise
 
 NETWORKS: dict[str, Callable[..., Any]] = {
     "unet": unet,
@@ -24,6 +25,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "unet_3d": unet_3d,
     "vnet": vnet,
     "vnet_3d": vnet_3d,
+    "vnet_3d_depthwise": vnet_3d_depthwise,
     "unet_encoder": unet_encoder,
     "hrnet": hrnet,
     "unet_backboned": unet_backboned,
