@@ -43,7 +43,9 @@ def learn(name: str, folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    names = sys.argv[1:] or [name for name in CATALOGUE if "binary" in CATALOGUE[name].tasks]
+    names = sys.argv[1:] or [
+        name for name in CATALOGUE if "binary" in CATALOGUE[name].tasks and 2 in CATALOGUE[name].ranks()
+    ]
     for position, name in enumerate(names):
         with tempfile.TemporaryDirectory() as folder:
             row = learn(name, Path(folder) / "run")

@@ -1,9 +1,10 @@
 """Costs of each network of the catalogue: python -m benchmarks.networks [NAME ...]
 
-Parameters, the time of a prediction and of a step of training (SGD) with one 256 x 256 image, and the peak memory of
-such steps, in each implementation. Times are ratios to those of `unet` in `lowlevel`, measured in turns with it (a b c
-d a b c d ...), so that a machine that slows down slows all. Memory is that of a process of its own, less what it has
-before anything is built. Prints the table of docs/networks.md.
+Parameters, the time of a prediction and of a step of training (SGD), and the peak memory of such steps, in each
+implementation: with one image of 256 x 256 pixels, or one volume of 48 x 48 x 48 voxels for networks that take no
+images. Times are ratios to those of `unet` in `lowlevel`, with the same image or volume, measured in turns with it (a b
+c d a b c d ...), so that a machine that slows down slows all. Memory is that of a process of its own, less what it has
+before anything is built. Prints the tables of docs/networks.md.
 """
 
 import sys
@@ -21,14 +22,16 @@ from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import CATALOGUE
 from unet_common.training.run import Run
 
-SIDE, TURNS = 256, 5
+# By the number of axes: generated data, and the side of its images.
+DATA, SIDES, TURNS = {2: "membranes", 3: "blobs3d"}, {2: 256, 3: 48}, 5
 REFERENCE = ("unet", "lowlevel")
 
 
 def compare(name: str, folder: Path) -> list[dict[str, str]]:
     """A row for each implementation of a network with its default hyperparameters."""
     keys = [REFERENCE, *((name, implementation) for implementation in IMPLEMENTATIONS)]
-    runs = [prepared(*key, folder / f"{number}") for number, key in enumerate(keys)]
+    rank = CATALOGUE[name].ranks()[0]
+    runs = [prepared(*key, rank, folder / f"{number}") for number, key in enumerate(keys)]
     prediction: list[Callable[[], object]] = []
     training: list[Callable[[], object]] = []
     models = []
@@ -57,14 +60,14 @@ def compare(name: str, folder: Path) -> list[dict[str, str]]:
     ]
 
 
-def prepared(name: str, implementation: str, folder: Path) -> Run:
-    """A run that is never trained, whose only sample has about 256 x 256 pixels: the next size the network accepts."""
-    padding = CATALOGUE[name].model_validate({}).padding_for((SIDE, SIDE))
-    size = [SIDE + before + after for before, after in padding]
+def prepared(name: str, implementation: str, rank: int, folder: Path) -> Run:
+    """A run that is never trained, whose only sample has the side above, or the next that the network accepts."""
+    padding = CATALOGUE[name].model_validate({"rank": rank}).padding_for((SIDES[rank],) * rank)
+    size = [SIDES[rank] + before + after for before, after in padding]
     settings = {
         "implementation": implementation,
         "network": name,
-        "data": {"name": "membranes", "images": 2, "size": size},
+        "data": {"name": DATA[rank], "images": 2, "size": size},
         "sampling": {"crop": size, "validation": 0.5},
         "loss": "dice",
         "optimizer": {"name": "sgd", "learning_rate": 1e-6},

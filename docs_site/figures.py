@@ -5,7 +5,7 @@ The tests compare names and channels with the weights of the network. Colours co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from html import escape
 from itertools import pairwise
@@ -14,6 +14,7 @@ from unet_common.networks import (
     HRNet,
     Network,
     UNet,
+    UNet3D,
     UNetBackboned,
     UNetBranch2,
     UNetEncoder,
@@ -22,6 +23,8 @@ from unet_common.networks import (
     UNetPadding,
     UNetPlusPlus,
     VNet,
+    VNet3D,
+    VNet3DDepthwise,
 )
 from unet_common.networks.backbones import BLOCKS, DARKNET52, POOLED, SKIPS
 from unet_common.networks.encoders import BOTTLENECKS, VGGS
@@ -160,7 +163,18 @@ def _unet(network: UNet) -> Figure:
 
 
 @figure.register
-def _vnet(network: VNet) -> Figure:
+def _unet_3d(network: UNet3D) -> Figure:
+    drawn = _unet(network)
+    # The second convolution of a level has twice as many channels as the first.
+    drawn.boxes = [
+        box if box.scopes == ("head",) else replace(box, channels=2 * box.channels) for box in drawn.boxes
+    ]
+    return drawn
+
+
+@figure.register(VNet)
+@figure.register(VNet3D)
+def _vnet(network: VNet | VNet3D) -> Figure:
     down = [(("encoder1",), network.filters, 0)]
     for level in range(2, network.depth + 1):
         name = "bottleneck" if level == network.depth else f"encoder{level}"
@@ -170,6 +184,13 @@ def _vnet(network: VNet) -> Figure:
         for level in reversed(range(1, network.depth))
     ]
     return letter_u(network, down, up, list(reversed(range(network.depth - 1))))
+
+
+@figure.register
+def _vnet_3d_depthwise(network: VNet3DDepthwise) -> Figure:
+    drawn = _vnet(network)
+    drawn.boxes[0] = replace(drawn.boxes[0], scopes=("stem",))
+    return drawn
 
 
 @figure.register

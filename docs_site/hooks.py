@@ -135,6 +135,8 @@ def network_page(name: str) -> str:
 def commands(network: Network) -> list[str]:
     """Command lines that train a network: on generated data, and with the configurations that are kept."""
     data = "" if "binary" in network.tasks else " --data discs"
+    if 2 not in network.ranks():
+        data = " --data blobs3d"
     lines = [f"python train.py --impl {name} --network {network.name}{data}" for name in IMPLEMENTATIONS]
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         settings = read_settings(path)

@@ -12,6 +12,9 @@ import tensorflow as tf
 from helpers import RANKS, SIZES, Operation, images
 
 from unet_common import resizing
+from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.networks import VNet3DDepthwise
+from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.resizing import linear_kernel
 from unet_common.weights.initial import choose_initialisation
 from unet_lowlevel import ops
@@ -38,6 +41,58 @@ def test_convolution(rank, sides, padding):
     windows = np.moveaxis(windows, rank + 1, -1)  # [batch, *size, *kernel, channels]
     expected = np.tensordot(windows, weights["conv/kernel"], rank + 1) + weights["conv/bias"]
     np.testing.assert_allclose(operation(x), expected, rtol=0, atol=1e-12)
+
+
+def by_channel(x, kernel):
+    """One convolution for each channel, which is what a depthwise convolution means."""
+    channels = [
+        tf.nn.conv3d(x[..., c : c + 1], kernel[..., c : c + 1], [1] * 5, "SAME") for c in range(x.shape[-1])
+    ]
+    return tf.concat(channels, -1)
+
+
+@pytest.mark.parametrize("sides", [(1, 1, 1), (2, 2, 2), (3, 3, 3), (5, 5, 5), (1, 3, 2), (4, 1, 3)])
+def test_depthwise_convolution_is_one_convolution_a_channel(sides):
+    """Values and gradients, also where the kernel is longer than the volume."""
+    x, generator = images(3), np.random.default_rng(0)
+    kernel, direction = generator.standard_normal((*sides, 1, 3)), generator.standard_normal(x.shape)
+    results = []
+    for function in (depthwise_convolution3d, by_channel):
+        with tf.GradientTape() as tape:
+            given = tf.constant(x), tf.constant(kernel)
+            tape.watch(given)
+            value = function(*given)
+        results.append([value, *tape.gradient(value, given, tf.constant(direction))])
+    for ours, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+
+
+def test_the_gradient_of_a_depthwise_convolution_is_that_of_its_values():
+    x = images(3, channels=2, size=(3, 2, 4))
+    Operation(lambda x: ops.depthwise_convolution(x, [3, 3, 3], "conv"), x).check_gradients(x)
+
+
+def test_a_depthwise_convolution_has_a_kernel_and_a_bias_for_each_channel():
+    x = images(3)
+    operation = Operation(lambda x: ops.depthwise_convolution(x, [3, 3, 3], "conv"), x)
+    weights = operation.weights()
+    assert {name: value.shape for name, value in weights.items()} == {
+        "conv/kernel": (3, 3, 3, 1, 3),
+        "conv/bias": (3,),
+    }
+    expected = depthwise_convolution3d(tf.constant(x), tf.constant(weights["conv/kernel"]))
+    np.testing.assert_allclose(operation(x), expected + weights["conv/bias"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@pytest.mark.parametrize("rule", ["he_normal", "glorot_uniform"])
+def test_depthwise_kernels_are_drawn_for_sums_over_one_channel(name, rule):
+    network = VNet3DDepthwise(depth=2, filters=64)
+    kernel = load(name).Model(network, initialisation=rule).weights()["decoder1/unit1/depthwise/kernel"]
+    fan_in = fan_out = 27
+    deviation = math.sqrt(2 / fan_in if rule == "he_normal" else 2 / (fan_in + fan_out))
+    assert kernel.shape == (3, 3, 3, 1, 128)
+    assert kernel.std() == pytest.approx(deviation, rel=0.06)  # five standard errors of 3,456 draws
 
 
 @RANKS

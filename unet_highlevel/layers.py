@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from unet_common.moving_statistics import momentum_at
+from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
 
 v1 = tf.compat.v1
@@ -44,6 +45,35 @@ def transposed_initialiser(strides: int | Sequence[int]) -> Initialiser:
         return kernel_initialiser(fan_in, area * filters)(shape, dtype, None)
 
     return initialise
+
+
+class DepthwiseConv3D(layers.Layer):
+    """A depthwise convolution; `tf.layers` has separable ones only, and these for images."""
+
+    def __init__(self, kernel_size: int, name: str):
+        super().__init__(name=name)
+        self.kernel_size = kernel_size
+
+    def build(self, shape):
+        area = self.kernel_size**3
+
+        def initialise(shape: Sequence[int], dtype: tf.DType) -> tf.Tensor:
+            return kernel_initialiser(area, area)(shape, dtype, None)  # channels do not meet
+
+        # As of a convolution whose filters see one channel each.
+        self.kernel = self.add_weight(
+            "kernel", [*[self.kernel_size] * 3, 1, shape[-1]], initializer=initialise
+        )
+        self.bias = self.add_weight("bias", [shape[-1]], initializer=v1.zeros_initializer())
+        super().build(shape)
+
+    def call(self, x):
+        return depthwise_convolution3d(x, self.kernel) + self.bias
+
+
+def depthwise_conv3d(x: tf.Tensor, kernel_size: int, name: str) -> tf.Tensor:
+    """Convolution of volumes in which each channel has a kernel of its own and sees no other: the shape is kept."""
+    return DepthwiseConv3D(kernel_size, name)(x)
 
 
 def max_pooling3d(x: tf.Tensor, pool_size: int | Sequence[int], strides: int | Sequence[int]) -> tf.Tensor:

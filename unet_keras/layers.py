@@ -13,6 +13,7 @@ from keras import layers
 
 from unet_common import resizing
 from unet_common.moving_statistics import momentum_at
+from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.resizing import Grid
 from unet_common.weights.initial import Initialisation, stateless_seed
 
@@ -66,6 +67,38 @@ class Bilinear(keras.initializers.Initializer):
 
     def __call__(self, shape, dtype=None):
         return resizing.bilinear(shape, dtype)
+
+
+@registered
+class DepthwiseConv3D(layers.Layer):
+    """Convolution of volumes in which each channel has a kernel of its own and sees no other: the shape is kept.
+
+    Keras has `DepthwiseConv1D` and `DepthwiseConv2D`. The kernel is `[*sides, 1, channels]`, as of a `Conv3D` with as
+    many groups as channels, which TensorFlow does not compute on the CPU.
+    """
+
+    def __init__(self, kernel_size: int, **options):
+        super().__init__(**options)
+        self.kernel_size = kernel_size
+        self.kernel_initializer = (
+            keras.initializers.GlorotUniform()
+        )  # the default, until the model draws its own
+
+    def build(self, shape):
+        sides, channels = [self.kernel_size] * 3, shape[-1]
+        self.kernel = self.add_weight(
+            shape=[*sides, 1, channels], initializer=self.kernel_initializer, name="kernel"
+        )
+        self.bias = self.add_weight(shape=[channels], initializer="zeros", name="bias")
+
+    def call(self, x):
+        return depthwise_convolution3d(x, self.kernel) + self.bias
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def get_config(self):
+        return {**super().get_config(), "kernel_size": self.kernel_size}
 
 
 @registered

@@ -14,7 +14,14 @@ from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
 from unet_common.weights.initial import Initialisation, initial_kernel, stateless_seed
 from unet_common.weights.interchange import Weights
-from unet_keras.layers import BatchNormalization, Dropout, Randomness, canonical_name, registered
+from unet_keras.layers import (
+    BatchNormalization,
+    DepthwiseConv3D,
+    Dropout,
+    Randomness,
+    canonical_name,
+    registered,
+)
 from unet_keras.networks import NETWORKS
 
 
@@ -78,6 +85,8 @@ def fans(layer: layers.Layer) -> tuple[int, int]:
     """Values that an output value of a convolution is a sum of, and values that an input value is added to."""
     *sides, last, first = layer.kernel.shape
     area = math.prod(sides)
+    if isinstance(layer, DepthwiseConv3D):  # channels do not meet
+        return area, area
     if isinstance(layer, layers.Conv2DTranspose | layers.Conv3DTranspose):  # `[*sides, filters, channels]`
         # An output pixel sees the input through a part of the kernel only.
         return first * area // math.prod(layer.strides), last * area

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from unet_common.moving_statistics import momentum_at
+from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
 
 v1 = tf.compat.v1
@@ -46,6 +47,17 @@ def convolution(
         if bias:
             x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
     return x
+
+
+def depthwise_convolution(x: tf.Tensor, kernel_size: Sequence[int], name: str) -> tf.Tensor:
+    """Convolution of volumes in which each channel has a kernel of its own and sees no other: the shape is kept."""
+    area, channels = math.prod(kernel_size), x.shape[-1]
+    with v1.variable_scope(name):
+        # `[*sides, 1, channels]`: each filter is a sum over one channel, and each channel goes into one filter.
+        initialiser = kernel_initialiser(area, area)
+        kernel = v1.get_variable("kernel", [*kernel_size, 1, channels], x.dtype, initialiser)
+        bias = v1.get_variable("bias", [channels], x.dtype, v1.zeros_initializer())
+        return depthwise_convolution3d(x, kernel) + bias
 
 
 def transposed_convolution(

@@ -19,10 +19,20 @@ SIZES = {
     "unet_original": {"depth": 3, "filters": 8},
     "unet_padding": {"depth": 3, "filters": 8},
     "unet_plus_plus": {"depth": 3, "filters": 8},
+    "unet_3d": {"depth": 3, "filters": 8},
     "vnet": {"depth": 3, "filters": 8},
+    "vnet_3d": {"depth": 3, "filters": 8, "kernel_size": 3},
+    "vnet_3d_depthwise": {"depth": 3, "filters": 8},
     "unet_encoder": {"encoder": "resnet18", "filters": 8},
     "hrnet": {"width": 8, "stem_filters": 8, "modules": (1, 1, 1), "blocks": 1},
     "unet_backboned": {"encoder": "resnet34", "filters": 8},
+}
+
+
+# Of each rank: generated data, the size of samples (None: the default), and that of an image to be predicted.
+DATA = {
+    2: ({"name": "membranes", "images": 4, "size": [256, 256]}, None, (517, 389)),
+    3: ({"name": "blobs3d", "images": 4, "size": [32, 32, 32]}, (32, 32, 32), (37, 29, 41)),
 }
 
 
@@ -30,11 +40,12 @@ SIZES = {
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_fifty_steps_and_an_image_of_an_awkward_size(tmp_path, name, implementation):
+    data, crop, awkward = DATA[CATALOGUE[name].ranks()[0]]
     settings = {
         "implementation": implementation,
         "network": {"name": name, **SIZES.get(name, {"filters": 8})},
-        "data": {"name": "membranes", "images": 4, "size": [256, 256]},
-        "sampling": {"validation": 0.25},
+        "data": data,
+        "sampling": {"validation": 0.25, "crop": crop},
         "optimizer": {"learning_rate": 3e-3},
         "training": {"steps": STEPS, "validate_every": STEPS, "batch_size": 2},
     }
@@ -44,9 +55,10 @@ def test_fifty_steps_and_an_image_of_an_awkward_size(tmp_path, name, implementat
     assert len(losses) == STEPS and np.isfinite(losses).all()
     assert np.mean(losses[-10:]) < 0.97 * np.mean(losses[:10])
 
-    larger = run.source.model_copy(update={"size": (517, 389)})
-    prediction = Predictor([run], weights="final")(larger.read(larger.names()[0]), PredictionSettings())
-    assert prediction.label.shape == (517, 389)
-    assert prediction.probability.shape == (517, 389, run.network.foreground_classes)
+    larger = run.source.model_copy(update={"size": awkward})
+    case = larger.read(larger.names()[0])
+    prediction = Predictor([run], weights="final")(case, PredictionSettings(), probabilities=True)
+    assert prediction.label.shape == awkward
+    assert prediction.probability.shape == (*awkward, run.outputs.predicted)
     # No more than that: after 50 steps the moving statistics of many normalisations are still those of the start.
     assert np.isfinite(prediction.probability).all()

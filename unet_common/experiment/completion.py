@@ -61,6 +61,12 @@ def resolve(experiment: Experiment) -> Experiment:
         raise UserError(
             f"preprocessing.spacing has {len(preprocessing.spacing)} numbers, the images have {source.rank} axes."
         )
+    if source.rank not in network.ranks():
+        taken, there = ("images", "volumes") if source.rank == 3 else ("volumes", "images")
+        raise UserError(
+            f"{network.name} is for {taken}, and '{source.name}' has {there}. Choose another network, or other data: "
+            "`python train.py --list-networks` tells which is for which."
+        )
     _check_axes(experiment.augmentation, source)
     _check_classes(experiment, source)
     channels = Preprocessor(preprocessing).network_channels(source.channels, source.rank)

@@ -7,6 +7,7 @@ commands and the tests find it in `CATALOGUE`.
 from unet_common.networks.base import Network
 from unet_common.networks.hrnet import HRNet
 from unet_common.networks.unet import UNet
+from unet_common.networks.unet_3d import UNet3D
 from unet_common.networks.unet_backboned import UNetBackboned
 from unet_common.networks.unet_branch2 import UNetBranch2
 from unet_common.networks.unet_encoder import UNetEncoder
@@ -15,13 +16,18 @@ from unet_common.networks.unet_original import UNetOriginal
 from unet_common.networks.unet_padding import UNetPadding
 from unet_common.networks.unet_plus_plus import UNetPlusPlus
 from unet_common.networks.vnet import VNet
+from unet_common.networks.vnet_3d import VNet3D
+from unet_common.networks.vnet_3d_depthwise import VNet3DDepthwise
 
 CATALOGUE: dict[str, type[Network]] = {
     "unet": UNet,
     "unet_original": UNetOriginal,
     "unet_padding": UNetPadding,
     "unet_plus_plus": UNetPlusPlus,
+    "unet_3d": UNet3D,
     "vnet": VNet,
+    "vnet_3d": VNet3D,
+    "vnet_3d_depthwise": VNet3DDepthwise,
     "unet_encoder": UNetEncoder,
     "hrnet": HRNet,
     "unet_backboned": UNetBackboned,
@@ -34,6 +40,7 @@ __all__ = [
     "HRNet",
     "Network",
     "UNet",
+    "UNet3D",
     "UNetBackboned",
     "UNetBranch2",
     "UNetEncoder",
@@ -42,4 +49,6 @@ __all__ = [
     "UNetPadding",
     "UNetPlusPlus",
     "VNet",
+    "VNet3D",
+    "VNet3DDepthwise",
 ]

@@ -1,6 +1,6 @@
 """The base of every network of the catalogue, apart from any API."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -58,6 +58,11 @@ class Network(Settings):
             for name, value in named.items()
             if value is not None or name not in cls.decided_by_data
         }
+
+    @classmethod
+    def ranks(cls) -> tuple[int, ...]:
+        """The numbers of spatial axes that the network can have: some are for images, or for volumes, only."""
+        return get_args(cls.model_fields["rank"].annotation)
 
     @property
     def left_open(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from textwrap import fill
-from typing import Any, get_args
+from typing import Any
 
 from unet_common.networks.base import Network
 
@@ -24,7 +24,7 @@ def describe(network: type[Network]) -> dict[str, Any]:
         "name": values["name"],
         "summary": (network.__doc__ or "").partition("\n")[0],
         "paper": network.paper,
-        "ranks": list(get_args(network.model_fields["rank"].annotation)),
+        "ranks": list(network.ranks()),
         "tasks": list(network.tasks),
         "sizes": default.size_rule,
         "hyperparameters": {

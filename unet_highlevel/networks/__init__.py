@@ -5,6 +5,7 @@ from typing import Any
 
 from unet_highlevel.networks.hrnet import hrnet
 from unet_highlevel.networks.unet import unet
+from unet_highlevel.networks.unet_3d import unet_3d
 from unet_highlevel.networks.unet_backboned import unet_backboned
 from unet_highlevel.networks.unet_branch2 import unet_branch2
 from unet_highlevel.networks.unet_encoder import unet_encoder
@@ -13,13 +14,18 @@ from unet_highlevel.networks.unet_original import unet_original
 from unet_highlevel.networks.unet_padding import unet_padding
 from unet_highlevel.networks.unet_plus_plus import unet_plus_plus
 from unet_highlevel.networks.vnet import vnet
+from unet_highlevel.networks.vnet_3d import vnet_3d
+from unet_highlevel.networks.vnet_3d_depthwise import vnet_3d_depthwise
 
 NETWORKS: dict[str, Callable[..., Any]] = {
     "unet": unet,
     "unet_original": unet_original,
     "unet_padding": unet_padding,
     "unet_plus_plus": unet_plus_plus,
+    "unet_3d": unet_3d,
     "vnet": vnet,
+    "vnet_3d": vnet_3d,
+    "vnet_3d_depthwise": vnet_3d_depthwise,
     "unet_encoder": unet_encoder,
     "hrnet": hrnet,
     "unet_backboned": unet_backboned,

@@ -1,0 +1,1 @@
+"""Operations that TensorFlow lacks and no API changes: plain TensorFlow for graphs and eager mode."""
