@@ -7,6 +7,7 @@ not in the middle of a training. The model is one convolution, so a step takes m
 import importlib.metadata
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -249,7 +250,7 @@ def test_a_run_folder_belongs_to_one_process(monkeypatch, tmp_path):
 
 
 def test_strategy_is_refused():
-    with pytest.raises(UserError, match="set TF_CONFIG"):
+    with pytest.raises(ValueError, match="set TF_CONFIG"):
         estimator.RunConfig(train_distribute=tf.distribute.OneDeviceStrategy("/cpu:0"))
 
 
@@ -300,13 +301,13 @@ def test_nothing_of_tensorflow_is_changed_and_repeating_changes_nothing():
 
 def test_other_tensorflow_is_refused(monkeypatch):
     monkeypatch.setattr(estimator_compat.tf, "__version__", "2.20.1")
-    with pytest.raises(UserError, match=r"runs on tensorflow 2\.21, but 2\.20\.1 is installed"):
+    with pytest.raises(ImportError, match=r"runs on tensorflow 2\.21, but 2\.20\.1 is installed"):
         estimator_compat.check_versions()
 
 
 def test_other_estimator_is_refused(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda package: "2.14.0")
-    with pytest.raises(UserError, match=r"runs on tensorflow-estimator 2\.15, but 2\.14\.0"):
+    with pytest.raises(ImportError, match=r"runs on tensorflow-estimator 2\.15, but 2\.14\.0"):
         estimator_compat.check_versions()
 
 
@@ -315,8 +316,96 @@ def test_missing_estimator_is_refused(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(package)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(UserError, match=r'pip install "tensorflow==2\.21\.\*" "tensorflow-estimator'):
+    with pytest.raises(ImportError, match=r'pip install "tensorflow==2\.21\.\*" "tensorflow-estimator'):
         estimator_compat.check_versions()
+
+
+def test_a_missing_estimator_is_a_sentence_for_who_trains():
+    program = "import sys; sys.modules['tensorflow_estimator'] = None\n"
+    program += "import importlib.metadata as metadata\n"
+    program += "find = metadata.version\n"
+    program += "metadata.version = lambda name: '2.14.0' if name == 'tensorflow-estimator' else find(name)\n"
+    program += "from data.errors import UserError\n"
+    program += "try: import unet_highlevel\n"
+    program += "except UserError as error: print(error)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "runs on tensorflow-estimator 2.15, but 2.14.0 is installed: pip install" in done.stdout
+
+
+# A program of somebody else's, beside which the file was copied.
+COPIED = """
+import sys, tempfile
+import numpy as np
+import tensorflow as tf
+from estimator_compat import estimator
+
+assert not any(name.split(".")[0] in ("data", "unet_common", "unet_highlevel") for name in sys.modules)
+v1 = tf.compat.v1
+inputs = np.random.default_rng(0).normal(size=[64, 2]).astype(np.float32)
+columns = [tf.feature_column.numeric_column("x", shape=[2])]
+
+def data(targets):
+    return lambda: tf.data.Dataset.from_tensor_slices(({"x": inputs}, targets)).repeat().batch(16)
+
+def model_fn(features, labels, mode):
+    slope = v1.get_variable("slope", [], initializer=v1.zeros_initializer())
+    loss = tf.reduce_mean((slope * features["x"][:, 0] - labels) ** 2)
+    step = v1.train.GradientDescentOptimizer(0.1).minimize(loss, v1.train.get_global_step())
+    return estimator.EstimatorSpec(mode, loss=loss, train_op=step)
+
+classes, values = data((inputs[:, 0] > 0).astype(np.int32)), data(inputs[:, 0])
+combined = dict(linear_feature_columns=columns, dnn_feature_columns=columns, dnn_hidden_units=[4])
+for name, arguments, targets in (
+    ("Estimator", [model_fn], values),
+    ("BaselineClassifier", [], classes),
+    ("BaselineRegressor", [], values),
+    ("LinearClassifier", [columns], classes),
+    ("LinearRegressor", [columns], values),
+    ("DNNClassifier", [[4], columns], classes),
+    ("DNNRegressor", [[4], columns], values),
+    ("DNNLinearCombinedClassifier", combined, classes),
+    ("DNNLinearCombinedRegressor", combined, values),
+):
+    keywords, arguments = (arguments, []) if isinstance(arguments, dict) else ({}, arguments)
+    made = getattr(estimator, name)(*arguments, model_dir=tempfile.mkdtemp(), **keywords)
+    try:
+        losses = [made.train(targets, steps=count).evaluate(targets, steps=4)["loss"] for count in (1, 20)]
+        print(name, losses[1] < losses[0])
+    except (AttributeError, TypeError) as error:
+        print(name, type(error).__name__)
+print("v1.layers", hasattr(v1.layers, "dense"))
+"""
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_the_file_can_be_copied_and_brings_the_canned_estimators(legacy, tmp_path):
+    shutil.copy(estimator_compat.__file__, tmp_path)
+    (tmp_path / "program.py").write_text(COPIED)
+    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    environment |= {"TF_USE_LEGACY_KERAS": "1"} if legacy else {}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    learned = dict(line.split() for line in done.stdout.splitlines())
+    without = {
+        "Estimator": "True",
+        "BaselineClassifier": "True",
+        "BaselineRegressor": "True",
+        "v1.layers": "False",
+    }
+    if legacy:  # each has become better
+        assert len(learned) == 10 and set(learned.values()) == {"True"}
+    else:  # what is made of tf.layers fails, and nothing else
+        assert {name: learned[name] for name in without} == without
+        assert {learned[name] for name in learned.keys() - without.keys()} == {"TypeError", "AttributeError"}
 
 
 # One program for all processes of a cluster. The chief, which would be through before the worker has started, waits

@@ -6,16 +6,22 @@ Pythons. The code did not vanish: it is the package `tensorflow-estimator`, whos
 fails to import, because TensorFlow also dropped a few internals that it names. This module puts
 those back and nothing else: what is missing is added, nothing that exists is changed.
 
-    from unet_highlevel.estimator_compat import estimator
+    from estimator_compat import estimator
 
     estimator.Estimator(model_fn, config=estimator.RunConfig(model_dir=...))
+
+The file needs nothing else of this project: copy it into a program that wants its Estimator back.
 
 `estimator` is the public namespace that was `tf.estimator` in TensorFlow 1: `Estimator`,
 `EstimatorSpec`, `RunConfig`, `TrainSpec`, `EvalSpec`, `ModeKeys`, `Exporter`, `train_and_evaluate`,
 `export`, `experimental`, ...
 
-What needs TensorFlow code that is gone stays out: TPUs, and `tf.distribute` strategies inside an
-Estimator. Several machines work through TF_CONFIG, with chief, workers and parameter servers.
+`tf.compat.v1.layers` is the other half of such programs, and the Estimators that come with their
+model (`DNNClassifier`, `LinearRegressor`, ...; the `Baseline` ones do without) are made of it. It
+needs the package `tf_keras`, and TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported.
+
+What needs TensorFlow code that is gone stays out: TPUs, boosted trees, and `tf.distribute` strategies
+inside an Estimator. Several machines work through TF_CONFIG, with chief, workers and parameter servers.
 """
 
 import importlib.metadata
@@ -25,30 +31,25 @@ import types
 import tensorflow as tf
 from tensorflow.python.util import tf_export
 
-from data.errors import UserError
-
 # What has to be put back was found out for these two series; other releases lack more, or less.
 _TENSORFLOW = "2.21"
 _ESTIMATOR = "2.15"
 
 
 def check_versions() -> None:
-    """Raise `UserError` unless TensorFlow and tensorflow-estimator are of the supported series."""
+    """Raise `ImportError` unless TensorFlow and tensorflow-estimator are of the supported series."""
     needed = f'pip install "tensorflow=={_TENSORFLOW}.*" "tensorflow-estimator=={_ESTIMATOR}.*"'
     try:
         estimator_version = importlib.metadata.version("tensorflow-estimator")
     except importlib.metadata.PackageNotFoundError:
-        raise UserError(
-            f"The high-level implementation needs the package tensorflow-estimator: {needed}"
-        ) from None
+        raise ImportError(f"The Estimator needs the package tensorflow-estimator: {needed}") from None
     for package, version, series in (
         ("tensorflow", tf.__version__, _TENSORFLOW),
         ("tensorflow-estimator", estimator_version, _ESTIMATOR),
     ):
         if version.split(".")[:2] != series.split("."):
-            raise UserError(
-                f"The high-level implementation runs on {package} {series}, but {version} is "
-                f"installed: {needed}"
+            raise ImportError(
+                f"The Estimator runs on {package} {series}, but {version} is installed: {needed}"
             )
 
 
@@ -86,7 +87,7 @@ def _add_module(name: str, **attributes: object) -> None:
 
 def _refuse_strategy(config: object, tf_config: dict) -> None:
     """Refuse the `tf.distribute` strategy that `RunConfig` is given."""
-    raise UserError(
+    raise ValueError(
         "RunConfig: train_distribute, eval_distribute and experimental_distribute need TensorFlow "
         "code that is gone. For several machines set TF_CONFIG; for several GPUs use Keras 3."
     )
