@@ -5,11 +5,13 @@ such a file fails. float64 is the proof, float32 a smoke test: there, differentl
 winners of poolings and rectifiers, and that is no difference between the networks.
 """
 
+import random
 from itertools import permutations
 
 import numpy as np
 import pytest
 from helpers import CASES, LOSS, SEED, STEP, cases
+from pydantic import ValidationError
 
 from data.errors import UserError
 from unet_common.implementation import IMPLEMENTATIONS, load
@@ -59,15 +61,66 @@ def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparamet
     network = CATALOGUE[name](**hyperparameters)
     images, targets = batch(network, size)
     models = [built(network, implementation, "float64", device) for implementation in IMPLEMENTATIONS]
+    inference, training, _loss, gradients = agreed(models, images, targets)
+    assert inference.shape == (2, *network.output_size(size), network.classes)
+    moving = any("moving" in weight for weight in built(network, "lowlevel").weights())
+    if moving or getattr(network, "dropout", 0):
+        assert np.abs(inference - training).max() > 1e-3  # the two modes are not the same thing
+    for weight, gradient in gradients.items():
+        assert np.abs(gradient).max() > 0, f"{weight} has no gradient"
+
+
+def drawn_unet(seed):
+    """A U-Net with hyperparameters drawn at random, and an input size that it accepts, in 2D or 3D."""
+    generator = random.Random(seed)
+    while True:
+        rank, depth = generator.choice([2, 2, 3]), generator.randint(2, 4)
+        levels = list(range(1, depth))
+        drawn = {
+            "rank": rank,
+            "depth": depth,
+            "channels": generator.randint(1, 3),
+            "classes": generator.randint(1, 3),
+            "multilabel": generator.random() < 0.3,
+            "filters": generator.choice([2, 3, 4]),
+            "max_filters": generator.choice([None, 5]),
+            "convolutions": generator.randint(1, 3),
+            "kernel_size": generator.choice([1, 2, 3, [3] * (rank - 1) + [1]]),
+            "pooling": generator.choice([2, 3, [2] * (rank - 1) + [1]]),
+            "padding": generator.choice(["same", "same", "valid"]),
+            "normalisation": generator.choice(["batch", "instance", "group", "none"]),
+            "groups": generator.choice([1, 2]),
+            "activation": generator.choice(["elu", "relu", "leaky_relu"]),
+            "dropout": generator.choice([0.0, 0.3]),
+            "deep_supervision": generator.randint(0, depth - 2),
+            "attention_gates": generator.choice([[], generator.sample(levels, 1)]),
+            "non_local": generator.choice([[], [], [depth]]),
+        }
+        try:
+            network = CATALOGUE["unet"](**drawn)
+            padded = zip((6,) * rank, network.padding_for((6,) * rank), strict=True)
+            return network, tuple(before + side + after for side, (before, after) in padded)
+        except ValidationError:
+            continue
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))]
+)
+def test_networks_drawn_at_random_agree_in_float64(device, seed):
+    """Within the bounds that are promised, also where nobody chose the hyperparameters."""
+    network, size = drawn_unet(seed)
+    models = [load(name).Model(network, seed=SEED, precision="float64") for name in IMPLEMENTATIONS]
+    assert agreed(models, *batch(network, size))[0].shape == (2, *network.output_size(size), network.classes)
+
+
+def agreed(models, images, targets):
+    """The `results` of the first model, once those of the others were found to be the same, as far as is promised."""
     weights = without_zero_kernels(models[0].weights())
     for model in models:
         model.set_weights(weights)
     first, *others = (results(model, images, targets) for model in models)
     inference, training, loss, gradients = first
-    assert inference.shape == (2, *network.output_size(size), network.classes)
-    moving = any("moving" in weight for weight in built(network, "lowlevel").weights())
-    if moving or getattr(network, "dropout", 0):
-        assert np.abs(inference - training).max() > 1e-3  # the two modes are not the same thing
     for other_inference, other_training, other_loss, other_gradients in others:
         np.testing.assert_allclose(other_inference, inference, rtol=0, atol=1e-12)
         np.testing.assert_allclose(other_training, training, rtol=0, atol=1e-12)
@@ -75,10 +128,10 @@ def test_outputs_loss_and_gradients_in_float64(built, device, name, hyperparamet
         assert other_gradients.keys() == gradients.keys()
         largest = max(np.abs(gradient).max() for gradient in gradients.values())
         for weight, gradient in gradients.items():
-            assert np.abs(gradient).max() > 0, f"{weight} has no gradient"
             np.testing.assert_allclose(
                 other_gradients[weight], gradient, rtol=0, atol=1e-10 * largest, err_msg=weight
             )
+    return first
 
 
 @pytest.mark.parametrize("name, hyperparameters, size, count", list(cases(float32=True)))

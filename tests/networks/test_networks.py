@@ -110,12 +110,12 @@ def test_the_catalogue_tells_what_its_networks_are(name):
 
 
 def test_the_old_name_of_a_hyperparameter_is_read(tmp_path):
-    """`max_filters` was called `max_filters` in settings and weight files of before."""
+    """`max_filters` was called `most_filters` in settings and weight files of before."""
     network = CATALOGUE["unet"](depth=2, filters=2, max_filters=3)
-    assert CATALOGUE["unet"](depth=2, filters=2, max_filters=3) == network
+    assert CATALOGUE["unet"](depth=2, filters=2, most_filters=3) == network
     save_weights(tmp_path / "weights.h5", {"head/bias": np.zeros(1)}, network)
     with h5py.File(tmp_path / "weights.h5", "a") as file:
-        file.attrs["hyperparameters"] = file.attrs["hyperparameters"].replace("max_filters", "max_filters")
+        file.attrs["hyperparameters"] = file.attrs["hyperparameters"].replace("max_filters", "most_filters")
     assert list(load_weights(tmp_path / "weights.h5", network)) == ["head/bias"]
     with pytest.raises(UserError, match="max_filters: 3 in the file, None here"):
         load_weights(tmp_path / "weights.h5", CATALOGUE["unet"](depth=2, filters=2))
