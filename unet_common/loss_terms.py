@@ -82,6 +82,10 @@ class TopKCrossEntropy(Arguments):
     share: Share = 0.1
 
 
+class BorderCrossEntropy(Arguments):
+    border: NonNegativeFloat = 5.0
+
+
 class BoundaryWeightedCrossEntropy(Arguments):
     w0: NonNegativeFloat = 10.0
     sigma: PositiveFloat = 5.0
@@ -110,11 +114,30 @@ class Overlap(Arguments):
             raise UserError(
                 f"weights: must be one for each class but the background, {foreground}; got {self.weights}"
             )
-        if not any(self.weights):
-            raise UserError("weights: at least one must be above 0")
+        _require_one_above_0(self.weights)
 
 
 class Dice(Overlap):
+    squared: bool = False
+    smooth: PositiveFloat = SMOOTH
+    weights: Weights | None = None
+    background: bool = False
+    per_sample: bool = False
+
+    def check(self, outputs: Logits) -> None:
+        if not self.background or self.weights is None:
+            super().check(outputs)
+        elif not outputs.exclusive and outputs.count > 1:
+            raise UserError(
+                "weights: with background=true there is one for each class of a softmax, or for yes and no of a single "
+                "class; these classes may overlap, and each has a background of its own"
+            )
+        else:
+            _require_weight_of_each_class(self.weights, outputs)
+            _require_one_above_0(self.weights)
+
+
+class BorderDice(Overlap):
     squared: bool = False
     smooth: PositiveFloat = SMOOTH
     weights: Weights | None = None
@@ -153,6 +176,8 @@ ARGUMENTS: dict[str, type[Arguments]] = {
     "reweighted_bce": ReweightedBinaryCrossEntropy,
     "focal": Focal,
     "top_k_cross_entropy": TopKCrossEntropy,
+    "mse": Arguments,
+    "border_cross_entropy": BorderCrossEntropy,
     "boundary_weighted_cross_entropy": BoundaryWeightedCrossEntropy,
     "dice": Dice,
     "jaccard": Jaccard,
@@ -160,7 +185,7 @@ ARGUMENTS: dict[str, type[Arguments]] = {
     "hardness_weighted_dice": HardnessWeightedDice,
     "tversky": Tversky,
     "focal_tversky": FocalTversky,
-    "border_dice": Dice,
+    "border_dice": BorderDice,
     "lovasz": Arguments,
 }
 """What may be given to each term, by its name."""
@@ -172,6 +197,11 @@ def _require_questions(outputs: Logits, name: str, instead: str) -> None:
             f"is for one class or for classes that may overlap, and the {outputs.count} of this network "
             f"exclude each other; use {instead} or compare one class with all others, as in {name}[1]."
         )
+
+
+def _require_one_above_0(weights: Weights) -> None:
+    if not any(weights):
+        raise UserError("weights: at least one must be above 0")
 
 
 def _require_weight_of_each_class(weights: Weights, outputs: Logits) -> None:

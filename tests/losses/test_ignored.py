@@ -22,7 +22,7 @@ TERMS = {name: name for name in losses.TERMS} | {
     "top_k_cross_entropy": "top_k_cross_entropy(share=0.3)",
 }
 # What they make of a pixel depends on its neighbours.
-OF_NEIGHBOURS = {"border_dice", "boundary_weighted_cross_entropy"}
+OF_NEIGHBOURS = {"border_dice", "border_cross_entropy", "boundary_weighted_cross_entropy"}
 CASES = [
     (term, task)
     for term in TERMS

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import tensorflow as tf
 from helpers import RANKS, ROOT, SIZES, central_differences, images
 
@@ -121,6 +122,25 @@ def lovasz_of(errors, truth):
     return total
 
 
+def samples(t, p):
+    """Dice of each sample, the mean."""
+    return np.mean([dice_of(one, other) for one, other in zip(t, p, strict=True)])
+
+
+def border_cross_entropy(d, border):
+    """By the Laplacian: 26 (or 8) times a pixel, less its neighbours."""
+    kernel = -np.ones((1, *(3,) * (d.t.ndim - 2)))
+    kernel.flat[kernel.size // 2] += kernel.size
+    classes = [scipy.ndimage.convolve(d.t[..., c], kernel, mode="nearest") != 0 for c in range(d.t.shape[-1])]
+    edges = [np.any(classes, axis=0)] if d.task == "multiclass" else classes
+    return -np.mean(
+        [
+            (1 + border * edge) * sum(t * np.log(p) for t, p in answers)
+            for edge, answers in zip(edges, d.questions, strict=True)
+        ]
+    )
+
+
 def lovasz(d):
     classes = range(d.targets.shape[-1])
     if d.task == "multiclass":
@@ -148,7 +168,15 @@ DEFINITIONS = {
     "focal(gamma=0.5, alpha=0.6)": lambda d: -d.pixels(lambda p: (1 - p) ** 0.5 * np.log(p), [0.4, 0.6, 0.6]),
     "top_k_cross_entropy": lambda d: top_k(d, 0.1),
     "top_k_cross_entropy(share=0.3)": lambda d: top_k(d, 0.3),
+    "mse": lambda d: np.mean((d.t - d.p) ** 2),
+    "border_cross_entropy": lambda d: border_cross_entropy(d, 5),
+    "border_cross_entropy(border=0.5)": lambda d: border_cross_entropy(d, 0.5),
     "dice": lambda d: d.overlap(dice_of),
+    "dice(background=true)": lambda d: 1 - np.mean([dice_of(t, p) for answers in d.questions for t, p in answers]),
+    "dice(per_sample=true)": lambda d: 1 - np.mean([samples(t, p) for t, p in d.foreground]),
+    "dice(background=true, per_sample=true)": lambda d: 1 - np.mean(
+        [samples(t, p) for answers in d.questions for t, p in answers]
+    ),
     "dice(squared=true)": lambda d: d.overlap(lambda t, p: dice_of(t, p, 2)),
     "jaccard": lambda d: d.overlap(lambda t, p: ((t * p).sum() + 1) / ((t + p - t * p).sum() + 1)),
     "generalised_dice": lambda d: np.mean([generalised_dice_of(answers) for answers in d.questions]),
@@ -528,7 +556,13 @@ def test_a_weighted_sum_of_losses():
 def test_parsed_terms():
     first, second = losses.parse("dice(weights=[1, 2]) + 3*focal(gamma=1, alpha=1e-1)[2, 3]")
     assert (first.weight, first.name, first.classes) == (1, "dice", ())
-    assert dict(first.arguments) == {"squared": False, "smooth": SMOOTH, "weights": (1.0, 2.0)}
+    assert dict(first.arguments) == {
+        "squared": False,
+        "smooth": SMOOTH,
+        "weights": (1.0, 2.0),
+        "background": False,
+        "per_sample": False,
+    }
     assert (second.weight, second.name, second.classes) == (3, "focal", (2, 3))
     assert dict(second.arguments) == {"gamma": 1.0, "alpha": 0.1}
 
@@ -583,6 +617,9 @@ def test_a_loss_that_is_not_understood_is_refused(expression, message):
         ("dice[0]", "multilabel", "dice: there is no class 0: the network has the classes 1 to 3"),
         ("focal[2]", "binary", "focal: there is no class 2: the network has only class 1"),
         ("dice(weights=[1, 2, 3])", "multiclass", "dice: weights: must be one for each class but .*, 2; got"),
+        ("dice(weights=[1], background=true)", "binary", "dice: weights: must be one for each class, .*, 2; got"),
+        ("dice(weights=[0, 0], background=true)", "binary", "dice: weights: at least one must be above 0"),
+        ("dice(weights=[1, 2, 3], background=true)", "multilabel", "dice: weights: .* these classes may overlap"),
         ("dice(weights=[0])", "binary", "dice: weights: at least one must be above 0"),
         ("weighted_cross_entropy(weights=[1, 2])", "multilabel", "must be one for each class, .*, 4; got"),
         ("boundary_weighted_cross_entropy(cells=2)", "multilabel", "cells: must be a class, 0 to 1; got 2"),

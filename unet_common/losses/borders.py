@@ -22,11 +22,24 @@ def border_dice(pixels: Pixels, *, squared: bool, smooth: float, weights: Weight
     A border is the product of the largest value and the largest 1 - value of 3 x 3 (x 3) pixels.
     """
     truth, predicted = (_border(values) for values in pixels.all_foreground())
-    if pixels.counted is not None:  # where a neighbour is ignored, nobody knows whether there is a border
-        counted = pixels.counted[..., 1:] if pixels.exclusive else pixels.counted
-        surely = 1 - _largest_nearby(1 - counted)
-        truth, predicted = truth * surely, predicted * surely
+    if pixels.counted is not None:
+        known = _known(pixels.counted[..., 1:] if pixels.exclusive else pixels.counted)
+        truth, predicted = truth * known, predicted * known
     return 1 - weighted_mean(soft_dice(truth, predicted, pixels.axes, squared, smooth), weights)
+
+
+def border_cross_entropy(pixels: Pixels, *, border: float) -> tf.Tensor:
+    """Cross-entropy in which pixels on the border of a class count `border` more: 1 + border.
+
+    They are those whose Laplacian over 3 x 3 (x 3) pixels of the truth is not 0, on either side of the border. Of a
+    softmax the borders of all classes count, of sigmoids those of each class in its own question.
+    """
+    edges, counted = _border(pixels.targets), pixels.counted_questions
+    if pixels.exclusive:
+        edges = tf.reduce_max(edges, -1, keepdims=True)
+    if counted is not None:
+        edges *= _known(counted)
+    return pixels.mean((1 + border * edges) * of_pixels(pixels))
 
 
 def boundary_weighted_cross_entropy(
@@ -66,6 +79,11 @@ def boundary_weighted_cross_entropy(
 
 def _border(values: tf.Tensor) -> tf.Tensor:
     return _largest_nearby(values) * _largest_nearby(1 - values)
+
+
+def _known(counted: tf.Tensor) -> tf.Tensor:
+    """1 where all neighbours are counted: where one is ignored, nobody knows whether there is a border."""
+    return 1 - _largest_nearby(1 - counted)
 
 
 def _largest_nearby(values: tf.Tensor) -> tf.Tensor:

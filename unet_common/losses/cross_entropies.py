@@ -1,6 +1,6 @@
-"""Losses that are a mean over pixels: cross-entropies and their weighted forms.
+"""Losses that are a mean over pixels: cross-entropies and their weighted forms, and the squared error.
 
-All are computed from logits: a probability that rounds to 0 would have no logarithm.
+Cross-entropies are computed from logits: a probability that rounds to 0 would have no logarithm.
 """
 
 import tensorflow as tf
@@ -55,6 +55,17 @@ def focal(pixels: Pixels, *, gamma: float, alpha: float) -> tf.Tensor:
     return -pixels.mean(
         tf.reduce_sum(weights * targets * tf.exp(gamma * pixels.log_complement()) * log_p, -1)
     )
+
+
+def mse(pixels: Pixels) -> tf.Tensor:
+    """Mean squared error of the probabilities, over pixels and logits: of a softmax the background's, too.
+
+    Beside a cross-entropy it says little of what is far off, where its slope is 0.
+    """
+    if not pixels.exclusive:
+        return pixels.mean((pixels.targets - tf.sigmoid(pixels.logits)) ** 2)
+    errors = (pixels.targets - tf.nn.softmax(pixels.logits)) ** 2
+    return pixels.mean(tf.reduce_mean(errors, -1, keepdims=True))
 
 
 def top_k_cross_entropy(pixels: Pixels, *, share: float) -> tf.Tensor:

@@ -20,6 +20,8 @@ TERMS: dict[str, Callable[..., tf.Tensor]] = {
         cross_entropies.reweighted_bce,
         cross_entropies.focal,
         cross_entropies.top_k_cross_entropy,
+        cross_entropies.mse,
+        borders.border_cross_entropy,
         borders.boundary_weighted_cross_entropy,
         overlap.dice,
         overlap.jaccard,

@@ -1,8 +1,8 @@
 """Losses that measure how much prediction and truth overlap: sums over the whole batch, then a ratio.
 
-They are means over the classes but the background, unless they say otherwise. `smooth` is added to both sides of a
-ratio, which it defines for a class that is neither there nor predicted: its loss is 0 then. Beside it the size of a
-small object must be large: a missed one of n pixels costs n / (n + smooth).
+They are means over the classes but the background, unless they say, or are told, otherwise. `smooth` is added to both
+sides of a ratio, which it defines for a class that is neither there nor predicted: its loss is 0 then. Beside it the
+size of a small object must be large: a missed one of n pixels costs n / (n + smooth).
 """
 
 import tensorflow as tf
@@ -12,9 +12,23 @@ from unet_common.losses.pixels import Pixels
 from unet_common.losses.weighting import weighted_mean
 
 
-def dice(pixels: Pixels, *, squared: bool, smooth: float, weights: Weights | None) -> tf.Tensor:
-    """The loss 1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares."""
-    return 1 - weighted_mean(soft_dice(*pixels.foreground(), pixels.axes, squared, smooth), weights)
+def dice(
+    pixels: Pixels,
+    *,
+    squared: bool,
+    smooth: float,
+    weights: Weights | None,
+    background: bool,
+    per_sample: bool,
+) -> tf.Tensor:
+    """The loss 1 - soft Dice (Milletari et al. 2016, V-Net, section 3); there, the denominator is of squares.
+
+    background: a class like the others; of sigmoids each has one of its own, what it is not.
+    per_sample: a Dice for each sample of the batch, of which this is the mean, and not one of all its pixels.
+    """
+    targets, predicted = pixels.answers() if background else pixels.foreground()
+    axes = pixels.axes[1:] if per_sample else pixels.axes
+    return 1 - weighted_mean(soft_dice(targets, predicted, axes, squared, smooth), weights)
 
 
 def soft_dice(
@@ -39,11 +53,7 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     The background is one of them. A class that is not there, whose weight would be infinite, counts as much as
     the rarest that is.
     """
-    targets, log_p = pixels.log_probabilities()
-    predicted = tf.exp(log_p)
-    counted = pixels.counted_questions
-    if counted is not None:
-        targets, predicted = (values * counted[..., tf.newaxis] for values in (targets, predicted))
+    targets, predicted = pixels.answers()
     size = tf.reduce_sum(targets, pixels.axes)
     weights = 1 / tf.maximum(size, 1) ** 2
     rarest = tf.reduce_max(tf.where(size > 0, weights, tf.zeros_like(weights)), -1, keepdims=True)
@@ -51,7 +61,7 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
     overlap, total = (tf.reduce_sum(part, pixels.axes) for part in (targets * predicted, targets + predicted))
     overlap, total = (tf.reduce_sum(weights * part, -1) for part in (overlap, total))
     # Where nothing is counted, nothing overlaps and there is nothing to divide by.
-    ratios = 2 * overlap / total if counted is None else tf.math.divide_no_nan(2 * overlap, total)
+    ratios = 2 * overlap / total if pixels.counted is None else tf.math.divide_no_nan(2 * overlap, total)
     return 1 - tf.reduce_mean(ratios)
 
 

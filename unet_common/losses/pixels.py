@@ -55,6 +55,14 @@ class Pixels:
             return self.targets[..., 1:], tf.nn.softmax(self.logits)[..., 1:]
         return self.targets, tf.sigmoid(self.logits)
 
+    def answers(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Targets and probabilities of the answers of `log_probabilities`; both are 0 where they are not counted."""
+        targets, log_p = self.log_probabilities()
+        predicted, counted = tf.exp(log_p), self.counted_questions
+        if counted is None:
+            return targets, predicted
+        return targets * counted[..., tf.newaxis], predicted * counted[..., tf.newaxis]
+
     @property
     def counted_questions(self) -> tf.Tensor | None:
         """`counted` of each question, `[batch, *size, questions]`: a softmax asks one, of all classes together."""

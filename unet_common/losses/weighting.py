@@ -7,10 +7,10 @@ from unet_common.losses.pixels import Pixels
 
 
 def weighted_mean(values: tf.Tensor, weights: Weights | None) -> tf.Tensor:
-    """Mean of `[foreground classes]`, in which each counts by its weight; without weights, all alike."""
+    """Mean of `[..., classes]`, in which each class counts by its weight; without weights, all alike."""
     if weights is None:
         return tf.reduce_mean(values)
-    return tf.reduce_sum(tf.constant(weights, values.dtype) * values) / sum(weights)
+    return tf.reduce_mean(tf.reduce_sum(tf.constant(weights, values.dtype) * values, -1) / sum(weights))
 
 
 def of_outcomes(weights: Weights, pixels: Pixels) -> tf.Tensor:
