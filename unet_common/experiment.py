@@ -224,9 +224,9 @@ def resolve(experiment: Experiment) -> Experiment:
             f"preprocessing.spacing has {len(preprocessing.spacing)} numbers, the images have {source.rank} axes."
         )
     if source.rank not in network.ranks():
-        meant, given = ("images", "volumes") if source.rank == 3 else ("volumes", "images")
+        taken, there = ("images", "volumes") if source.rank == 3 else ("volumes", "images")
         raise UserError(
-            f"{network.name} is for {meant}, and '{source.name}' has {given}. Choose another network, or other data: "
+            f"{network.name} is for {taken}, and '{source.name}' has {there}. Choose another network, or other data: "
             "`python train.py --list-networks` tells which is for which."
         )
     channels = Preprocessor(preprocessing).network_channels(source.channels, source.rank)
