@@ -24,6 +24,7 @@ from unet_common.networks import (
     UNetPlusPlus,
     VNet,
     VNet3D,
+    VNet3DBottleneck,
     VNet3DDepthwise,
 )
 from unet_common.networks.backbones import BLOCKS, DARKNET52, POOLED, SKIPS
@@ -181,6 +182,19 @@ def _vnet(network: VNet | VNet3D) -> Figure:
         down.append(((f"down{level - 1}", name), network.filters_at(level), level - 1))
     up = [
         ((f"up{level}", f"decoder{level}"), 2 * network.filters_at(level), level - 1)
+        for level in reversed(range(1, network.depth))
+    ]
+    return letter_u(network, down, up, list(reversed(range(network.depth - 1))))
+
+
+@figure.register
+def _vnet_3d_bottleneck(network: VNet3DBottleneck) -> Figure:
+    down = [(("encoder1",), network.filters_at(1), 0)]
+    for level in range(2, network.depth + 1):
+        name = "bottleneck" if level == network.depth else f"encoder{level}"
+        down.append(((f"down{level - 1}", name), network.filters_at(level), level - 1))
+    up = [
+        ((f"up{level}", f"decoder{level}"), network.filters_at(level), level - 1)
         for level in reversed(range(1, network.depth))
     ]
     return letter_u(network, down, up, list(reversed(range(network.depth - 1))))

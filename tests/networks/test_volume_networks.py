@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from data.errors import UserError
 from unet_common.experiment import experiment_from, resolve
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.networks import CATALOGUE, UNet3D, VNet3D, VNet3DDepthwise
+from unet_common.networks import CATALOGUE, UNet3D, VNet3D, VNet3DBottleneck, VNet3DDepthwise
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities
 
@@ -18,6 +19,7 @@ SMALL = [
     VNet3DDepthwise(depth=3, filters=2),
     VNet3DDepthwise(depth=3, filters=2, kernel_size=2, upsampling="transpose", unit="separable_narrow"),
     VNet3DDepthwise(depth=3, filters=2, kernel_size=5, unit="depthwise"),
+    VNet3DBottleneck(depth=3, bottom_filters=16),
 ]
 FOR_VOLUMES = [name for name in CATALOGUE if CATALOGUE[name].ranks() == (3,)]
 
@@ -83,6 +85,22 @@ def test_units_that_leave_channels_apart(implementation, unit):
         assert weights["encoder2/unit1/pointwise/kernel"].shape[-2:] == (4, 2)
         assert weights["bottleneck/unit2/pointwise/kernel"].shape[-2:] == (4, 4)
         assert weights["down2/kernel"].shape[-2:] == (4, 8)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_what_cannot_be_added_is_projected(implementation):
+    network = VNet3DBottleneck(depth=2, bottom_filters=16, channels=8)
+    projected = {
+        name.split("/shortcut")[0]
+        for name in load(implementation).Model(network).weights()
+        if "/shortcut/" in name
+    }
+    assert projected == {"decoder1/unit1"}  # 8 channels come in, and the bottom starts from as many as it has
+
+
+def test_channels_that_cannot_be_divided_are_refused():
+    with pytest.raises(ValidationError, match="bottom_filters: 48; with depth 4 it must be a multiple of 32"):
+        VNet3DBottleneck(bottom_filters=48)
 
 
 @pytest.mark.parametrize("name", FOR_VOLUMES)

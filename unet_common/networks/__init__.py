@@ -17,6 +17,7 @@ from unet_common.networks.unet_padding import UNetPadding
 from unet_common.networks.unet_plus_plus import UNetPlusPlus
 from unet_common.networks.vnet import VNet
 from unet_common.networks.vnet_3d import VNet3D
+from unet_common.networks.vnet_3d_bottleneck import VNet3DBottleneck
 from unet_common.networks.vnet_3d_depthwise import VNet3DDepthwise
 
 CATALOGUE: dict[str, type[Network]] = {
@@ -28,6 +29,7 @@ CATALOGUE: dict[str, type[Network]] = {
     "vnet": VNet,
     "vnet_3d": VNet3D,
     "vnet_3d_depthwise": VNet3DDepthwise,
+    "vnet_3d_bottleneck": VNet3DBottleneck,
     "unet_encoder": UNetEncoder,
     "hrnet": HRNet,
     "unet_backboned": UNetBackboned,
@@ -50,5 +52,6 @@ __all__ = [
     "UNetPlusPlus",
     "VNet",
     "VNet3D",
+    "VNet3DBottleneck",
     "VNet3DDepthwise",
 ]

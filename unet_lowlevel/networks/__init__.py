@@ -15,6 +15,7 @@ from unet_lowlevel.networks.unet_padding import unet_padding
 from unet_lowlevel.networks.unet_plus_plus import unet_plus_plus
 from unet_lowlevel.networks.vnet import vnet
 from unet_lowlevel.networks.vnet_3d import vnet_3d
+from unet_lowlevel.networks.vnet_3d_bottleneck import vnet_3d_bottleneck
 from unet_lowlevel.networks.vnet_3d_depthwise import vnet_3d_depthwise
 
 NETWORKS: dict[str, Callable[..., Any]] = {
@@ -26,6 +27,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "vnet": vnet,
     "vnet_3d": vnet_3d,
     "vnet_3d_depthwise": vnet_3d_depthwise,
+    "vnet_3d_bottleneck": vnet_3d_bottleneck,
     "unet_encoder": unet_encoder,
     "hrnet": hrnet,
     "unet_backboned": unet_backboned,
