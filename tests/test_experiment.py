@@ -443,7 +443,6 @@ def test_a_run_with_idle_settings_can_be_opened(tmp_path):
         ("--steps 3 --epochs 2", "Give --steps or --epochs, not both."),
         ("--steps 3 --set training.epochs=2", "Give --steps or --epochs, not both."),
         ("--seed 1 --set seed=2", "seed is given twice, as 1 and as 2"),
-        ("--set seed=1 --set seed=2", "seed is given twice"),
         ("--fold all --set sampling.fold=1", "sampling.fold is given twice, as all and as 1"),
         ("--loss 0*dice+bce", "loss: dice has the weight 0 in '0*dice+bce'"),
         ("--steps 9 --set schedule.warmup=10", "schedule.warmup is 10 steps, but the training has only 9"),

@@ -190,6 +190,7 @@ def test_runs_and_weights_are_refused(run):
             (f"{predict} --threshold 2", "error: threshold: should be less than 1; got 2"),
             (f"{predict} --weights {good} --overlap 0.25", "--overlap is of tiles, and this network takes images"),
             (f"{predict} --weights {good} --tolerance 2", "--tolerance is of the surface Dice, a score of volumes"),
+            (f"{predict} --weights {good} --input {run.path}/a.png --least-size 9", "--least-size is of scores"),
             (f"{predict} --weights {good} --figures", "--figures are of volumes, and these are images"),
             (f"{predict} --weights {good} --input {run.path}/a.png --figures", "--figures are of volumes"),
             (f"{evaluate} --weights {good} --overlap 0.25", "--overlap is of tiles"),

@@ -61,22 +61,23 @@ def add_experiment_flags(parser: argparse.ArgumentParser, of_all_three: bool = F
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="any other setting, such as network.depth=4 (may be repeated)",
+        help="any other setting, such as network.depth=4 (may be repeated; the last counts)",
     )
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings that the flags give, by dotted key; --fold all is none, but a way through all of them.
 
-    Raises UserError if one is given twice, or two lengths are.
+    Of a flag that is there several times the last counts, as usual, so that a line can be changed by adding to it.
+
+    Raises UserError if a setting is given by two kinds of flags, or two lengths are.
     """
     flags = {key: getattr(arguments, flag) for flag, key in SETTINGS.items()}
-    pairs = [(key, value) for key, value in flags.items() if value is not None]
-    given: dict[str, Any] = {}
-    for key, value in [*pairs, *map(assignment, arguments.set)]:
-        if key in given:
-            raise UserError(f"{key} is given twice, as {given[key]} and as {value}. Keep one.")
-        given[key] = value
+    flags = {key: value for key, value in flags.items() if value is not None}
+    others = dict(map(assignment, arguments.set))
+    for key in flags.keys() & others.keys():
+        raise UserError(f"{key} is given twice, as {flags[key]} and as {others[key]}. Keep one.")
+    given: dict[str, Any] = flags | others
     if given.get("training.steps") is not None and given.get("training.epochs") is not None:
         raise UserError("Give --steps or --epochs, not both.")
     return {key: value for key, value in given.items() if (key, value) != ("sampling.fold", "all")}
@@ -170,6 +171,12 @@ def add_prediction_flags(parser: argparse.ArgumentParser) -> None:
         help="of volumes, for a network of images (default: as they were acquired)",
     )
     add("--tolerance", type=number, metavar="MM", help="of the surface Dice of volumes (default: 1)")
+    add(
+        "--least-size",
+        type=int,
+        metavar="N",
+        help="pixels from which a case is said to have a class, in scores (default: 1)",
+    )
     add("--level", type=int, metavar="N", help="of unet_plus_plus: only N columns of the trained network")
     add("--one-look", action="store_true", help="of unet_fine_grained: the whole image only, not the region")
 

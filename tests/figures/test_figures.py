@@ -18,6 +18,8 @@ from unet_common.evaluation.tables import (
 )
 from unet_common.figures.history import comparison_figure, history_figure, smooth
 from unet_common.figures.overlays import ShownImage, overlay_figure
+from unet_common.metrics.cases import decisions
+from unet_common.prediction.settings import PredictionSettings
 
 
 def square(first, last, size=12):
@@ -157,14 +159,40 @@ def test_an_infinite_distance_is_not_one_that_is_not_defined(tmp_path):
 
 
 def test_a_table_says_what_its_numbers_are(tmp_path):
+    settings = PredictionSettings(tolerance=2.5)
     rows = [{"case": "a", "dice": 0.5, "hd95": 1.0, "hd95_border": 1.5, "surface_dice": 0.75}]
-    text, _csv, content = (path.read_text() for path in write_tables(rows, tmp_path / "a", tolerance=2.5))
+    text, _csv, content = (path.read_text() for path in write_tables(rows, tmp_path / "a", settings=settings))
     assert "neither there nor predicted has no score" in text and "area of surfaces" in text
     assert "as MedPy measures" in text and "up to 2.5 mm are no error" in text
     assert json.loads(content)["surface_dice_tolerance"] == 2.5
     rows = [{"case": "a", "dice": 0.5}]
-    text, _csv, content = (path.read_text() for path in write_tables(rows, tmp_path / "b", tolerance=2.5))
+    text, _csv, content = (path.read_text() for path in write_tables(rows, tmp_path / "b", settings=settings))
     assert "surface" not in text and "surface_dice_tolerance" not in json.loads(content)
+
+
+def test_what_was_said_of_whole_cases(tmp_path):
+    """By hand: five cases; class 1 is in three, found in two of these and in one more; class 2 is found in all."""
+    truth = np.array([[9, 4], [20, 4], [3, 4], [0, 4], [0, 4]])
+    predicted = np.array([[5, 1], [20, 1], [0, 1], [1, 1], [0, 1]])
+    first, second = decisions(truth, predicted)
+    assert (first["cases_with"], first["cases"]) == (3, 5)
+    assert (first["recall"], first["precision"], first["specificity"]) == (2 / 3, 2 / 3, 1 / 2)
+    assert (second["recall"], second["precision"]) == (1, 1) and np.isnan(second["specificity"])
+    # Of at least ten pixels: one case has it, and was found.
+    first, second = decisions(truth, predicted, least=10)
+    assert (first["recall"], first["precision"], first["specificity"]) == (1, 1, 1)
+    assert second["cases_with"] == 0 and np.isnan(second["recall"])
+
+    rows = [{"class": number, **row} for number, row in enumerate(decisions(truth, predicted), 1)]
+    text, _csv, content = (
+        path.read_text() for path in write_tables([], tmp_path / "a", ("cell", "sky"), decisions=rows)
+    )
+    assert (
+        "at least a pixel of the class" in text
+        and "| cell (in 3 of 5) |  0.667 |     0.667 |       0.500 |" in text
+    )
+    assert "sky" not in text  # nothing had to be decided
+    assert [row["recall"] for row in json.loads(content)["decisions"]] == [pytest.approx(2 / 3), 1]
 
 
 FOLDS = {"a": 1, "b": 0, "c": 1, "d": 0, "e": 0}

@@ -32,7 +32,14 @@ def test_pixel_scores_by_hand():
     prediction = np.array([0, 0, 0, 1, 1, 1, 0, 0])
     means = pixel_scores(truth, prediction, 2).foreground_means()
     assert means == pytest.approx(
-        {"dice": 4 / 7, "iou": 2 / 5, "precision": 2 / 3, "recall": 1 / 2, "pixel_accuracy": 5 / 8}
+        {
+            "dice": 4 / 7,
+            "iou": 2 / 5,
+            "precision": 2 / 3,
+            "recall": 1 / 2,
+            "specificity": 3 / 4,
+            "pixel_accuracy": 5 / 8,
+        }
     )
 
 
@@ -43,6 +50,7 @@ def test_scores_without_meaning_are_nan_and_left_out_of_means():
     np.testing.assert_array_equal(scores.iou, [1, 1, 0, 0, np.nan])
     np.testing.assert_array_equal(scores.precision, [1, 1, np.nan, 0, np.nan])
     np.testing.assert_array_equal(scores.recall, [1, 1, 0, np.nan, np.nan])
+    np.testing.assert_array_equal(scores.specificity, [1, 1, 1, 3 / 4, 1])
     means = scores.foreground_means()
     assert means["dice"] == pytest.approx(1 / 3)
     assert means["recall"] == means["precision"] == pytest.approx(1 / 2)
@@ -52,7 +60,7 @@ def test_scores_without_meaning_are_nan_and_left_out_of_means():
 
 def test_nothing_but_background_has_no_foreground_score():
     means = pixel_scores(np.zeros((4, 4), int), np.zeros((4, 4), bool), 2).foreground_means()
-    assert means.pop("pixel_accuracy") == 1
+    assert means.pop("pixel_accuracy") == means.pop("specificity") == 1
     assert all(np.isnan(value) for value in means.values())
 
 

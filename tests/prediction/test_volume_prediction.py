@@ -67,7 +67,7 @@ def test_distances_without_a_spacing_are_said_to_be_in_voxels(run, tmp_path, cap
     for geometry in (None, Geometry(np.diag([1.0, 1, 1.5, 1]), label.shape)):
         scores, case = Scores(membranes=False), Case("a", label[..., None], label, None, geometry)
         scores.add(Prediction(case, label, None, run.outputs))
-        report_scores(scores, [run], tmp_path, {})
+        report_scores(scores, [run], tmp_path, PredictionSettings(), {})
         assert ("Distances are in voxels, not in mm, of a" in capsys.readouterr().out) == (geometry is None)
 
 
@@ -359,7 +359,7 @@ def test_tables_say_what_they_were_made_with(run, capsys):
         made_with = metrics["made_with"]
         assert (made_with["settings"]["tolerance"], made_with["settings"]["tile"]) == (tolerance, 8)
         assert made_with["cases"] == run.split.validation and list(made_with["weights"]) == ["best"]
-    near, far = (Scores(membranes=False, tolerance=tolerance) for tolerance in (0.1, 5.0))
+    near, far = (Scores(False, PredictionSettings(tolerance=tolerance)) for tolerance in (0.1, 5.0))
     case = run.source.read(run.split.validation[0])
     shifted = np.roll(case.label, 1, axis=0)
     assert near.add(Prediction(case, shifted, None, run.outputs))["surface_dice"] < 0.9

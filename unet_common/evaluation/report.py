@@ -16,6 +16,7 @@ from unet_common.evaluation.scores import Scores
 from unet_common.evaluation.tables import (
     FOLDS,
     Row,
+    decision_table,
     fold_rows,
     fold_table,
     markdown_table,
@@ -63,7 +64,10 @@ def report_training(run: Run) -> None:
             "No validation image has foreground, so there is no Dice; the final weights stand for the best."
         )
     if validations:
-        gallery, scores = Gallery(run.about.class_names), Scores(run.about.foreground_is_membrane)
+        gallery, scores = (
+            Gallery(run.about.class_names),
+            Scores(run.about.foreground_is_membrane, PredictionSettings()),
+        )
         for prediction in predict_all([run], None, "best", PredictionSettings(), first=MAX_SHOWN):
             gallery.add(prediction, scores.add(prediction))
         gallery.overview(run.figures / "validation.png", run.path.name)
@@ -92,7 +96,7 @@ def report_predictions(
         made_with: as of `unet_common.prediction.folder.record`.
     """
     run = runs[0]
-    scores = Scores(run.about.foreground_is_membrane, settings.tolerance)
+    scores = Scores(run.about.foreground_is_membrane, settings)
     gallery = Gallery(run.about.class_names)
     values: set[int] = set()
     outputs = None
@@ -123,18 +127,19 @@ def report_predictions(
             f"Warning: every pixel was predicted as {what}. Was the network trained long enough, and "
             "do these images look like its training images (same contrast, same scale)?"
         )
-    report_scores(scores, runs, output, made_with)
+    report_scores(scores, runs, output, settings, made_with)
 
 
 def evaluate(
     runs: Sequence[Run], implementation: str | None, weights: str, settings: PredictionSettings, output: Path
 ) -> None:
     """Print the scores of the validation cases and write them to `output`."""
-    scores = Scores(runs[0].about.foreground_is_membrane, settings.tolerance)
+    scores = Scores(runs[0].about.foreground_is_membrane, settings)
     for prediction in predict_all(runs, implementation, weights, settings):
         scores.add(prediction)
     names = [name for run in runs for name in run.split.validation]
-    report_scores(scores, runs, output, record(runs, implementation, weights, settings, None, names))
+    made_with = record(runs, implementation, weights, settings, None, names)
+    report_scores(scores, runs, output, settings, made_with)
 
 
 def predict_all(
@@ -179,24 +184,32 @@ def predict_files(
 
 
 def report_scores(
-    scores: Scores, runs: Sequence[Run], directory: Path, made_with: Mapping[str, Any]
+    scores: Scores,
+    runs: Sequence[Run],
+    directory: Path,
+    settings: PredictionSettings,
+    made_with: Mapping[str, Any],
 ) -> Sequence[Row]:
     """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known.
 
-    The cases of a cross-validation get a second table, with a row for each fold. JSON has `made_with`, a `record`.
+    The cases of a cross-validation get a second table, with a row for each fold; cases that lack a class one more, of
+    what was said of whole cases. JSON has `made_with`, a `record`.
     """
     rows, thresholds = scores.result()
     if rows:
         class_names = runs[0].about.class_names
         folds = fold_rows(rows, fold_of_cases(runs)) if len(runs) > 1 else []
         more = {"thresholds": thresholds, "made_with": made_with}
-        write_tables(rows, directory / "metrics", class_names, folds, scores.tolerance, **more)
+        of_cases = scores.decisions
+        write_tables(rows, directory / "metrics", class_names, folds, of_cases, settings, **more)
         shown_rows = [{name: row[name] for name in SHOWN_SCORES if name in row} for row in rows]
-        print(f"{markdown_table(shown_rows)}\n{notes(shown_rows, scores.tolerance)}\n")
+        print(f"{markdown_table(shown_rows)}\n{notes(shown_rows, settings.tolerance)}\n")
         if folds:
             shown = [name for name in folds[0] if name in SHOWN_FOLDS or name.startswith("dice_")]
             brief = [{name: row.get(name) for name in shown} for row in folds]
             print(f"{FOLDS}\n\n{fold_table(brief, class_names=class_names)}")
+        if said := decision_table(of_cases, settings.least_size, class_names):
+            print(said)
         if scores.without_spacing:
             names = first_few(scores.without_spacing)
             print(f"Distances are in voxels, not in mm, of {names}: no spacing is known of them.")

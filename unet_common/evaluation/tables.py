@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from data.files import write_text
+from data.labels.label_maps import class_name
+from unet_common.prediction.settings import PredictionSettings
 
-# A case or a fold: its name under "case" or "fold", every other key is a metric. None and nan: not defined for it.
+# A case, a fold or a class: its name is under "case", "fold" or "class", every other key is a metric. None and nan: not
+# defined for it.
 Row = Mapping[str, Any]
 
 # Metrics where less is better. Of all others, more is.
@@ -103,14 +106,33 @@ def fold_table(folds: Sequence[Row], digits: int = 3, class_names: Sequence[str]
     return _aligned("fold", folds, fold_summary(folds), digits, class_names)
 
 
-def notes(rows: Sequence[Row], tolerance: float | None = None) -> str:
-    """Explain the metrics of a table, a paragraph each.
+def decision_table(decisions: Sequence[Row], least: int, class_names: Sequence[str] | None = None) -> str:
+    """Scores of what was said of whole cases: a text and an aligned Markdown table, or nothing if nothing was open.
 
-    tolerance: of the surface Dice in mm; nothing is said of it without.
+    Args:
+        decisions: a row for each class, from `unet_common.metrics.cases.decisions`, with its number as `class`.
+        least: pixels from which a case has a class.
+        class_names: of the classes 1, 2, ...
     """
+    open_questions = [row for row in decisions if row["cases_with"] < row["cases"] or row["recall"] < 1]
+    if not open_questions:
+        return ""
+    scores = ("recall", "precision", "specificity")
+    rows = [
+        {
+            "class": f"{class_name(row['class'], class_names)} (in {row['cases_with']} of {row['cases']})",
+            **{name: row[name] for name in scores},
+        }
+        for row in open_questions
+    ]
+    pixels = "a pixel" if least == 1 else f"{least} pixels"
+    text = f"Of whole cases: is there at least {pixels} of the class? – has no case to judge it by."
+    return f"{text}\n\n{_aligned('class', rows, {}, 3, None)}"
+
+
+def notes(rows: Sequence[Row], tolerance: float) -> str:
+    """Explain the metrics of a table, a paragraph each. tolerance: of the surface Dice in mm."""
     said = {name: text for name, text in _NOTES.items() if name in _metrics(rows)}
-    if tolerance is None:
-        said.pop("surface_dice", None)
     return "\n\n".join(text.format(tolerance=tolerance) for text in said.values())
 
 
@@ -186,7 +208,8 @@ def write_tables(
     stem: Path,
     class_names: Sequence[str] | None = None,
     folds: Sequence[Row] = (),
-    tolerance: float | None = None,
+    decisions: Sequence[Row] = (),
+    settings: PredictionSettings | None = None,
     **more: object,
 ) -> list[Path]:
     """Write `stem`.md, .csv and .json, each completely or not at all; returns the paths.
@@ -195,17 +218,23 @@ def write_tables(
         rows: the cases.
         class_names: of the classes 1, 2, ...; also listed in JSON.
         folds: those of a cross-validation, from `fold_rows`: a second table, and `folds` in JSON.
-        tolerance: of the surface Dice in mm, if there is one; also in JSON, as `surface_dice_tolerance`.
+        decisions: what was said of whole cases, as of `decision_table`; in JSON whether there is such a table or not.
+        settings: of the scores; the tolerance of the surface Dice is also in JSON, as `surface_dice_tolerance`.
         more: other JSON values.
     """
     text = markdown_table(rows, class_names=class_names)
     if folds:
         more["folds"] = {"rows": list(folds), **fold_summary(folds)}
         text += f"\n{FOLDS}\n\n{fold_table(folds, class_names=class_names)}"
-    if explained := notes(rows, tolerance):
+    settings = settings or PredictionSettings()
+    if explained := notes(rows, settings.tolerance):
         text += f"\n{explained}\n"
-    if tolerance is not None and "surface_dice" in _metrics(rows):
-        more["surface_dice_tolerance"] = tolerance
+    if said := decision_table(decisions, settings.least_size, class_names):
+        text += f"\n{said}"
+    if decisions:
+        more["decisions"] = list(decisions)
+    if "surface_dice" in _metrics(rows):
+        more["surface_dice_tolerance"] = settings.tolerance
     texts = {
         ".md": text,
         ".csv": csv_table(rows),
@@ -220,7 +249,7 @@ def write_tables(
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
     names = dict.fromkeys(name for row in rows for name in row)
-    return [name for name in names if name not in ("case", "fold")]
+    return [name for name in names if name not in ("case", "fold", "class")]
 
 
 def _statistics(

@@ -49,7 +49,8 @@ class Watch:
         """Compare the settings with those of the watch before, and keep them."""
         file, here = self.directory / "settings.json", self.settings.model_dump(mode="json")
         if file.is_file():
-            there = json.loads(file.read_text(encoding="utf-8"))
+            defaults = PredictionSettings().model_dump(mode="json")  # of what came later
+            there = defaults | json.loads(file.read_text(encoding="utf-8"))
             different = [f"{key}: {one} there, {other} here" for key, one, other in differences(there, here)]
             if different:
                 raise UserError(
@@ -85,7 +86,7 @@ class Watch:
         if self._predictor is None:
             self._predictor = Predictor([self.run], self._implementation, None, self.settings.level)
         self._predictor.set_weights([weights], checkpoint)
-        scores = Scores(self.run.about.foreground_is_membrane, self.settings.tolerance)
+        scores = Scores(self.run.about.foreground_is_membrane, self.settings)
         cases, count = validation_cases(self.run), len(self.run.split.validation)
         for prediction in predict_each(self._predictor, cases, count, self.settings, False):
             scores.add(prediction)
@@ -101,7 +102,8 @@ class Watch:
                 rows,
                 self.directory / "best_metrics",
                 self.run.about.class_names,
-                tolerance=scores.tolerance,
+                decisions=scores.decisions,
+                settings=self.settings,
                 made_with={"settings": self.settings.model_dump(mode="json")},
             )
             write_text(self.directory / "best.json", json.dumps(for_json(row), indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Scores of pixels: a confusion matrix, and IoU, Dice, precision, recall and accuracy from it."""
+"""Scores of pixels: a confusion matrix, and IoU, Dice, precision, recall, specificity and accuracy from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,8 +38,9 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: int) ->
 class PixelScores:
     """Scores of each class, and their means over the foreground (every class but 0).
 
-    A score whose denominator is zero says nothing and is nan: all four for a class that is in
-    neither map, precision of a class that was never predicted, recall of a class that is not there.
+    A score whose denominator is zero says nothing and is nan: all but the specificity for a class that is in neither
+    map, precision of a class that was never predicted, recall of a class that is not there, specificity of one that is
+    everywhere.
     Means leave nan out, and are nan if nothing is left.
     """
 
@@ -66,9 +67,19 @@ class PixelScores:
         return _ratio(self._right, self._true)
 
     @property
+    def specificity(self) -> np.ndarray:
+        """The part of the pixels of other classes that was not taken for this one, [classes]: TN / (TN + FP)."""
+        return _ratio(self._all - self._true - self._predicted + self._right, self._all - self._true)
+
+    @property
     def pixel_accuracy(self) -> float:
         """The part of all pixels, background included, that is right."""
         return float(_ratio(self._right.sum(), self.confusion.sum()))
+
+    @property
+    def sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The pixels of each class in the truth and in the prediction, both [classes]."""
+        return self._true, self._predicted
 
     def foreground_means(self) -> dict[str, float]:
         """One number for each score, for tables: means over the foreground, and the accuracy."""
@@ -88,6 +99,11 @@ class PixelScores:
         return np.diag(self.confusion)
 
     @property
+    def _all(self) -> np.ndarray:
+        """The number of all pixels, for each class."""
+        return np.full(len(self.confusion), self.confusion.sum())
+
+    @property
     def _true(self) -> np.ndarray:
         return self.confusion.sum(axis=1)
 
@@ -96,7 +112,7 @@ class PixelScores:
         return self.confusion.sum(axis=0)
 
 
-_PIXEL_SCORES = ("dice", "iou", "precision", "recall")
+_PIXEL_SCORES = ("dice", "iou", "precision", "recall", "specificity")
 
 
 class OverlappingScores(PixelScores):
@@ -113,6 +129,10 @@ class OverlappingScores(PixelScores):
     @property
     def _right(self) -> np.ndarray:
         return self.confusion[:, 1, 1]
+
+    @property
+    def _all(self) -> np.ndarray:
+        return self.confusion.sum(axis=(1, 2))
 
     @property
     def _true(self) -> np.ndarray:

@@ -86,6 +86,8 @@ def _occupied(folder: Path, about: Mapping[str, Any]) -> str | None:
     try:
         before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         before, here = dict(before), dict(about)
+        # Settings that came later had their defaults before.
+        before["settings"] = PredictionSettings().model_dump(mode="json") | dict(before["settings"])
         known = set(before.pop("cases")) <= set(here.pop("cases"))
     except (OSError, ValueError, KeyError, TypeError):
         return f"holds a {RECORD} that cannot be read."

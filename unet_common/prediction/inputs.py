@@ -86,6 +86,8 @@ def check_effects(
     if "overlap" in given and not settings.tile and whole:
         raise UserError("--overlap is of tiles, and this network takes images whole: give --tile as well.")
     files = list(files)
+    if "least_size" in given and files:
+        raise UserError("--least-size is of scores, and of what is given with --input no truth is known.")
     if "tolerance" in given and (files or network.rank == 2):
         raise UserError(
             "--tolerance is of the surface Dice, a score of volumes whose truth is known: of those for validation."

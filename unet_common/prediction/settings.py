@@ -8,7 +8,7 @@ from data.settings import Fraction, Settings
 
 
 class PredictionSettings(Settings):
-    """The manner in which the network is applied to whole images."""
+    """The manner in which the network is applied to whole images, and in which that is judged."""
 
     tile: PositiveInt | tuple[PositiveInt, ...] | None = Field(
         None,
@@ -27,6 +27,9 @@ class PredictionSettings(Settings):
     tolerance: PositiveFloat = Field(
         1.0,
         description="of the surface Dice of volumes, in mm: borders that are as near as this are the same",
+    )
+    least_size: PositiveInt = Field(
+        1, description="pixels from which a case is said to have a class, in the scores of such decisions"
     )
     level: PositiveInt | None = Field(
         None, description="of unet_plus_plus: columns of the pruned network, which is faster"
