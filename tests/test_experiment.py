@@ -27,9 +27,10 @@ from unet_common.experiment import (
     resolve,
     save_experiment,
 )
-from unet_common.schedule import Schedule
+from unet_common.schedule import Schedule, moving_average
 from unet_common.training.cross_validation import newest
 from unet_common.training.history import History, read_history
+from unet_common.training.monitor import Monitor
 from unet_common.training.run import Run, complete
 from unet_common.weights.interchange import load_weights, save_weights
 
@@ -183,6 +184,54 @@ def test_the_data_decides_channels_and_classes(tmp_path):
 def test_schedules(settings, step, validations, expected):
     validations = [(10 * number, dice) for number, dice in enumerate(validations, 1)]
     assert Schedule(**settings).rate(1.0, step, 100, validations) == pytest.approx(expected)
+
+
+def test_the_moving_average_of_the_dice():
+    assert moving_average([0.5, 0.7, 0.3], 0.0) == [0.5, 0.7, 0.3]
+    assert moving_average([0.5, 0.7, 0.3], 0.75) == pytest.approx([0.5, 0.55, 0.4875])
+    assert moving_average([], 0.75) == []
+    for settings, told in (
+        (
+            {"dice_average": 0.9},
+            "training.dice_average has no effect: it belongs to training.early_stopping and to",
+        ),
+        ({"dice_average": 1.0}, "training.dice_average: should be less than 1"),
+    ):
+        with pytest.raises(UserError, match=told):
+            check_beginning(experiment_from({"training": settings}))
+    check_beginning(experiment_from({"training": {"dice_average": 0.9, "early_stopping": 3}}))
+    check_beginning(experiment_from({"training": {"dice_average": 0.9}, "schedule": {"name": "plateau"}}))
+
+
+def test_a_moving_average_judges_in_place_of_single_validations(tmp_path):
+    """A single good one is no progress while the average falls, and no end of it while the average rises."""
+    settings = {"data": {"images": 3, "size": [16, 16]}, "sampling": {"crop": [16, 16]}}
+    settings["schedule"] = {"name": "plateau", "patience": 1, "factor": 0.5}
+    dice = [0.5, 0.9, 0.7, 0.8]
+    for average, stop, rate in ((0.0, True, 0.25), (0.8, False, 1.0)):
+        settings["training"] = {"steps": 9, "validate_every": 1, "early_stopping": 2, "dice_average": average}
+        run = Run.create(tmp_path / str(average), experiment_from(settings))
+        with Monitor(run, 0) as monitor:
+            for value in dice:
+                monitor.stepped(0.5)
+                monitor.record_validation(0.5, value, value)
+            assert monitor.should_stop == stop
+            assert monitor.learning_rate() == pytest.approx(1e-3 * rate)
+        with Monitor(run, 4) as resumed:  # it goes on from the history
+            assert resumed.should_stop == stop and resumed.learning_rate() == pytest.approx(1e-3 * rate)
+
+
+def test_a_history_of_before_is_read_and_goes_on(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(
+        "step,epoch,loss,learning_rate,validation_loss,validation_dice\n1,0.5,2.0,0.001,,\n1,0.5,,,1.5,0.25\n"
+    )
+    assert [row["validation_iou"] for row in read_history(path)] == [None, None]
+    history = History(path, last_step=1)
+    history.append(step=2, epoch=1.0, validation_loss=0.5, validation_dice=0.5, validation_iou=1 / 3)
+    history.close()
+    assert [row["validation_iou"] for row in read_history(path)] == [None, None, 1 / 3]
+    assert [row["validation_dice"] for row in read_history(path)] == [None, 0.25, 0.5]
 
 
 def test_history_forgets_what_was_lost(tmp_path):

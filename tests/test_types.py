@@ -33,7 +33,7 @@ def test_where_methods_may_be_without_types_public_functions_have_them():
 
 def test_a_history_with_a_row_of_no_step_is_damaged(tmp_path):
     path = tmp_path / "history.csv"
-    path.write_text(f"{','.join(COLUMNS)}\n,0.5,0.25,0.001,,\n")
+    path.write_text(f"{','.join(COLUMNS)}\n,0.5,0.25,0.001,,,\n")
     with pytest.raises(UserError, match="damaged"):
         read_history(path)
 

@@ -6,6 +6,7 @@ the same schedule to the last digit and a resumed training continues it: there i
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -51,8 +52,8 @@ class Schedule(Settings):
 
         Args:
             base: the optimizer's learning rate.
-            validations: the steps and Dice values of the validations so far, oldest first; only `plateau` looks at
-                them. A Dice that is not defined (nan) is none.
+            validations: the steps and Dice values of the validations so far, or their `moving_average`, oldest first;
+                only `plateau` looks at them. A Dice that is not defined (nan) is none.
         """
         if step < self.warmup:
             return base * (step + 1) / self.warmup
@@ -66,6 +67,14 @@ class Schedule(Settings):
             "plateau": lambda: self.factor ** _reductions(judged, self.patience),
         }[self.name]()
         return base * scale
+
+
+def moving_average(values: Sequence[float], past: float) -> list[float]:
+    """Each value averaged with those before it: the last average counts `past`, the value what is left of 1.
+
+    It starts at the first value. With `past` 0 the values stay what they are.
+    """
+    return list(accumulate(values, lambda average, value: past * average + (1 - past) * value))
 
 
 def _reductions(validations: Sequence[float], patience: int) -> int:

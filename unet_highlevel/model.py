@@ -65,12 +65,12 @@ def model_fn(
     # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
     if mode == estimator.ModeKeys.EVAL:
         assert config is not None
-        dice = pooled_dice(losses.confusion(labels, logits, params["outputs"]))
+        dice, iou = pooled_scores(losses.confusion(labels, logits, params["outputs"]))
         picture = v1.summary.image("validation", preview(features, labels, logits, network.multilabel))
         return estimator.EstimatorSpec(
             mode,
             loss=loss,
-            eval_metric_ops={"validation_dice": dice},
+            eval_metric_ops={"validation_dice": dice, "validation_iou": iou},
             evaluation_hooks=[FirstCase(picture, f"{config.model_dir}/eval")],
         )
 
@@ -119,14 +119,15 @@ def make_optimizer(rate: tf.Tensor, settings: Optimizer) -> v1.train.Optimizer:
     return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](rate)
 
 
-def pooled_dice(counts: tf.Tensor) -> tuple[tf.Tensor, tf.Operation]:
-    """A streaming metric in the manner of `tf.metrics`: its value, and an operation that adds a batch's `counts`."""
+def pooled_scores(counts: tf.Tensor) -> list[tuple[tf.Tensor, tf.Operation]]:
+    """Streaming metrics in the manner of `tf.metrics`: values, and the operation that adds a batch's `counts`."""
     collections = [v1.GraphKeys.LOCAL_VARIABLES, v1.GraphKeys.METRIC_VARIABLES]
     zeros = v1.zeros_initializer()
     total = v1.get_variable(
         "counts", counts.shape, counts.dtype, zeros, trainable=False, collections=collections
     )
-    return losses.pooled_dice(total), total.assign_add(counts)
+    update = total.assign_add(counts)
+    return [(losses.pooled_dice(total), update), (losses.pooled_iou(total), update)]
 
 
 class FirstCase(v1.train.SessionRunHook):

@@ -136,7 +136,7 @@ class BestWeights(estimator.Exporter):
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         if self.monitor.validation_due and self.monitor.record_validation(
-            eval_result["loss"], eval_result["validation_dice"]
+            eval_result["loss"], eval_result["validation_dice"], eval_result["validation_iou"]
         ):
             run = self.monitor.run
             save_weights(run.best_weights, checkpoints.weights_in(checkpoint_path), run.network)

@@ -64,7 +64,7 @@ def training_step(run: Run, checkpoint: str | None = None) -> Model:
     unet.compile(
         make_optimizer(settings),
         losses.loss(experiment.loss, run.network.multilabel, run.outputs.ignoring),
-        metrics=[PooledDice(run.outputs)],
+        metrics=[PooledScores(run.outputs)],
         jit_compile=False,  # the same kernels as in the other two
     )
     if settings.l2:
@@ -96,11 +96,11 @@ def as_counted(checkpoint: str, variables: dict[str, keras.Variable]) -> list[ke
     return [variables[names[trained[str(number)]]] for number in range(len(trained))]
 
 
-class PooledDice(keras.metrics.Metric):
-    """Dice of all pixels of an evaluation together, the mean of the foreground classes."""
+class PooledScores(keras.metrics.Metric):
+    """Dice and IoU of all pixels of an evaluation together, the means of the foreground classes."""
 
     def __init__(self, outputs):
-        super().__init__(name="dice", dtype="float64")
+        super().__init__(name="scores", dtype="float64")
         self.outputs, shape = outputs, [outputs.judged, 3]
         self.counts = self.add_variable(shape, "zeros", dtype="float64", name="counts")
 
@@ -108,7 +108,8 @@ class PooledDice(keras.metrics.Metric):
         self.counts.assign_add(losses.confusion(targets, logits, self.outputs))
 
     def result(self):
-        return losses.pooled_dice(tf.convert_to_tensor(self.counts))
+        counts = tf.convert_to_tensor(self.counts)
+        return {"dice": losses.pooled_dice(counts), "iou": losses.pooled_iou(counts)}
 
 
 class MonitorCallback(keras.callbacks.Callback):
@@ -150,12 +151,13 @@ class MonitorCallback(keras.callbacks.Callback):
     def validate(self, cases):
         """Report the scores of the validation cases, show the first, and keep the best weights."""
         results = self.model.evaluate(cases, verbose=0, return_dict=True)
-        if self.monitor.record_validation(results["loss"], results["dice"]):
+        if self.monitor.record_validation(results["loss"], results["dice"], results["iou"]):
             self.unet.save(self.run.best_weights)
         images, targets = next(iter(cases))
         with self.writer.as_default(self.monitor.step):
             tf.summary.scalar("validation_loss", results["loss"])
             tf.summary.scalar("validation_dice", results["dice"])
+            tf.summary.scalar("validation_iou", results["iou"])
             logits = losses.finest(self.model(images, training=False))
             picture = preview(images, targets, logits, self.run.network.multilabel)
             tf.summary.image("validation", picture)

@@ -137,19 +137,25 @@ class Validation:
 
         self.mean_loss = v1.placeholder(self.loss.dtype, [])
         self.all_counts = v1.placeholder(self.counts.dtype, self.counts.shape)
-        self.dice = losses.pooled_dice(self.all_counts)
-        scalars = {"validation_loss": self.mean_loss, "validation_dice": self.dice}
+        self.dice, self.iou = losses.pooled_dice(self.all_counts), losses.pooled_iou(self.all_counts)
+        scalars = {
+            "validation_loss": self.mean_loss,
+            "validation_dice": self.dice,
+            "validation_iou": self.iou,
+        }
         self.scalars = v1.summary.merge([v1.summary.scalar(*item) for item in scalars.items()])
 
-    def __call__(self, session: v1.Session, writer: v1.summary.FileWriter, step: int) -> tuple[float, float]:
-        """Mean loss of the cases, and the Dice of all their pixels together; both go to TensorBoard, too."""
+    def __call__(
+        self, session: v1.Session, writer: v1.summary.FileWriter, step: int
+    ) -> tuple[float, float, float]:
+        """Mean loss of the cases, Dice and IoU of all their pixels together; they go to TensorBoard, too."""
         session.run(self.iterator.initializer)
         loss, counts, *pictures = session.run([self.loss, self.counts, self.picture])
         for _case in range(1, self.cases):
             case_loss, case_counts = session.run([self.loss, self.counts])
             loss, counts = loss + case_loss, counts + case_counts
         results = {self.mean_loss: loss / self.cases, self.all_counts: counts}
-        dice, scalars = session.run([self.dice, self.scalars], results)
+        dice, iou, scalars = session.run([self.dice, self.iou, self.scalars], results)
         for text in (*pictures, scalars):
             writer.add_summary(text, step)
-        return results[self.mean_loss], dice
+        return results[self.mean_loss], dice, iou

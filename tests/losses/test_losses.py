@@ -734,18 +734,19 @@ def test_confusion_of_three_classes():
 
 
 @pytest.mark.parametrize(
-    "counts, dice",
+    "counts, dice, iou",
     [
-        ([[3, 0, 0]], 1),
-        ([[0, 2, 5]], 0),
-        ([[1, 1, 3]], 2 / 6),
-        ([[0, 0, 0]], np.nan),  # nothing there, nothing found: no score
-        ([[0, 7, 0]], np.nan),  # nothing there: what is found tells nothing about how well anything is found
-        ([[0, 7, 0], [0, 0, 0]], np.nan),
-        ([[4, 2, 2], [0, 0, 0]], 2 / 3),  # a class that does not occur is left out of the mean
-        ([[4, 2, 2], [0, 1, 0]], 1 / 3),  # one that is wrongly found is not
+        ([[3, 0, 0]], 1, 1),
+        ([[0, 2, 5]], 0, 0),
+        ([[1, 1, 3]], 2 / 6, 1 / 5),
+        ([[0, 0, 0]], np.nan, np.nan),  # nothing there, nothing found: no score
+        ([[0, 7, 0]], np.nan, np.nan),  # what is found says nothing about how well anything is found
+        ([[0, 7, 0], [0, 0, 0]], np.nan, np.nan),
+        ([[4, 2, 2], [0, 0, 0]], 2 / 3, 1 / 2),  # a class that does not occur is left out of the mean
+        ([[4, 2, 2], [0, 1, 0]], 1 / 3, 1 / 4),  # one that is wrongly found is not
     ],
 )
-def test_pooled_dice(counts, dice):
-    value = float(losses.pooled_dice(tf.constant(counts, tf.float64)))
-    assert value == pytest.approx(dice, nan_ok=True)
+def test_pooled_scores(counts, dice, iou):
+    counts = tf.constant(counts, tf.float64)
+    assert float(losses.pooled_dice(counts)) == pytest.approx(dice, nan_ok=True)
+    assert float(losses.pooled_iou(counts)) == pytest.approx(iou, nan_ok=True)

@@ -111,7 +111,7 @@ def test_a_log_without_a_terminal_gets_a_line_a_minute(tmp_path, capsys):
             clock += 10
             monitor.stepped(0.5)
         clock += 10
-        monitor.record_validation(0.5, 0.25)
+        monitor.record_validation(0.5, 0.25, 0.125)
         for _step in range(7):
             clock += 10
             monitor.stepped(0.25)

@@ -28,6 +28,15 @@ def check_beginning(experiment: Experiment) -> None:
     warm-up is longer than the training; or as `check_validation`.
     """
     refuse_idle(experiment)
+    if (
+        experiment.training.dice_average
+        and not experiment.training.early_stopping
+        and experiment.schedule.name != "plateau"
+    ):
+        raise UserError(
+            "training.dice_average has no effect: it belongs to training.early_stopping and to schedule.name=plateau. "
+            "Leave it out, or set one of them."
+        )
     loss_parser.refuse_weightless(experiment.loss)
     check_validation(experiment)
     if experiment.training.epochs is None:

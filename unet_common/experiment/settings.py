@@ -64,6 +64,12 @@ class Training(Settings):
         None, description="stop after so many validations without a better Dice"
     )
 
+    dice_average: Fraction = Field(
+        0.0,
+        description="weight of the past in the moving average of the validation Dice by which early stopping and the "
+        "schedule plateau judge; 0: each validation by itself",
+    )
+
     @model_validator(mode="after")
     def _one_length(self) -> "Training":
         if self.steps is not None and self.epochs is not None:

@@ -23,8 +23,8 @@ from data.drawing.images import (
     save_figure,
 )
 
-# A row of history.csv: step, epoch, loss, learning_rate, validation_loss, validation_dice. The last
-# two are None, absent or nan at steps without validation.
+# A row of history.csv: step, epoch, loss, learning_rate, validation_loss, validation_dice, validation_iou. The last
+# three are None, absent or nan at steps without validation.
 HistoryRow = Mapping[str, float | None]
 
 
@@ -66,6 +66,9 @@ def _draw_dice(axes: Axes, history: Sequence[HistoryRow]) -> None:
     label = f"best {dice[best]:.3f}, step {steps[best]:.0f}"
     axes.plot(steps, dice, color=VERMILION, marker="o", markersize=3.5)
     axes.plot(steps[best], dice[best], "ko", markersize=7, fillstyle="none", label=label)
+    steps, iou = _column(history, "validation_iou")
+    if steps.size:  # a history of before has none
+        axes.plot(steps, iou, color=GREEN, linewidth=1, label="IoU")
     axes.set(title="Validation Dice", xlabel="step")
     axes.legend(loc="lower right")
 

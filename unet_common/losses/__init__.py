@@ -9,7 +9,7 @@ are cropped to the middle.
 from unet_common.loss_parser import Term, check, parse
 from unet_common.losses.expression import TERMS, loss
 from unet_common.losses.pixels import Pixels, probabilities
-from unet_common.losses.scores import confusion, pooled_dice
+from unet_common.losses.scores import confusion, pooled_dice, pooled_iou
 from unet_common.losses.sizes import crop_to, finest, shrink_to
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "loss",
     "parse",
     "pooled_dice",
+    "pooled_iou",
     "probabilities",
     "shrink_to",
 ]

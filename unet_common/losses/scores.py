@@ -1,4 +1,4 @@
-"""The score that is watched during training."""
+"""The scores that are watched during training."""
 
 import tensorflow as tf
 
@@ -11,8 +11,8 @@ def confusion(targets: tf.Tensor, logits: tf.Tensor, outputs: Outputs) -> tf.Ten
     """Pixels of each judged output that are true positive, false positive, false negative.
 
     Returns:
-        `[judged outputs, 3]` in float64, to be summed over batches: `pooled_dice` makes
-        of the sum the score that is watched during training.
+        `[judged outputs, 3]` in float64, to be summed over batches: `pooled_dice` and `pooled_iou` make
+        of the sum the scores that are watched during training.
     """
     judged = slice(outputs.count - outputs.auxiliary)
     targets, logits = crop_to(targets, logits)[..., judged], logits[..., judged]
@@ -42,8 +42,18 @@ def pooled_dice(counts: tf.Tensor) -> tf.Tensor:
     A class that is neither there nor predicted has no Dice and is left out; one that is predicted and not there has 0.
     If no class is there, the set says nothing about how well any is found: the result is nan.
     """
+    return _pooled(counts, weight_of_hits=2)
+
+
+def pooled_iou(counts: tf.Tensor) -> tf.Tensor:
+    """Mean intersection over union of the foreground classes, of the same counts and classes as `pooled_dice`."""
+    return _pooled(counts, weight_of_hits=1)
+
+
+def _pooled(counts: tf.Tensor, weight_of_hits: int) -> tf.Tensor:
+    """The mean over classes of w TP / (w TP + FP + FN): Dice of w = 2, intersection over union of 1."""
     hit, false, missed = tf.unstack(counts, axis=-1)
-    total = 2 * hit + false + missed  # whole numbers: 0 or at least 1
+    total = weight_of_hits * hit + false + missed  # whole numbers: 0 or at least 1
     occurs = tf.minimum(total, 1)
-    mean = tf.reduce_sum(2 * hit / tf.maximum(total, 1)) / tf.maximum(tf.reduce_sum(occurs), 1)
+    mean = tf.reduce_sum(weight_of_hits * hit / tf.maximum(total, 1)) / tf.maximum(tf.reduce_sum(occurs), 1)
     return tf.where(tf.reduce_sum(hit + missed) > 0, mean, float("nan"))

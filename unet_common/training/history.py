@@ -7,7 +7,10 @@ from typing import Any
 from data.errors import UserError
 from data.files import replacing
 
-COLUMNS = ("step", "epoch", "loss", "learning_rate", "validation_loss", "validation_dice")
+COLUMNS = ("step", "epoch", "loss", "learning_rate", "validation_loss", "validation_dice", "validation_iou")
+
+# What came later: files of before do not have it.
+LATER = ("validation_iou",)
 
 # The step is an int, all else a float; None is an empty cell.
 Row = dict[str, Any]
@@ -57,12 +60,14 @@ def read_history(path: Path) -> list[Row]:
     if lines and not lines[-1].endswith("\n"):
         lines.pop()  # of a process that was killed, or is still writing
     reader = csv.DictReader(lines)
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    found = tuple(reader.fieldnames or ())
+    if found not in (COLUMNS, tuple(name for name in COLUMNS if name not in LATER)):
         raise UserError(f"{path} is not a history of this program: its columns are {reader.fieldnames}.")
     rows: list[Row] = []
     for cells in reader:
         try:
-            row: Row = {column: float(cells[column]) if cells[column] else None for column in COLUMNS}
+            row: Row = {name: float(cells[name]) if cells[name] else None for name in found}
+            row |= {name: None for name in LATER if name not in found}
             row["step"] = int(row["step"])
         except (TypeError, ValueError):
             raise UserError(f"{path}: the line {','.join(map(str, cells.values()))} is damaged.") from None

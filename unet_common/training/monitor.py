@@ -16,6 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data.errors import UserError
+from unet_common.schedule import moving_average
 from unet_common.training.beginning import lines_on_training
 from unet_common.training.history import History
 from unet_common.training.owner import owning
@@ -109,17 +110,24 @@ class Monitor:
     @property
     def dice_so_far(self) -> list[float]:
         """Validation Dice, oldest first, of the validations that have one: without foreground it is not defined."""
-        return [dice for _step, dice in self._validations if not math.isnan(dice)]
+        return [dice for _step, dice in self._validations]
 
     @property
     def _validations(self) -> list[tuple[int, float]]:
-        return [(row["step"], row["validation_dice"]) for row in self._history.validations]
+        validations = [(row["step"], row["validation_dice"]) for row in self._history.validations]
+        return [(step, dice) for step, dice in validations if not math.isnan(dice)]
+
+    @property
+    def _judged(self) -> list[tuple[int, float]]:
+        """Steps and Dice of the validations as early stopping and the schedule see them."""
+        steps, dice = [step for step, _dice in self._validations], self.dice_so_far
+        return list(zip(steps, moving_average(dice, self.run.experiment.training.dice_average), strict=True))
 
     def learning_rate(self) -> float:
         """The rate of the next update."""
         experiment = self.run.experiment
         base = experiment.optimizer.learning_rate
-        return experiment.schedule.rate(base, self.step, self.run.steps, self._validations)
+        return experiment.schedule.rate(base, self.step, self.run.steps, self._judged)
 
     def stepped(self, loss: float) -> None:
         """Report an update. Raises UserError if the loss is not a finite number."""
@@ -150,7 +158,7 @@ class Monitor:
         done = bool(validations) and validations[-1]["step"] == self.step
         return self.checkpoint_due and bool(self.run.split.validation) and not done
 
-    def record_validation(self, loss: float, dice: float) -> bool:
+    def record_validation(self, loss: float, dice: float, iou: float) -> bool:
         """Report a validation after the step reported last; true if it is the best so far."""
         self._require_finite(loss, "validation loss")
         best = max(self.dice_so_far, default=-math.inf)
@@ -159,6 +167,7 @@ class Monitor:
             epoch=self.run.epoch(self.step),
             validation_loss=float(loss),
             validation_dice=float(dice),
+            validation_iou=float(iou),
         )
         if self._plain:
             self._say(f"step {self.step}/{self.run.steps}  validation loss {loss:.4f}  Dice {dice:.4f}")
@@ -173,7 +182,7 @@ class Monitor:
         if self.interrupted or self.step >= self.run.steps:
             return True
         patience = self.run.experiment.training.early_stopping
-        dice = self.dice_so_far
+        dice = [dice for _step, dice in self._judged]
         return patience is not None and len(dice) - 1 - _index_of_best(dice) >= patience
 
     def _require_finite(self, loss: float, what: str) -> None:
