@@ -13,7 +13,7 @@ import numpy as np
 from comparison.chart import Axis, linear_axis
 from comparison.concepts import Concept
 from comparison.memory import STATUS
-from comparison.source import ROOT, cut
+from comparison.source import ROOT, count_code_lines, cut, files_of_program
 from comparison.steps import Batch, Step, build
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.training.run import Run
@@ -49,11 +49,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """measured: by implementation. lines: of code for each concept, by implementation. weights: trained, and not."""
+    """Of all three; what is a dictionary is by implementation.
+
+    lines: of code for each concept. program: lines of code of all files that train the network, each counted once.
+    trained, moving: numbers of weights.
+    """
 
     measured: dict[str, Measured]
     batch: tuple[int, ...]
     lines: list[tuple[str, dict[str, int]]]
+    program: dict[str, int]
     trained: int
     moving: int
 
@@ -73,10 +78,6 @@ class Cost:
         """Of a single concept."""
         return max(count for _title, of_concept in self.lines for count in of_concept.values())
 
-    def total(self, name: str) -> int:
-        """Lines of code of all concepts."""
-        return sum(of_concept[name] for _title, of_concept in self.lines)
-
 
 def cost(runs: Sequence[Run], batch: Batch, concepts: Sequence[Concept]) -> Cost:
     """Build a step of each, and let them take turns: A B C A B C."""
@@ -93,7 +94,10 @@ def cost(runs: Sequence[Run], batch: Batch, concepts: Sequence[Concept]) -> Cost
         times = np.array(seconds[name])
         measured[name] = Measured(step, times, len(batch[0]) / float(np.median(times)), of_process)
     trained, moving = sizes(load_weights(runs[0].final_weights, runs[0].network))
-    return Cost(measured, batch[0].shape, lines_of_code(concepts), trained, moving)
+    program = {
+        name: count_code_lines(*files_of_program(name, runs[0].network.name)) for name in IMPLEMENTATIONS
+    }
+    return Cost(measured, batch[0].shape, lines_of_code(concepts), program, trained, moving)
 
 
 def memory(runs: Sequence[Run]) -> list[tuple[int, int] | None]:

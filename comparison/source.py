@@ -99,6 +99,24 @@ def code_lines(text: str) -> set[int]:
     return written - {*_docstring_lines(ast.parse(text))}
 
 
+def count_code_lines(*files: str) -> int:
+    """How many lines of code some files have together: the one count of whatever names lines, README included."""
+    return sum(len(code_lines((ROOT / file).read_text(encoding="utf-8"))) for file in files)
+
+
+def files_of_program(implementation: str, network: str) -> list[str]:
+    """Files of a package that train a network: layers, its own, those of its blocks, optimizers, model, loop."""
+    package = f"unet_{implementation}"
+    networks = [f"{package}/networks/{network}.py"]
+    for file in networks:  # which grows
+        others = dict.fromkeys(other for other, _name in imported_names(file, f"{package}.networks"))
+        networks += [other for other in others if other not in networks]
+    layers = "ops" if implementation == "lowlevel" else "layers"
+    return [
+        f"{package}/{layers}.py", *networks, *(f"{package}/{name}.py" for name in ("optimizers", "model", "training"))
+    ]  # fmt: skip
+
+
 def public_names(file: str) -> list[str]:
     """Functions and classes of a file, in order."""
     body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body

@@ -186,6 +186,31 @@ def test_every_concept_is_found_in_the_source(network, optimizer):
         assert all(count > 0 for count in lines.values())
 
 
+@pytest.mark.parametrize("network", CATALOGUE)
+def test_a_program_is_counted_by_the_files_that_train_the_network(network):
+    """Each once, with those of the networks whose blocks it takes; the three have the same files."""
+    found = {name: source.files_of_program(name, network) for name in IMPLEMENTATIONS}
+    alike = {
+        tuple(f.replace(f"unet_{name}", "").replace("/ops.py", "/layers.py") for f in files)
+        for name, files in found.items()
+    }
+    assert len(alike) == 1 and len(set(found["keras"])) == len(found["keras"])
+    assert f"unet_keras/networks/{network}.py" in found["keras"]
+
+
+def test_the_files_of_a_program_are_found_through_those_that_they_take_blocks_of(monkeypatch, tmp_path):
+    networks = tmp_path / "unet_keras" / "networks"
+    networks.mkdir(parents=True)
+    (networks / "one.py").write_text("from unet_keras.networks.two import block, other\n")
+    (networks / "two.py").write_text('"""Blocks."""\nfrom unet_keras.networks.three import head\n\n# Why.\n')
+    (networks / "three.py").write_text("from unet_keras.networks.one import a\n\n\ndef head():\n    pass\n")
+    monkeypatch.setattr(source, "ROOT", tmp_path)
+    files = source.files_of_program("keras", "one")
+    names = ["layers", "networks/one", "networks/two", "networks/three", "optimizers", "model", "training"]
+    assert files == [f"unet_keras/{name}.py" for name in names]
+    assert source.count_code_lines(*files[1:4]) == 1 + 1 + 3
+
+
 def test_blocks_and_networks_are_those_of_the_chosen_network():
     by_key = {section.key: section for section in concepts(experiment_from({"network": "vnet"}))}
     assert [row.title for row in by_key["block"].rows] == ["convolution_unit", "residual_stage", "add"]
