@@ -169,7 +169,8 @@ DEFAULTS = (
         "RMSprop's start",
         "The first step, of rate 1, for a gradient of 0.001.",
         "`tf.train` starts its mean square at one, Keras at zero: the first step differs by a factor of 3 for a "
-        "gradient of 1, 2,100 for this one, and 3,000 for small ones. Here all three start at zero.",
+        "gradient of 1, 2,100 for this one, 3,000 for smaller ones, where Keras's epsilon is all that is left below "
+        "the root, and hardly at all for one of 10. Here all three start at zero.",
         {"lowlevel": BY_HAND},
     ),
     Default(

@@ -1,7 +1,7 @@
 """The same command with another --impl: the three real training loops end with the same weights.
 
 float64 is the proof. Its constants are numbers that float32 holds exactly, since `tf.train` rounds its own to float32:
-the momentum 0.9 would differ by 2e-8.
+the momentum 0.9 would differ by 3e-8.
 """
 
 import numpy as np

@@ -16,9 +16,10 @@ The file needs nothing else of this project: copy it into a program that wants i
 `EstimatorSpec`, `RunConfig`, `TrainSpec`, `EvalSpec`, `ModeKeys`, `Exporter`, `train_and_evaluate`,
 `export`, `experimental`, ...
 
-`tf.compat.v1.layers` is the other half of such programs, and the Estimators that come with their
-model (`DNNClassifier`, `LinearRegressor`, ...; the `Baseline` ones do without) are made of it. It
-needs the package `tf_keras`, and TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported.
+`tf.compat.v1.layers`, the other half of such programs, needs the package `tf_keras`, and
+TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported. So do most Estimators that
+come with their model, as `DNNClassifier` and `LinearRegressor`, which are made of Keras 2;
+`BaselineClassifier`, `BaselineRegressor` and `experimental.KMeans` do without.
 
 What needs TensorFlow code that is gone stays out: TPUs, boosted trees, and `tf.distribute` strategies
 inside an Estimator. Several machines work through TF_CONFIG, with chief, workers and parameter servers.

@@ -21,7 +21,7 @@ def sgd(rate: tf.Tensor, momentum: float = 0.9, nesterov: bool = False) -> v1.tr
 
 
 class RMSPropFromZero(v1.train.RMSPropOptimizer):
-    """RMSprop whose mean square starts at zero. `tf.train` starts at one: 3 to 3,000 times smaller first steps."""
+    """RMSprop whose mean square starts at zero. `tf.train` starts at one: first steps up to 3,000 times smaller."""
 
     def _create_slots(self, var_list):
         for variable in var_list:

@@ -5,14 +5,12 @@ import re
 import webbrowser
 from importlib import import_module
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers import assert_self_contained, command
 
 import compare
-from comparison import agreement, defaults, demonstrations, page, pictures, source
+from comparison import agreement, defaults, page, pictures, source
 from comparison.chart import Series, line_chart
 from comparison.concepts import concepts, placeholders, read
 from comparison.cost import lines_of_code
@@ -417,31 +415,6 @@ def test_large_pictures_are_reduced():
 @pytest.fixture(scope="module")
 def shown():
     return {one.default.key: one for one in defaults.shown()}
-
-
-def test_numbers_that_answers_name_without_showing_them():
-    """What the page, docs/developing.md and docs/migrating.md say of defaults beside those that are demonstrated."""
-    x, kernel = tf.ones([1, 4, 4, 1]), tf.ones([3, 3, 1, 1])
-    assert tf.nn.convolution(x, kernel).shape == (1, 2, 2, 1)  # VALID
-    assert tf.nn.conv2d_transpose(x, kernel, [1, 8, 8, 1], strides=2).shape == (1, 8, 8, 1)  # SAME
-    assert float((tf.nn.leaky_relu([-1.0]))[0]) == pytest.approx(-0.2)
-    assert float((keras.activations.leaky_relu(tf.constant([-1.0])))[0]) == pytest.approx(-0.2)
-    assert float((keras.layers.Activation("leaky_relu")(tf.constant([-1.0])))[0]) == pytest.approx(-0.2)
-    assert float((keras.layers.LeakyReLU()(tf.constant([-1.0])))[0]) == pytest.approx(-0.3)
-
-    def first_steps(gradient):
-        def in_graph():
-            weight = tf.compat.v1.get_variable("weight", initializer=0.0)
-            step = tf.compat.v1.train.RMSPropOptimizer(1.0).apply_gradients([(tf.constant(gradient), weight)])
-            return demonstrations.after(step, weight)
-
-        weight = keras.Variable(0.0)
-        keras.optimizers.RMSprop(1.0).apply([tf.constant(gradient)], [weight])
-        return float(weight), float(defaults.run(in_graph, graph=True))
-
-    for gradient, factor in ((1.0, 3), (1e-3, 2100), (1e-6, 3000)):
-        from_zero, from_one = first_steps(gradient)
-        assert from_zero / from_one == pytest.approx(factor, rel=0.06)
 
 
 @pytest.mark.parametrize("default", defaults.DEFAULTS, ids=lambda default: default.key)
