@@ -1,7 +1,7 @@
 """What texts and the page say of TensorFlow and Keras, word for word, and what these do.
 
 Each test names the file and the words. Who changes a sentence finds the test that it has to agree with; a TensorFlow
-that changes its ways finds the sentence. What is demonstrated in `comparison/demonstrations.py` is tested with the page.
+that changes its ways finds the sentence. What `comparison/demonstrations.py` demonstrates is tested with the page.
 """
 
 import json
