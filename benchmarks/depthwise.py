@@ -29,7 +29,7 @@ def by_channel(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def shifted(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Shifted copies of the volume, one for each place of the kernel, times the weights there."""
+    """The sum over the places of the kernel: a shifted copy of the volume, times the weights there."""
     before, after = (kernel.shape[0] - 1) // 2, kernel.shape[0] // 2
     padded = tf.pad(x, [[0, 0], *[[before, after]] * 3, [0, 0]])
     places = product(range(kernel.shape[0]), repeat=3)
@@ -62,7 +62,7 @@ def with_gradients(function: Callable) -> Callable:
 
 
 def milliseconds(size: tuple[int, ...], side: int) -> dict[str, tuple[float, float]]:
-    """Times of each function: values, and values with gradients."""
+    """Times of each function: of its values, and of values and gradients."""
     x = tf.random.stateless_normal(size, [0, 0])
     kernel = tf.random.stateless_normal([side] * 3 + [1, size[-1]], [0, 1])
     calls = [

@@ -15,6 +15,7 @@ from unet_common.networks import (
     Network,
     UNet,
     UNet3D,
+    UNet25D,
     UNetBackboned,
     UNetBranch2,
     UNetEncoder,
@@ -153,9 +154,10 @@ def _words(network: Network) -> str:
 
 
 @figure.register(UNet)
+@figure.register(UNet25D)
 @figure.register(UNetOriginal)
 @figure.register(UNetPadding)
-def _unet(network: UNet) -> Figure:
+def _unet(network: UNet | UNet25D) -> Figure:
     levels = range(1, network.depth)
     down = [((f"encoder{level}",), network.filters_at(level), level - 1) for level in levels]
     down.append((("bottleneck",), network.filters_at(network.depth), network.depth - 1))

@@ -87,6 +87,8 @@ def drawn_unet(seed):
             "convolutions": generator.randint(1, 3),
             "kernel_size": generator.choice([1, 2, 3, [3] * (rank - 1) + [1]]),
             "pooling": generator.choice([2, 3, [2] * (rank - 1) + [1]]),
+            "downsampling": generator.choice(["pooling", "convolution"]),
+            "dilation": generator.choice([1, 1, 2]),
             "padding": generator.choice(["same", "same", "valid"]),
             "normalisation": generator.choice(["batch", "instance", "group", "none"]),
             "groups": generator.choice([1, 2]),

@@ -67,7 +67,7 @@ class GraphModel(Model):
 
     @abstractmethod
     def logits(self, images: tf.Tensor, training: bool) -> tf.Tensor | list[tf.Tensor]:
-        """Add the network to the current graph; a list if its training has deep supervision."""
+        """Add the network to the current graph; a list if there are more outputs than its logits."""
 
     def _weights(self) -> Weights:
         return self.session.run(self.variables)
@@ -79,12 +79,17 @@ class GraphModel(Model):
         assign(self.session, [(self.step, step)])
         return self.session.run(finest(self.outputs[training]), {self.images: images})
 
+    def _attention(self, images: np.ndarray) -> list[np.ndarray]:
+        return self.session.run(self.outputs[False][1:], {self.images: images})
+
     def _loss_and_gradients(
         self, images: np.ndarray, targets: np.ndarray, loss: str, ignoring: bool, step: int
     ) -> tuple[float, Weights]:
         if (loss, ignoring) not in self._fetches:  # each loss adds its operations once
             with self.graph.as_default():
-                value = parse_loss(loss, self.network.multilabel, ignoring)(self.targets, self.outputs[True])
+                network = self.network
+                judge = parse_loss(loss, network.multilabel, ignoring, network.attention_weight)
+                value = judge(self.targets, self.outputs[True])
                 trainable = {v.op.name: v for v in v1.trainable_variables()}
                 gradients = tf.gradients(value, list(trainable.values()))
                 self._fetches[loss, ignoring] = value, dict(zip(trainable, gradients, strict=True))

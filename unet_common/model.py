@@ -6,10 +6,11 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
 
 from data.errors import UserError
-from unet_common.networks import Network
+from unet_common.networks import CATALOGUE, Network
 from unet_common.weights import interchange
 from unet_common.weights.initial import Initialisation
 from unet_common.weights.interchange import Weights
@@ -86,6 +87,21 @@ class Model(ABC):
         with self._one_call:
             return self._predict(images, training, step)
 
+    def attention(self, images: ArrayLike) -> list[np.ndarray]:
+        """Images `[batch, *size, channels]` -> attention maps `[batch, *size of the level, 1]`, the finest first.
+
+        Values in [0, 1], in inference mode.
+
+        Raises:
+            UserError: the network has no such maps, or the images do not fit it, as in `predict`.
+        """
+        if self.network.attention_weight is None:
+            having = [name for name, of in CATALOGUE.items() if of.model_validate({}).attention_weight is not None]
+            raise UserError(f"{self.network.name} has no attention maps; {', '.join(having)} has.")
+        images = checked_images(images, self.network, self.precision)
+        with self._one_call:
+            return [scipy.special.expit(logits) for logits in self._attention(images)]
+
     def loss_and_gradients(
         self, images: ArrayLike, targets: ArrayLike, loss: str, step: int = 0
     ) -> tuple[float, Weights]:
@@ -123,6 +139,10 @@ class Model(ABC):
 
     @abstractmethod
     def _predict(self, images: np.ndarray, training: bool, step: int) -> np.ndarray: ...
+
+    @abstractmethod
+    def _attention(self, images: np.ndarray) -> list[np.ndarray]:
+        """The logits of all attention maps, which are the outputs after the first."""
 
     @abstractmethod
     def _loss_and_gradients(

@@ -24,8 +24,8 @@ v1 = tf.compat.v1
 def build(images: tf.Tensor, network: Network, training: bool) -> tf.Tensor | list[tf.Tensor]:
     """Add the network to the current graph: images `[batch, *size, channels]` -> logits `[batch, *size, classes]`.
 
-    A list of logits if its training has deep supervision. The scope says how kernels are initialised whose layers do
-    not say it themselves.
+    A list if there are more outputs than these: logits of deep supervision, or of attention maps. The scope says how
+    kernels are initialised whose layers do not say it themselves.
     """
     with v1.variable_scope(v1.get_variable_scope(), initializer=initialise_kernel):
         return NETWORKS[network.name](images, network, training)
@@ -53,14 +53,21 @@ def model_fn(
     if mode == estimator.ModeKeys.TRAIN:
         choose_initialisation(params["initialisation"])
     training = mode == estimator.ModeKeys.TRAIN
-    logits = build(features, network, training)
+    outputs = build(features, network, training)
+    logits = losses.finest(outputs)
 
-    # 2. Predictions.
+    # 2. Predictions, which an Estimator has by name.
     if mode == estimator.ModeKeys.PREDICT:
-        return estimator.EstimatorSpec(mode, predictions=logits)
+        predictions = {"logits": logits}
+        if network.attention_weight is not None:
+            predictions |= {f"attention{level}": of_level for level, of_level in enumerate(outputs[1:], 1)}
+        return estimator.EstimatorSpec(mode, predictions=predictions)
 
-    # 3. Loss.
-    loss = losses.loss(params["loss"], network.multilabel, params["outputs"].ignoring)(labels, logits)
+    # 3. Loss: of all outputs in training.
+    judge = losses.loss(
+        params["loss"], network.multilabel, params["outputs"].ignoring, network.attention_weight
+    )
+    loss = judge(labels, outputs if training else logits)
 
     # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
     if mode == estimator.ModeKeys.EVAL:
@@ -156,4 +163,4 @@ class Model(GraphModel):
         if training:
             return build(images, self.network, training)
         spec = model_fn(images, None, estimator.ModeKeys.PREDICT, {"network": self.network})
-        return spec.predictions
+        return list(spec.predictions.values())

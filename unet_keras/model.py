@@ -29,7 +29,8 @@ from unet_keras.networks import NETWORKS
 class SegmentationModel(keras.Model):
     """A functional model whose loss gets all outputs in training, and else the finest, as the metrics do.
 
-    Keras wants a loss and targets for every output; deep supervision is one loss of all of them together.
+    Keras wants a loss and targets for every output; ours is one of all of them together, those of deep supervision or
+    attention maps.
     """
 
     randomness: Randomness | None = None
@@ -115,6 +116,9 @@ class Model(unet_common.model.Model):
         with self.randomness.at(step):
             return finest(self._training_logits(self.keras_model.trainable_variables, images)).numpy()
 
+    def _attention(self, images: np.ndarray) -> list[np.ndarray]:
+        return self.keras_model.predict_on_batch(images)[1:]
+
     def _loss_and_gradients(
         self, images: np.ndarray, targets: np.ndarray, loss: str, ignoring: bool, step: int
     ) -> tuple[float, Weights]:
@@ -123,7 +127,8 @@ class Model(unet_common.model.Model):
         }
         with self.randomness.at(step), tf.GradientTape() as tape:
             logits = self._training_logits(list(trainable.values()), images)
-            value = parse_loss(loss, self.network.multilabel, ignoring)(tf.constant(targets), logits)
+            judge = parse_loss(loss, self.network.multilabel, ignoring, self.network.attention_weight)
+            value = judge(tf.constant(targets), logits)
         gradients = tape.gradient(value, trainable)
         return value.numpy(), {name: gradient.numpy() for name, gradient in gradients.items()}
 

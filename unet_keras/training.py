@@ -63,7 +63,9 @@ def training_step(run: Run, checkpoint: str | None = None) -> Model:
     unet = model.keras_model
     unet.compile(
         make_optimizer(settings),
-        losses.loss(experiment.loss, run.network.multilabel, run.outputs.ignoring),
+        losses.loss(
+            experiment.loss, run.network.multilabel, run.outputs.ignoring, run.network.attention_weight
+        ),
         metrics=[PooledScores(run.outputs)],
         jit_compile=False,  # the same kernels as in the other two
     )

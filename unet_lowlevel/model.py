@@ -10,7 +10,7 @@ from unet_lowlevel.networks import NETWORKS
 def build(images: tf.Tensor, network: Network, training: bool) -> tf.Tensor | list[tf.Tensor]:
     """Add the network to the current graph: images `[batch, *size, channels]` -> logits `[batch, *size, classes]`.
 
-    A list of logits if its training has deep supervision.
+    A list if there are more outputs than these: logits of deep supervision, or of attention maps.
     """
     return NETWORKS[network.name](images, network, training)
 

@@ -31,8 +31,11 @@ def convolution(
     bias: bool = True,
     stride: int | Sequence[int] = 1,
     initialiser: Initialiser | None = None,
+    dilation: int = 1,
 ) -> tf.Tensor:
     """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`; the stride is one number, or one an axis.
+
+    Its kernel sees pixels that lie `dilation` apart.
 
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
@@ -43,7 +46,7 @@ def convolution(
         area = math.prod(kernel_size)
         initialiser = initialiser or kernel_initialiser(area * x.shape[-1], area * filters)
         kernel = v1.get_variable("kernel", shape, x.dtype, initialiser)
-        x = tf.nn.convolution(x, kernel, strides=stride, padding=padding.upper())
+        x = tf.nn.convolution(x, kernel, strides=stride, padding=padding.upper(), dilations=dilation)
         if bias:
             x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
     return x

@@ -87,8 +87,8 @@ def training_step(images: tf.Tensor, targets: tf.Tensor, run: Run) -> TrainingSt
     """
     experiment, network, settings = run.experiment, run.network, run.experiment.optimizer
     choose_initialisation(experiment.initialisation)
-    logits = build(images, network, training=True)
-    loss = losses.loss(experiment.loss, network.multilabel, run.outputs.ignoring)(targets, logits)
+    judge = losses.loss(experiment.loss, network.multilabel, run.outputs.ignoring, network.attention_weight)
+    loss = judge(targets, build(images, network, training=True))
     if settings.l2:
         loss += optimizers.penalty(v1.trainable_variables(), settings.l2)
     rate = v1.placeholder(tf.float64, [], "rate")
@@ -126,7 +126,7 @@ class Validation:
         self.iterator = v1.data.make_initializable_iterator(run.validation_batches())
         images, targets = self.iterator.get_next()
         with v1.variable_scope("", reuse=True):
-            logits = build(images, run.network, training=False)
+            logits = losses.finest(build(images, run.network, training=False))
         self.loss = losses.loss(run.experiment.loss, run.network.multilabel, run.outputs.ignoring)(
             targets, logits
         )

@@ -73,6 +73,31 @@ CONFIGURATIONS = [
         (3, 4, 6),
         2_250,
     ),
+    # Strides in place of poolings, and kernels that see further. Of the first, 368 values are those of the strides:
+    # 2 x 2 x 4 x 4 + 4 x 4 of the norm, 2 x 2 x 8 x 8 + 4 x 8.
+    (
+        {"depth": 3, "filters": 4, "downsampling": "convolution", "dilation": (2, 1, 1)},
+        (8, 12),
+        7_637 + 368,
+    ),
+    (
+        {
+            "rank": 3,
+            "depth": 2,
+            "filters": 3,
+            "downsampling": "convolution",
+            "dilation": 2,
+            "normalisation": "none",
+            "pooling": (1, 2, 2),
+        },
+        (4, 8, 6),
+        2_614 + 39,
+    ),
+    (
+        {"depth": 2, "filters": 2, "padding": "valid", "downsampling": "convolution", "dilation": 2},
+        (38, 42),
+        503,
+    ),
 ]
 
 # Hyperparameters, all values, trained values. Without normalisation and with valid or same convolutions the paper's

@@ -19,6 +19,7 @@ SIZES = {
     "unet_original": {"depth": 3, "filters": 8},
     "unet_padding": {"depth": 3, "filters": 8},
     "unet_plus_plus": {"depth": 3, "filters": 8},
+    "unet_25d": {"depth": 3, "in_plane_levels": 1, "filters": 8},
     "unet_3d": {"depth": 3, "filters": 8},
     "vnet": {"depth": 3, "filters": 8},
     "vnet_3d": {"depth": 3, "filters": 8, "kernel_size": 3},

@@ -7,11 +7,13 @@ from pydantic import ValidationError
 from data.errors import UserError
 from unet_common.experiment import experiment_from, resolve
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.networks import CATALOGUE, UNet3D, VNet3D, VNet3DBottleneck, VNet3DDepthwise
+from unet_common.networks import CATALOGUE, UNet3D, UNet25D, VNet3D, VNet3DBottleneck, VNet3DDepthwise
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities
 
 SMALL = [
+    UNet25D(depth=3, in_plane_levels=1, filters=2),
+    UNet25D(depth=3, in_plane_levels=1, filters=2, slice_axis=0),
     UNet3D(depth=3, filters=2, normalisation="batch"),
     UNet3D(depth=3, filters=2, upsampling="transpose"),
     VNet3D(depth=3, filters=2, kernel_size=3),
@@ -27,7 +29,8 @@ FOR_VOLUMES = [name for name in CATALOGUE if CATALOGUE[name].ranks() == (3,)]
 def named(network):
     """The name and the words among its settings, as the name of a test."""
     given = {key: getattr(network, key) for key in sorted(network.model_fields_set)}
-    return "-".join([network.name, *(value for value in given.values() if isinstance(value, str))])
+    axis = ["pages"] if getattr(network, "slice_axis", 2) == 0 else []
+    return "-".join([network.name, *axis, *(value for value in given.values() if isinstance(value, str))])
 
 
 def model_of(network):
@@ -46,10 +49,11 @@ def model_of(network):
 @pytest.mark.parametrize("network", SMALL, ids=named)
 def test_context_bounds_what_a_voxel_depends_on(network):
     """A change beyond `context` voxels away must not show, from either side: some kernels look to one only."""
-    model, context, stride = model_of(network), network.context[0], network.stride[0]
-    length = 4 * stride + -(-2 * context // stride) * stride
+    model = model_of(network)
     for axis in (1, 2, 3):
-        shape = [1, stride, stride, stride, network.channels]
+        context, stride = network.context[axis - 1], network.stride[axis - 1]
+        length = 4 * stride + -(-2 * context // stride) * stride
+        shape = [1, *network.stride, network.channels]
         shape[axis] = length
         volume = np.random.default_rng(0).standard_normal(shape)
         plain, reach = model.predict(volume), []

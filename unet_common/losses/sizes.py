@@ -1,4 +1,4 @@
-"""Targets brought to the size of logits: deep supervision, valid convolutions."""
+"""Targets brought to the size of logits: deep supervision, attention maps, valid convolutions."""
 
 import tensorflow as tf
 
@@ -24,11 +24,29 @@ def shrink_to(targets: tf.Tensor, logits: tf.Tensor, ignoring: bool = False) -> 
         counted = is_counted(targets)
         share, total = shrink_to(counted, logits), shrink_to(counted * targets, logits)
         return tf.where(share > 0, total / tf.maximum(share, 1e-9), -tf.ones_like(total))
-    sides, wanted = tf.unstack(tf.shape(targets)[1:-1]), tf.unstack(tf.shape(logits)[1:-1])
-    blocks = [part for side, length in zip(sides, wanted, strict=True) for part in (length, side // length)]
-    divided = tf.reshape(targets, [tf.shape(targets)[0], *blocks, targets.shape[-1]])
-    within = range(2, 2 + 2 * len(sides), 2)
-    return tf.ensure_shape(tf.reduce_mean(divided, list(within)), [None, *logits.shape[1:]])
+    means = tf.reduce_mean(*_blocks(targets, tf.shape(logits)[1:-1]))
+    return tf.ensure_shape(means, [None, *logits.shape[1:]])
+
+
+def largest_in(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The largest of each block of targets that a pixel of coarser logits stands for; the last may be cut short.
+
+    Targets that are ignored are below 0, and so is the largest only if all of a block are ignored.
+    """
+    size, wanted = tf.shape(targets)[1:-1], tf.shape(logits)[1:-1]
+    beyond = -(-size // wanted) * wanted - size
+    after = tf.concat([[0], beyond, [0]], 0)
+    full = tf.pad(targets, tf.stack([tf.zeros_like(after), after], 1), constant_values=-1)
+    full = tf.ensure_shape(full, [*[None] * (targets.shape.rank - 1), targets.shape[-1]])
+    return tf.ensure_shape(tf.reduce_max(*_blocks(full, wanted)), [None, *logits.shape[1:]])
+
+
+def _blocks(values: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, list[int]]:
+    """Each axis of `[batch, *size, channels]` as two, `wanted` blocks and within them; and the axes within."""
+    sides, lengths = tf.unstack(tf.shape(values)[1:-1]), tf.unstack(wanted)
+    blocks = [part for side, length in zip(sides, lengths, strict=True) for part in (length, side // length)]
+    divided = tf.reshape(values, [tf.shape(values)[0], *blocks, values.shape[-1]])
+    return divided, list(range(2, 2 + 2 * len(sides), 2))
 
 
 def crop_to(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

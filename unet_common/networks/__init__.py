@@ -8,6 +8,7 @@ from unet_common.networks.base import Network
 from unet_common.networks.hrnet import HRNet
 from unet_common.networks.unet import UNet
 from unet_common.networks.unet_3d import UNet3D
+from unet_common.networks.unet_25d import UNet25D
 from unet_common.networks.unet_backboned import UNetBackboned
 from unet_common.networks.unet_branch2 import UNetBranch2
 from unet_common.networks.unet_encoder import UNetEncoder
@@ -25,6 +26,7 @@ CATALOGUE: dict[str, type[Network]] = {
     "unet_original": UNetOriginal,
     "unet_padding": UNetPadding,
     "unet_plus_plus": UNetPlusPlus,
+    "unet_25d": UNet25D,
     "unet_3d": UNet3D,
     "vnet": VNet,
     "vnet_3d": VNet3D,
@@ -43,6 +45,7 @@ __all__ = [
     "Network",
     "UNet",
     "UNet3D",
+    "UNet25D",
     "UNetBackboned",
     "UNetBranch2",
     "UNetEncoder",

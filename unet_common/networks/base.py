@@ -112,6 +112,11 @@ class Network(Settings):
         return None
 
     @property
+    def attention_weight(self) -> float | None:
+        """The weight of the loss of attention maps, which are all outputs but the first; None: there are none."""
+        return None
+
+    @property
     def fixed_size(self) -> tuple[int, ...] | None:
         """The only size of an input, if there are weights for each of its pixels; larger images are cut into tiles."""
         return None

@@ -26,6 +26,9 @@ class UNet(Network):
     Kernels and poolings that differ between axes and levels, instance normalisation, leaky ReLU and
     deep supervision are those of nnU-Net (Isensee et al. 2021, Nature Methods 18:203).
 
+    Convolutions with a stride in place of poolings are those of Springenberg et al. 2015 (arXiv:1412.6806), dilated
+    ones those of Yu & Koltun 2016 (arXiv:1511.07122).
+
     Attention gates are those of Oktay et al. 2018 (arXiv:1804.03999), non-local blocks those of Wang et al. 2018
     (arXiv:1711.07971); `networks/attention.py` of each package says where they deviate.
     """
@@ -50,6 +53,15 @@ class UNet(Network):
         2,
         description="factor from each level to the next: a number, one per axis, or such a list for each of "
         "the depth - 1 poolings",
+    )
+    downsampling: Literal["pooling", "convolution"] = Field(
+        "pooling",
+        description="how a level becomes the next: the largest of each block of pixels, or a convolution of block and "
+        "stride",
+    )
+    dilation: PositiveInt | tuple[PositiveInt, ...] = Field(
+        1,
+        description="distance of the pixels that a kernel sees: a number, or one for each level, as in [2, 2, 1, 1, 1]",
     )
     padding: Literal["same", "valid"] = Field(
         "same", description="valid: no padding, the output is smaller than the input"
@@ -87,6 +99,10 @@ class UNet(Network):
             for axes in sides if isinstance(sides[0], tuple) else [sides]:
                 if len(axes) != self.rank:
                     raise ValueError(f"{key}: {list(axes)} has {len(axes)} axes, the rank is {self.rank}")
+        if not isinstance(self.dilation, int) and len(self.dilation) != self.depth:
+            raise ValueError(
+                f"dilation lists {len(self.dilation)} levels; with depth {self.depth} it takes {self.depth}"
+            )
         if self.normalisation == "group":
             for level in range(1, self.depth + 1):
                 if self.filters_at(level) % self.groups:
@@ -122,6 +138,10 @@ class UNet(Network):
     def kernel_at(self, level: int) -> tuple[int, ...]:
         """Sides of the kernels at `level`, one for each axis."""
         return self._of_level(self.kernel_size, level)
+
+    def dilation_at(self, level: int) -> int:
+        """Distance of the pixels that the kernels at `level` see: 1 are neighbours."""
+        return self.dilation if isinstance(self.dilation, int) else self.dilation[level - 1]
 
     def pooling_at(self, level: int) -> tuple[int, ...]:
         """Factors from `level` to the next, one for each axis."""
@@ -172,7 +192,7 @@ class UNet(Network):
 
     def _shrinkage(self, level: int, axis: int) -> int:
         """Pixels that the valid convolutions of a level take off an axis."""
-        return self.convolutions * (self.kernel_at(level)[axis] - 1)
+        return self.convolutions * self.dilation_at(level) * (self.kernel_at(level)[axis] - 1)
 
     @property
     def size_rule(self) -> str:
@@ -201,7 +221,10 @@ class UNet(Network):
         context = []
         for axis in range(self.rank):
             reach = [
-                self.convolutions * (self.kernel_at(level)[axis] // 2) * self.scale_at(level)[axis]
+                self.convolutions
+                * self.dilation_at(level)
+                * (self.kernel_at(level)[axis] // 2)
+                * self.scale_at(level)[axis]
                 for level in range(1, self.depth + 1)
             ]
             # An attention gate interpolates between the pixels of the level below.

@@ -21,6 +21,8 @@ class UNetPlusPlus(UNet):
     name: Literal["unet_plus_plus"] = "unet_plus_plus"  # type: ignore[assignment]  # a name of its own
     filters: PositiveInt = Field(32, description="channels of the first row; each row doubles them")
     padding: Literal["same"] = Field("same", description="convolutions keep the size")
+    downsampling: Literal["pooling"] = Field("pooling", description="the largest of each block of pixels")
+    dilation: Literal[1] = Field(1, description="kernels see neighbours")
     activation: Literal["elu", "relu", "leaky_relu"] = Field("relu", description="after each convolution")
     attention_gates: tuple[()] = Field((), description="none: there are no single skips to gate")
     non_local: tuple[()] = Field((), description="none")

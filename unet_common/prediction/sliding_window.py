@@ -220,7 +220,9 @@ def _tile_input(network: SlidingNetwork, tile: Sequence[int], whole: Sequence[in
         side + before + after
         for side, (before, after) in zip(wanted, network.padding_for(wanted), strict=True)
     ]
-    return tuple(min(sides) for sides in zip(accepted, whole, strict=True))
+    # The last tile ends where the image does, and must begin whole strides away from the first.
+    sides = zip(accepted, whole, network.stride, strict=True)
+    return tuple(min(side + (full - side) % stride, full) for side, full, stride in sides)
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ def _tiles_along(
         stride, context: of the network along this axis.
     """
     # A network with pooling is the same function at every tile only if tiles lie whole strides
-    # apart. All sizes it accepts are whole strides apart too, so the last tile fits as well.
+    # apart. So do the whole image and a tile (`_tile_input`), and the last tile fits as well.
     strides = int(side * (1 - overlap)) // stride
     # Pixels closer to an inner border than this see the tile's zero padding, not the image.
     blind = max(context - (input_side - side) // 2, 0)

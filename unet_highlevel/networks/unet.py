@@ -18,11 +18,33 @@ def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, n
     use_bias = network.normalisation == "none"  # the normalisation's mean would take it off again
     with v1.variable_scope(name):
         for i in range(1, network.convolutions + 1):
-            x = conv(x, filters, kernel_size, padding=network.padding, use_bias=use_bias, name=f"conv{i}")
+            x = conv(
+                x,
+                filters,
+                kernel_size,
+                padding=network.padding,
+                dilation_rate=network.dilation_at(level),
+                use_bias=use_bias,
+                name=f"conv{i}",
+            )
             x = normalise(x, network.normalisation, network.groups, training, f"norm{i}")
             x = activate(x, network.activation)
             x = dropout(x, network.dropout, training, f"dropout{i}")
     return x
+
+
+def down(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
+    """The red arrows: max pooling, or a convolution with a stride, whose blocks do not overlap either."""
+    max_pooling = {2: layers.max_pooling2d, 3: max_pooling3d}[network.rank]
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
+    factor = network.pooling_at(level)
+    if network.downsampling == "pooling":
+        return max_pooling(x, pool_size=factor, strides=factor)
+    with v1.variable_scope(name):
+        use_bias = network.normalisation == "none"
+        x = conv(x, network.filters_at(level), factor, strides=factor, use_bias=use_bias, name="conv")
+        x = normalise(x, network.normalisation, network.groups, training, "norm")
+        return activate(x, network.activation)
 
 
 def decoder_block(
@@ -63,7 +85,6 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
 
     With deep supervision, training gets a list: these logits, and those of ever coarser decoder levels.
     """
-    max_pooling = {2: layers.max_pooling2d, 3: max_pooling3d}[network.rank]
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
         x = convolution_block(x, level, network, training, f"encoder{level}")
@@ -71,8 +92,7 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
             factor = network.subsampling_at(level)
             x = non_local_block(x, factor, f"non_local{level}")
         skips.append(x)
-        factor = network.pooling_at(level)
-        x = max_pooling(x, pool_size=factor, strides=factor)
+        x = down(x, level, network, training, f"down{level}")
     x = convolution_block(x, network.depth, network, training, "bottleneck")
     if network.depth in network.non_local:
         factor = network.subsampling_at(network.depth)

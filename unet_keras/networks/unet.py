@@ -17,11 +17,31 @@ def convolution_block(x: keras.KerasTensor, level: int, network: UNet, name: str
     filters, kernel_size = network.filters_at(level), network.kernel_at(level)
     use_bias = network.normalisation == "none"  # the normalisation's mean would take it off again
     for i in range(1, network.convolutions + 1):
-        x = Conv(filters, kernel_size, padding=network.padding, use_bias=use_bias, name=f"{name}.conv{i}")(x)
+        x = Conv(
+            filters,
+            kernel_size,
+            padding=network.padding,
+            dilation_rate=network.dilation_at(level),
+            use_bias=use_bias,
+            name=f"{name}.conv{i}",
+        )(x)
         x = normalise(x, network.normalisation, network.groups, name=f"{name}.norm{i}")
         x = activate(x, network.activation)
         x = Dropout(network.dropout, name=f"{name}.dropout{i}")(x)
     return x
+
+
+def down(x: keras.KerasTensor, level: int, network: UNet, name: str) -> keras.KerasTensor:
+    """The red arrows: max pooling, or a convolution with a stride, whose blocks do not overlap either."""
+    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[network.rank]
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    factor = network.pooling_at(level)
+    if network.downsampling == "pooling":
+        return MaxPooling(factor)(x)
+    use_bias = network.normalisation == "none"
+    x = Conv(network.filters_at(level), factor, strides=factor, use_bias=use_bias, name=f"{name}.conv")(x)
+    x = normalise(x, network.normalisation, network.groups, name=f"{name}.norm")
+    return activate(x, network.activation)
 
 
 def decoder_block(
@@ -55,14 +75,13 @@ def unet(images: keras.KerasTensor, network: UNet) -> keras.KerasTensor | list[k
     With deep supervision a list: these logits, and those of ever coarser decoder levels. A functional model has
     the same outputs in training and inference.
     """
-    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[network.rank]
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
         x = convolution_block(x, level, network, f"encoder{level}")
         if level in network.non_local:
             x = non_local_block(x, network.subsampling_at(level), f"non_local{level}")
         skips.append(x)
-        x = MaxPooling(network.pooling_at(level))(x)
+        x = down(x, level, network, f"down{level}")
     x = convolution_block(x, network.depth, network, "bottleneck")
     if network.depth in network.non_local:
         x = non_local_block(x, network.subsampling_at(network.depth), f"non_local{network.depth}")

@@ -6,6 +6,7 @@ from typing import Any
 from unet_lowlevel.networks.hrnet import hrnet
 from unet_lowlevel.networks.unet import unet
 from unet_lowlevel.networks.unet_3d import unet_3d
+from unet_lowlevel.networks.unet_25d import unet_25d
 from unet_lowlevel.networks.unet_backboned import unet_backboned
 from unet_lowlevel.networks.unet_branch2 import unet_branch2
 from unet_lowlevel.networks.unet_encoder import unet_encoder
@@ -23,6 +24,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "unet_original": unet_original,
     "unet_padding": unet_padding,
     "unet_plus_plus": unet_plus_plus,
+    "unet_25d": unet_25d,
     "unet_3d": unet_3d,
     "vnet": vnet,
     "vnet_3d": vnet_3d,

@@ -16,11 +16,31 @@ def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, n
     bias = network.normalisation == "none"  # the normalisation's mean would take it off again
     with v1.variable_scope(name):
         for i in range(1, network.convolutions + 1):
-            x = convolution(x, filters, kernel_size, f"conv{i}", network.padding, bias)
+            x = convolution(
+                x,
+                filters,
+                kernel_size,
+                f"conv{i}",
+                network.padding,
+                bias,
+                dilation=network.dilation_at(level),
+            )
             x = normalise(x, network.normalisation, network.groups, training, f"norm{i}")
             x = activate(x, network.activation)
             x = dropout(x, network.dropout, training, f"dropout{i}")
     return x
+
+
+def down(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
+    """The red arrows: max pooling, or a convolution with a stride, whose blocks do not overlap either."""
+    factor = network.pooling_at(level)
+    if network.downsampling == "pooling":
+        return max_pooling(x, factor)
+    with v1.variable_scope(name):
+        bias = network.normalisation == "none"
+        x = convolution(x, network.filters_at(level), factor, "conv", "valid", bias, stride=factor)
+        x = normalise(x, network.normalisation, network.groups, training, "norm")
+        return activate(x, network.activation)
 
 
 def decoder_block(
@@ -57,7 +77,7 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
             factor = network.subsampling_at(level)
             x = non_local_block(x, factor, f"non_local{level}")
         skips.append(x)
-        x = max_pooling(x, network.pooling_at(level))
+        x = down(x, level, network, training, f"down{level}")
     x = convolution_block(x, network.depth, network, training, "bottleneck")
     if network.depth in network.non_local:
         factor = network.subsampling_at(network.depth)

@@ -1,0 +1,72 @@
+"""The 2.5D U-Net of Wang et al. 2019 (arXiv:1906.03906, figure 2), written with `tf.layers`."""
+
+import tensorflow as tf
+
+from unet_common.networks import UNet25D
+from unet_common.resizing import crop_end, pad, upsample
+from unet_highlevel.layers import batch_normalisation, max_pooling3d
+
+v1 = tf.compat.v1
+layers = v1.layers
+
+
+def convolution_block(x: tf.Tensor, level: int, network: UNet25D, training: bool, name: str) -> tf.Tensor:
+    """Twice convolution, normalisation and ReLU, within the slices or across them as well."""
+    filters, kernel_size = network.filters_at(level), network.kernel_at(level)
+    with v1.variable_scope(name):
+        for i in (1, 2):
+            x = layers.conv3d(x, filters, kernel_size, padding="same", name=f"conv{i}")
+            x = tf.nn.relu(batch_normalisation(x, training, f"norm{i}"))
+    return x
+
+
+def down(x: tf.Tensor, level: int, network: UNet25D) -> tf.Tensor:
+    """Max pooling. Where windows overlap, the last reaches beyond the end: no value is below the zeros there."""
+    if level > network.in_plane_levels:
+        x = pad(x, 0, 2)  # for an even side one too many, which no window gets to
+    return max_pooling3d(x, pool_size=network.window_at(level), strides=network.pooling_at(level))
+
+
+def spatial_attention(x: tf.Tensor, level: int, network: UNet25D, name: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """Section 2.1: features amplified where the map says so, `x + x * map`, and the logits of the map."""
+    kernel_size = network.kernel_at(level)
+    with v1.variable_scope(name):
+        inner = layers.conv3d(
+            x, max(x.shape[-1] // 2, 1), kernel_size, padding="same", activation=tf.nn.relu, name="conv"
+        )
+        logits = layers.conv3d(inner, 1, kernel_size, padding="same", name="map")
+    return x + x * tf.sigmoid(logits), logits
+
+
+def decoder_block(
+    x: tf.Tensor, skip: tf.Tensor, level: int, network: UNet25D, training: bool, name: str
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The level's features from those below and those of the encoder, and the logits of its attention map."""
+    filters, kernel_size = network.filters_at(level), network.kernel_at(level)
+    with v1.variable_scope(name):
+        x = upsample(x, network.pooling_at(level), "linear")
+        x = layers.conv3d(x, filters, kernel_size, padding="same", name="up")
+        # Half of an odd number of slices was rounded up: twice that is one too many.
+        x = tf.concat([crop_end(x, skip), skip], -1)
+        x, attention = spatial_attention(x, level, network, "attention")
+    return convolution_block(x, level, network, training, name), attention
+
+
+def unet_25d(images: tf.Tensor, network: UNet25D, training: bool) -> list[tf.Tensor]:
+    """Volumes `[batch, *size, channels]` -> logits `[batch, *size, classes]`, and those of the attention maps.
+
+    The maps are `[batch, *size of the level, 1]`, one for each level, the finest first.
+    """
+    x, skips, attention = images, [], []
+    for level in range(1, network.depth):
+        x = convolution_block(x, level, network, training, f"encoder{level}")
+        skips.append(x)
+        x = down(x, level, network)
+    x, of_level = spatial_attention(x, network.depth, network, "bottleneck/attention")
+    attention.append(of_level)
+    x = convolution_block(x, network.depth, network, training, "bottleneck")
+    for level in reversed(range(1, network.depth)):
+        x, of_level = decoder_block(x, skips.pop(), level, network, training, f"decoder{level}")
+        attention.insert(0, of_level)
+    logits = layers.conv3d(x, network.classes, network.kernel_at(1), padding="same", name="head")
+    return [logits, *attention]
