@@ -27,7 +27,7 @@ def down(x: keras.KerasTensor, level: int, network: UNet25D) -> keras.KerasTenso
 def spatial_attention(
     x: keras.KerasTensor, level: int, network: UNet25D, name: str
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Section 2.1: features amplified where the map says so, `x + x * map`, and the logits of the map."""
+    """The figure's attention module: features amplified by the map, `x + x * map`, and the logits of the map."""
     kernel_size = network.kernel_at(level)
     inner = layers.Conv3D(max(x.shape[-1] // 2, 1), kernel_size, padding="same", name=f"{name}.conv")(x)
     logits = layers.Conv3D(1, kernel_size, padding="same", name=f"{name}.map")(layers.ReLU()(inner))
