@@ -31,6 +31,11 @@ def parse() -> argparse.Namespace:
         help="draw a picture of every volume, and the worst and best of them",
     )
     add(
+        "--attention",
+        action="store_true",
+        help="of unet_25d: draw the attention maps beside a slice of every volume",
+    )
+    add(
         "--values",
         choices=("data", "classes"),
         help="numbers in masks: those of the data set's labels (default), or 0, 1, 2, ... for the classes",

@@ -1,15 +1,25 @@
 """The 2.5D U-Net: any number of slices, across any axis; its attention maps, and the loss that judges them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import command
+from PIL import Image
 
+import predict
 from data.errors import UserError
+from unet_common.experiment import experiment_from
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.losses import loss
 from unet_common.losses.sizes import largest_in
 from unet_common.networks import UNet, UNet25D
+from unet_common.prediction.inputs import check_effects
+from unet_common.prediction.predictor import Predictor
+from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import predict_probabilities
+from unet_common.training.run import Run
 
 SMALL = UNet25D(depth=4, in_plane_levels=2, filters=2)
 
@@ -146,6 +156,46 @@ def test_a_weight_of_zero_leaves_the_maps_alone(implementation):
 def test_other_networks_have_no_maps(implementation):
     with pytest.raises(UserError, match=r"^unet has no attention maps; unet_25d has\."):
         load(implementation).Model(UNet(depth=2, filters=2)).attention(np.zeros((1, 4, 4, 1)))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A short training on parts of 5 slices."""
+    settings = {
+        "implementation": "lowlevel",
+        "network": {"name": "unet_25d", "depth": 3, "in_plane_levels": 1, "filters": 4},
+        "data": {"name": "blobs3d", "images": 2, "size": [24, 24, 16]},
+        "sampling": {"validation": 0.5, "crop": [16, 16, 5]},
+        "loss": "hardness_weighted_dice",
+        "training": {"steps": 4, "validate_every": 4, "batch_size": 2},
+    }
+    run = Run.create(tmp_path_factory.mktemp("run") / "run", experiment_from(settings))
+    load("lowlevel").train(run)
+    return run
+
+
+def test_the_maps_are_drawn_beside_a_prediction(run, tmp_path):
+    command(predict, "--run", run.path, "--output", tmp_path / "out", "--attention")
+    (picture,) = (tmp_path / "out" / "attention").glob("*.png")
+    assert min(Image.open(picture).size) > 200
+    (name,) = run.split.validation
+    case = run.source.read(name)
+    predictor = Predictor([run])
+    image, *maps = predictor(case, PredictionSettings(attention=True)).attention
+    assert [level.title for level in maps] == [f"attention, level {level}" for level in (1, 2, 3)]
+    assert {level.picture.shape for level in maps} == {image.picture.shape} == {(24, 24, 1)}
+    assert np.ptp(maps[0].picture) > 0 and image.prediction.shape == (24, 24)
+    # A level's voxel covers what it stands for.
+    np.testing.assert_array_equal(maps[2].picture[::4, ::4].repeat(4, 0).repeat(4, 1), maps[2].picture)
+    assert predictor(case, PredictionSettings()).attention == ()
+
+
+def test_networks_without_maps_refuse_to_draw_them(run):
+    with pytest.raises(
+        UserError, match=r"^--attention is for networks with attention maps, as unet_25d; this is"
+    ):
+        check_effects([SimpleNamespace(network=UNet(rank=3))], PredictionSettings(attention=True))
+    check_effects([run], PredictionSettings(attention=True))
 
 
 def test_the_last_level_is_three_dimensional():

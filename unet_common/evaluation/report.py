@@ -23,6 +23,7 @@ from unet_common.evaluation.tables import (
     notes,
     write_tables,
 )
+from unet_common.figures.attention import attention_figure
 from unet_common.figures.history import history_figure
 from unet_common.figures.overlays import ShownImage, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
@@ -104,6 +105,9 @@ def report_predictions(
     for prediction in predictions:
         outputs = prediction.outputs
         save_prediction(prediction, output, probabilities)
+        if prediction.attention:
+            path = output / "attention" / f"{prediction.case.name}.png"
+            attention_figure(prediction.attention, path, prediction.case.name)
         gallery.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
         values.update(np.unique(prediction.label).tolist())
         for remark in prediction.remarks:
@@ -113,7 +117,7 @@ def report_predictions(
     gallery.overview(output / "overview.png", run.path.name)
     classes = save_classes(outputs, output)
     written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
-    for folder in ("overlays", "figures"):
+    for folder in ("overlays", "figures", "attention"):
         if (output / folder).is_dir():
             written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))

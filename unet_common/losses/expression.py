@@ -78,7 +78,7 @@ def attention_loss(
 ) -> tf.Tensor:
     """The mean Dice loss of attention maps against the foreground at their resolutions.
 
-    Wang et al. 2019 (arXiv:1906.03906, section 2.2). A voxel of a map is of the foreground if any of those it stands
+    Wang et al. 2019 (arXiv:1906.03906). A voxel of a map is of the foreground if any of those it stands
     for is, of whatever class: the authors' program (KCL-BMEIS/VS_Seg) takes the largest, and Dice.
 
     Args:

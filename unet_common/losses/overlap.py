@@ -68,7 +68,11 @@ def generalised_dice(pixels: Pixels) -> tf.Tensor:
 def hardness_weighted_dice(
     pixels: Pixels, *, hardness: float, smooth: float, weights: Weights | None
 ) -> tf.Tensor:
-    """Dice in which a pixel counts by its error (Wang et al. 2019, arXiv:1906.03906; lambda = 0.6)."""
+    """Dice in which a pixel counts by its error (Wang et al. 2019, arXiv:1906.03906; lambda = 0.6).
+
+    The gradient goes through the weights as well, as in the authors' program (KCL-BMEIS/VS_Seg). Theirs is the mean of
+    foreground and background, and of the images of a batch.
+    """
     targets, predicted = pixels.foreground()
     counts = hardness * tf.abs(predicted - targets) + (1 - hardness)
     overlap = tf.reduce_sum(counts * targets * predicted, pixels.axes)

@@ -92,6 +92,10 @@ def check_effects(
         raise UserError(
             "--tolerance is of the surface Dice, a score of volumes whose truth is known: of those for validation."
         )
+    if settings.attention and network.attention_weight is None:
+        raise UserError(
+            f"--attention is for networks with attention maps, as unet_25d; this is {network.name}."
+        )
     if figures and network.rank == 2 and not any(map(is_volume, files)):
         raise UserError("--figures are of volumes, and these are images: their overlays are drawn anyway.")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from data.drawing.slices import View
 from data.errors import UserError
 from data.formats.pixels import NotAColourError, in_colour
 from data.labels.label_maps import class_masks, combine, is_ignored, known
@@ -16,6 +17,7 @@ from data.labels.outputs import Outputs
 from data.source import Case
 from unet_common.implementation import load
 from unet_common.networks import Network
+from unet_common.prediction.attention import attention_views
 from unet_common.prediction.inputs import check_one_look, find_weights, pruned
 from unet_common.prediction.outputs import predicted_outputs
 from unet_common.prediction.region import predict_with_region
@@ -40,6 +42,7 @@ class Prediction:
     outputs: what the channels and the values of the label mean.
     ignored: pixels of the case that no score counts, bool [*size]; its label has the background there. None: all count.
     remarks: facts worth knowing of how it came about, in words.
+    attention: the `attention_views`, if they were asked for; of several runs those of the first.
     """
 
     case: Case
@@ -48,6 +51,7 @@ class Prediction:
     outputs: Outputs
     ignored: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+    attention: tuple[View, ...] = ()
 
     @property
     def judged_label(self) -> np.ndarray:
@@ -132,6 +136,7 @@ class Predictor:
         """The prediction of a stack of pages, or of a volume as the stack of its slices."""
         geometry, stack, padding, axis = case.geometry, case.image, case.padding, 0
         remarks: tuple[str, ...] = ()
+        maps: tuple[View, ...] = ()
         if geometry is not None:
             axis = geometry.axis_across(settings.slices) if settings.slices else geometry.slice_axis
             stack = geometry.slices(stack, axis)
@@ -149,11 +154,12 @@ class Predictor:
         probability: np.ndarray | None
         if self.runs[0].network.rank == 3:
             whole = self._predict(replace(bare, image=stack, padding=padding), settings, probabilities)
-            label, probability, outputs, remarks = (
+            label, probability, outputs, remarks, maps = (
                 whole.label,
                 whole.probability,
                 whole.outputs,
                 whole.remarks,
+                whole.attention,
             )
         else:
             paddings = repeat(None) if padding is None else padding
@@ -169,9 +175,8 @@ class Predictor:
         if geometry is not None:
             label = geometry.from_slices(label, axis)
             probability = None if probability is None else geometry.from_slices(probability, axis)
-        return Prediction(
-            replace(case, overlapping=outputs.overlapping), label, probability, outputs, remarks=remarks
-        )
+        case = replace(case, overlapping=outputs.overlapping)
+        return Prediction(case, label, probability, outputs, remarks=remarks, attention=maps)
 
     def _predict(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
         _check_fits(case, self.runs[0])
@@ -209,10 +214,14 @@ class Predictor:
                 if probability is not None:
                     probability[rows] = mean
         if probability is None:
-            return Prediction(case, prepared[0].restore_label(label), None, outputs, remarks=remarks)
-        probability = prepared[0].restore(probability, outputs.multilabel)
-        label = outputs.label_map(probability, settings.threshold)
-        return Prediction(case, label, probability, outputs, remarks=remarks)
+            label = prepared[0].restore_label(label)
+        else:
+            probability = prepared[0].restore(probability, outputs.multilabel)
+            label = outputs.label_map(probability, settings.threshold)
+        maps: tuple[View, ...] = ()
+        if settings.attention:
+            maps = attention_views(self._models[0], self.runs[0], case, label)
+        return Prediction(case, label, probability, outputs, remarks=remarks, attention=maps)
 
 
 def _predict_slabs(

@@ -42,6 +42,7 @@ class PredictionSettings(Settings):
         None,
         description="of a network for images on volumes: the slices that it sees; without it those of the acquisition",
     )
+    attention: bool = Field(False, description="of unet_25d: draw its attention maps beside each prediction")
     one_look: bool = Field(
         False, description="of unet_fine_grained: predict from the whole image alone, not from the region"
     )

@@ -28,13 +28,11 @@ def down(x: tf.Tensor, level: int, network: UNet25D) -> tf.Tensor:
 
 
 def spatial_attention(x: tf.Tensor, level: int, network: UNet25D, name: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Section 2.1: features amplified where the map says so, `x + x * map`, and the logits of the map."""
+    """The figure's attention module: features amplified by the map, `x + x * map`, and the logits of the map."""
     kernel_size = network.kernel_at(level)
     with v1.variable_scope(name):
-        inner = layers.conv3d(
-            x, max(x.shape[-1] // 2, 1), kernel_size, padding="same", activation=tf.nn.relu, name="conv"
-        )
-        logits = layers.conv3d(inner, 1, kernel_size, padding="same", name="map")
+        inner = layers.conv3d(x, max(x.shape[-1] // 2, 1), kernel_size, padding="same", name="conv")
+        logits = layers.conv3d(tf.nn.relu(inner), 1, kernel_size, padding="same", name="map")
     return x + x * tf.sigmoid(logits), logits
 
 

@@ -27,12 +27,10 @@ def down(x: keras.KerasTensor, level: int, network: UNet25D) -> keras.KerasTenso
 def spatial_attention(
     x: keras.KerasTensor, level: int, network: UNet25D, name: str
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Section 2.1: features amplified where the map says so, `x + x * map`, and the logits of the map."""
+    """The figure's attention module: features amplified by the map, `x + x * map`, and the logits of the map."""
     kernel_size = network.kernel_at(level)
-    inner = layers.Conv3D(
-        max(x.shape[-1] // 2, 1), kernel_size, padding="same", activation="relu", name=f"{name}.conv"
-    )(x)
-    logits = layers.Conv3D(1, kernel_size, padding="same", name=f"{name}.map")(inner)
+    inner = layers.Conv3D(max(x.shape[-1] // 2, 1), kernel_size, padding="same", name=f"{name}.conv")(x)
+    logits = layers.Conv3D(1, kernel_size, padding="same", name=f"{name}.map")(layers.ReLU()(inner))
     return layers.Add()([x, layers.Multiply()([x, layers.Activation("sigmoid")(logits)])]), logits
 
 

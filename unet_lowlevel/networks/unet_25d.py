@@ -26,7 +26,7 @@ def down(x: tf.Tensor, level: int, network: UNet25D) -> tf.Tensor:
 
 
 def spatial_attention(x: tf.Tensor, level: int, network: UNet25D, name: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Section 2.1: features amplified where the map says so, `x + x * map`, and the logits of the map."""
+    """The figure's attention module: features amplified by the map, `x + x * map`, and the logits of the map."""
     with v1.variable_scope(name):
         inner = activate(convolution(x, max(x.shape[-1] // 2, 1), network.kernel_at(level), "conv"), "relu")
         logits = convolution(inner, 1, network.kernel_at(level), "map")
