@@ -443,6 +443,7 @@ def shrunk(experiment: Experiment) -> Experiment:
         "sampling": sampling,
         "training": {"steps": 2, "batch_size": 2, "validate_every": 2},
     }
+    settings.get("schedule", {}).pop("warmup", None)  # longer than two steps
     settings.pop("pretrained", None)
     if settings.pop("initial_weights", None):
         pass  # of a network of another size
