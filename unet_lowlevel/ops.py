@@ -31,19 +31,21 @@ def convolution(
     bias: bool = True,
     stride: int | Sequence[int] = 1,
     initialiser: Initialiser | None = None,
+    dilation: int = 1,
 ) -> tf.Tensor:
     """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`; the stride is one number, or one an axis.
 
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
-    The kernel is drawn at random, unless there is an `initialiser`.
+    The kernel is drawn at random, unless there is an `initialiser`. It sees every pixel, or with a `dilation` every
+    second, third, ... one.
     """
     shape = [*kernel_size, x.shape[-1], filters]
     with v1.variable_scope(name):
         area = math.prod(kernel_size)
         initialiser = initialiser or kernel_initialiser(area * x.shape[-1], area * filters)
         kernel = v1.get_variable("kernel", shape, x.dtype, initialiser)
-        x = tf.nn.convolution(x, kernel, strides=stride, padding=padding.upper())
+        x = tf.nn.convolution(x, kernel, stride, padding.upper(), dilations=dilation)
         if bias:
             x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
     return x

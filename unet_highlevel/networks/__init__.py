@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unet_highlevel.networks.hrnet import hrnet
+from unet_highlevel.networks.no_new_net import no_new_net
 from unet_highlevel.networks.unet import unet
 from unet_highlevel.networks.unet_3d import unet_3d
 from unet_highlevel.networks.unet_backboned import unet_backboned
@@ -26,6 +27,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "vnet": vnet,
     "vnet_3d": vnet_3d,
     "vnet_3d_depthwise": vnet_3d_depthwise,
+    "no_new_net": no_new_net,
     "unet_encoder": unet_encoder,
     "hrnet": hrnet,
     "unet_backboned": unet_backboned,
