@@ -14,6 +14,7 @@ from unet_common.networks import (
     HRNet,
     Network,
     NoNewNet,
+    ReversibleUNet,
     UNet,
     UNet3D,
     UNetBackboned,
@@ -194,8 +195,9 @@ def _vnet_3d_depthwise(network: VNet3DDepthwise) -> Figure:
     return drawn
 
 
-@figure.register
-def _levels(network: NoNewNet) -> Figure:
+@figure.register(NoNewNet)
+@figure.register(ReversibleUNet)
+def _levels(network: NoNewNet | ReversibleUNet) -> Figure:
     levels = range(1, network.depth)
     if network.block == "published":
         down = [((f"encoder{level}",), network.filters_at(level), level - 1) for level in levels]

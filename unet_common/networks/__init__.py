@@ -7,6 +7,7 @@ commands and the tests find it in `CATALOGUE`.
 from unet_common.networks.base import Network
 from unet_common.networks.hrnet import HRNet
 from unet_common.networks.no_new_net import NoNewNet
+from unet_common.networks.reversible_unet import ReversibleUNet
 from unet_common.networks.unet import UNet
 from unet_common.networks.unet_3d import UNet3D
 from unet_common.networks.unet_backboned import UNetBackboned
@@ -30,6 +31,7 @@ CATALOGUE: dict[str, type[Network]] = {
     "vnet_3d": VNet3D,
     "vnet_3d_depthwise": VNet3DDepthwise,
     "no_new_net": NoNewNet,
+    "reversible_unet": ReversibleUNet,
     "unet_encoder": UNetEncoder,
     "hrnet": HRNet,
     "unet_backboned": UNetBackboned,
@@ -42,6 +44,7 @@ __all__ = [
     "HRNet",
     "Network",
     "NoNewNet",
+    "ReversibleUNet",
     "UNet",
     "UNet3D",
     "UNetBackboned",
