@@ -1,4 +1,4 @@
-"""Reversible blocks: computed again or kept, the numbers are the same; and what is kept knows nothing of their number."""
+"""Reversible blocks: computed again or kept, the numbers are the same; what is kept knows nothing of how many."""
 
 from importlib import import_module
 
