@@ -1,13 +1,11 @@
 """Memory of a reversible network: python -m benchmarks.memory [--implementation NAME] [--blocks N] [--side N]
 
-MiB at most during one step of training (SGD) above what the process has before it, and seconds of a step, of
-`reversible_unet` with recomputed and with kept activations: by the blocks of each sequence, and by the side of the
-volume. Each is measured in a process of its own, after a first step, in which the graph is optimized. Large buffers are
-mapped and given back one by one there, so that the resident memory at most is what was allocated at most. Linux only.
+MiB of resident memory that steps of training (SGD) need at most, the graph and its optimization included, and seconds
+of a step, of `reversible_unet` with recomputed and with kept activations: by the blocks of each sequence, and by the
+side of the volume. Each is measured in a process of its own. Linux only.
 """
 
 import argparse
-import ctypes
 import json
 import os
 import re
@@ -48,17 +46,15 @@ def measure(implementation: str, blocks: int, side: int, recompute: bool) -> tup
     }
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", experiment_from(settings))
-        step = build(run, one_batch(run))
-        step.run()
-        peaks, seconds = [], []
+        batch = one_batch(run)
+        before, seconds = resident("VmRSS"), []
+        step = build(run, batch)
         for _ in range(STEPS):
-            ctypes.CDLL(None).malloc_trim(0)
-            Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-            before, start = resident("VmRSS"), time.perf_counter()
+            start = time.perf_counter()
             step.run()
             seconds.append(time.perf_counter() - start)
-            peaks.append(resident("VmHWM") - before)
-    return median(peaks), median(seconds)
+    # TensorFlow's allocator keeps what it once had: the process is as large as the allocator ever was.
+    return resident("VmHWM") - before, median(seconds)
 
 
 def resident(what: str) -> float:
@@ -67,7 +63,7 @@ def resident(what: str) -> float:
 
 
 def in_a_process(*arguments: object) -> tuple[float, float]:
-    """`measure` in a process that gives memory back."""
+    """`measure` in a process of its own, which has one heap."""
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", "--measure", json.dumps(arguments)],
         env={**os.environ, **ALLOCATION},
