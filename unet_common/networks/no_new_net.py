@@ -1,7 +1,7 @@
 """A plain 3D U-Net whose skips are added, and whose blocks can be exchanged."""
 
 from math import gcd
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -9,7 +9,25 @@ from unet_common.networks.base import EVERYWHERE, Network
 
 
 class Levels(Network):
-    """What networks of levels with added skips have in common: `no_new_net` and `reversible_unet`."""
+    """Hyperparameters that networks of levels with added skips share: `no_new_net` and `reversible_unet`."""
+
+    if TYPE_CHECKING:  # those have these as hyperparameters, or as properties
+
+        @property
+        def block(self) -> str:
+            """The kind of the blocks."""
+
+        @property
+        def recompute(self) -> bool:
+            """True if the activations of reversible blocks are computed again, and not kept."""
+
+        @property
+        def encoder_blocks(self) -> int:
+            """Blocks of each level on the way down."""
+
+        @property
+        def decoder_blocks(self) -> int:
+            """Blocks of each level on the way up."""
 
     rank: Literal[3] = Field(3, description="spatial axes: volumes only")
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=2, max_length=8)] = Field(

@@ -67,12 +67,15 @@ def reversible_sequence(
         return _coupled(x, blocks, compute)
 
     @tf.custom_gradient
-    def sequence(x: tf.Tensor, *flat: tf.Tensor):
+    def sequence(
+        x: tf.Tensor, *flat: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
         units = [Unit(*flat[i : i + 3]) for i in range(0, len(flat), 3)]
         y = _coupled(x, list(zip(units[::2], units[1::2], strict=True)), compute)
 
-        def gradient(dy: tf.Tensor):
-            y1, y2, dy1, dy2 = [*tf.split(_after(dy, y), 2, -1), *tf.split(dy, 2, -1)]
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            y1, y2 = tf.split(_after(dy, y), 2, -1)
+            dy1, dy2 = tf.split(dy, 2, -1)
             of_units: list[tf.Tensor] = []
             for f, g in reversed(list(zip(units[::2], units[1::2], strict=True))):
                 value, dy1_more, of_g = _value_and_gradients(compute, y1, g, dy2)
@@ -98,7 +101,7 @@ def _coupled(x: tf.Tensor, blocks: Sequence[Block], compute: Computation) -> tf.
 def _value_and_gradients(
     compute: Computation, x: tf.Tensor, unit: Unit, dy: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-    """What a unit gives, and the gradients of its input and weights.
+    """Value of a unit, and the gradients of its input and weights.
 
     In a graph nothing says when to compute what has no dependence on the gradient: without a wait for `dy` all would
     be recomputed at once, or merged with the same expression of the forward pass, and be kept after all. And the next

@@ -25,6 +25,7 @@ def attention_views(model: Model, run: Run, case: Case, label: np.ndarray) -> tu
         label: the prediction of the case.
     """
     network = run.network
+    assert isinstance(network, UNet25D)  # the network with attention maps
     assert isinstance(network, UNet25D)  # the only one with maps
     prepared = run.prepare(replace(case, label=label))
     assert prepared.label is not None
