@@ -13,6 +13,8 @@ from itertools import pairwise
 from unet_common.networks import (
     HRNet,
     Network,
+    NoNewNet,
+    ReversibleUNet,
     UNet,
     UNet3D,
     UNet25D,
@@ -206,6 +208,33 @@ def _vnet_3d_bottleneck(network: VNet3DBottleneck) -> Figure:
 def _vnet_3d_depthwise(network: VNet3DDepthwise) -> Figure:
     drawn = _vnet(network)
     drawn.boxes[0] = replace(drawn.boxes[0], scopes=("stem",))
+    return drawn
+
+
+@figure.register(NoNewNet)
+@figure.register(ReversibleUNet)
+def _levels(network: NoNewNet | ReversibleUNet) -> Figure:
+    levels = range(1, network.depth)
+    if network.block == "published":
+        down = [((f"encoder{level}",), network.filters_at(level), level - 1) for level in levels]
+        down.append((("bottleneck",), network.filters_at(network.depth - 1), network.depth - 1))
+        # A level of the decoder gives the channels of the level above.
+        up = [((f"decoder{n}",), network.filters_at(max(n - 1, 1)), n - 1) for n in reversed(levels)]
+        return letter_u(network, down, up, list(reversed(range(network.depth - 1))))
+    down = [(("encoder1", "stem"), network.filters_at(1), 0)]
+    down += [((f"encoder{n}", f"down{n - 1}"), network.filters_at(n), n - 1) for n in levels if n > 1]
+    last = network.depth
+    scopes = (f"encoder{last}", f"down{last - 1}", f"decoder{last}", f"up{last - 1}")
+    down.append((scopes, network.filters_at(last - 1), last - 1))
+    up = [
+        ((f"decoder{n}", f"up{n - 1}"), network.filters_at(n - 1), n - 1) for n in reversed(levels) if n > 1
+    ]
+    up.append((("decoder1",), network.filters_at(1), 0))
+    drawn = letter_u(network, down, up, list(reversed(range(network.depth - 1))))
+    drawn.boxes = [
+        replace(box, title=f"encoder{last} decoder{last}") if box.scopes == scopes else box
+        for box in drawn.boxes
+    ]
     return drawn
 
 

@@ -96,7 +96,9 @@ class Model(ABC):
             UserError: the network has no such maps, or the images do not fit it, as in `predict`.
         """
         if self.network.attention_weight is None:
-            having = [name for name, of in CATALOGUE.items() if of.model_validate({}).attention_weight is not None]
+            having = [
+                name for name, of in CATALOGUE.items() if of.model_validate({}).attention_weight is not None
+            ]
             raise UserError(f"{self.network.name} has no attention maps; {', '.join(having)} has.")
         images = checked_images(images, self.network, self.precision)
         with self._one_call:

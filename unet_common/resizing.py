@@ -38,6 +38,17 @@ def upsample_like(x: tf.Tensor, like: tf.Tensor, grid: Grid) -> tf.Tensor:
     return tf.ensure_shape(resized, [*like.shape[:-1], x.shape[-1]])
 
 
+def average_blocks(x: tf.Tensor, side: int) -> tf.Tensor:
+    """Mean of blocks of `side` voxels along each axis. TensorFlow's pooling of volumes has no float64 kernel."""
+    sides = [None if length is None else length // side for length in x.shape[1:-1]]
+    means = x
+    for axis in range(1, x.shape.rank - 1):  # one by one: TensorFlow has no gradient for eight axes at once
+        size = tf.shape(means)
+        blocks = tf.concat([size[:axis], [size[axis] // side, side], size[axis + 1 :]], 0)
+        means = tf.reduce_mean(tf.reshape(means, blocks), axis + 1)
+    return tf.ensure_shape(means, [x.shape[0], *sides, x.shape[-1]])
+
+
 def linear_kernel(shape: Sequence[int]) -> np.ndarray:
     """The kernel `[*sides, channels, channels]` of a transposed convolution that is the grid `linear`.
 

@@ -13,6 +13,7 @@ from keras import layers
 
 from unet_common import resizing
 from unet_common.moving_statistics import momentum_at
+from unet_common.operations import blocks
 from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.resizing import Grid
 from unet_common.weights.initial import Initialisation, stateless_seed
@@ -125,6 +126,24 @@ class MaxPooling3D(layers.MaxPooling3D):
 
 
 @registered
+class AverageBlocks(layers.Layer):
+    """Mean of blocks of as many voxels along each axis. `AveragePooling3D` has no float64 kernel on the CPU."""
+
+    def __init__(self, side: int, **options):
+        super().__init__(**options)
+        self.side = side
+
+    def call(self, x):
+        return resizing.average_blocks(x, self.side)
+
+    def compute_output_shape(self, shape):
+        return (shape[0], *[None if n is None else n // self.side for n in shape[1:-1]], shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "side": self.side}
+
+
+@registered
 class Upsample(layers.Layer):
     """Enlargement of each axis by its factor, without weights; `unet_common.resizing` has the grids.
 
@@ -196,6 +215,59 @@ class ReshapeLike(layers.Layer):
 
     def compute_output_shape(self, x_shape, like_shape):
         return like_shape
+
+
+@registered
+class ConvolutionUnit(layers.Layer):
+    """The weights of a normalisation and a convolution of 3 x 3 x 3; the sequence that it is in computes with them."""
+
+    kernel_initializer = keras.initializers.GlorotUniform()  # the default, until the model draws its own
+
+    def build(self, shape):
+        channels = shape[-1]
+        self.gamma = self.add_weight(shape=[channels], initializer="ones", name="norm.gamma")
+        self.beta = self.add_weight(shape=[channels], initializer="zeros", name="norm.beta")
+        self.kernel = self.add_weight(
+            shape=[3, 3, 3, channels, channels], initializer=self.kernel_initializer, name="conv.kernel"
+        )
+
+    def call(self, x):
+        raise RuntimeError("a unit has weights only: the sequence computes with them")
+
+
+@registered
+class BlockSequence(layers.Layer):
+    """Blocks of two convolutions, one after the other; in reversible ones each has half of the channels."""
+
+    def __init__(
+        self, kind: str, length: int, groups: int, dilation: int = 1, recompute: bool = True, **options
+    ):
+        super().__init__(**options)
+        self.kind, self.length, self.groups = kind, length, groups
+        self.dilation, self.recompute = dilation, recompute
+        names = [f"block{i}.{half}" for i in range(1, length + 1) for half in "fg"]
+        self.units = [ConvolutionUnit(name=name, dtype=self.dtype_policy) for name in names]
+
+    def build(self, shape):
+        channels = shape[-1] // 2 if self.kind == "reversible" else shape[-1]
+        for unit in self.units:
+            unit.build([*shape[:-1], channels])
+
+    def call(self, x):
+        weights = [blocks.Unit(*map(tf.convert_to_tensor, (u.gamma, u.beta, u.kernel))) for u in self.units]
+
+        def compute(x, unit):
+            return blocks.pre_activated_convolution(x, unit, self.groups, self.dilation)
+
+        pairs = list(zip(weights[::2], weights[1::2], strict=True))
+        return blocks.block_sequence(x, pairs, self.kind, compute, self.recompute)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def get_config(self):
+        own = ("kind", "length", "groups", "dilation", "recompute")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
 @registered

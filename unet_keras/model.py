@@ -72,7 +72,7 @@ def initialise(model: keras.Model, randomness: Randomness) -> None:
     network that wants another kernel says so where it makes the layer (`kernel_initializer`), and keeps it.
     """
     model.randomness = randomness
-    for layer in model.layers:
+    for layer in model._flatten_layers(include_self=False):  # those within layers, too
         if isinstance(layer, BatchNormalization | Dropout):
             layer.randomness = randomness
         if isinstance(getattr(layer, "kernel_initializer", None), UNTOLD):

@@ -35,11 +35,10 @@ def convolution(
 ) -> tf.Tensor:
     """Convolution: `[batch, *size, channels]` -> `[batch, *size', filters]`; the stride is one number, or one an axis.
 
-    Its kernel sees pixels that lie `dilation` apart.
-
     With a stride, `same` pads an even side after the image only: where the borders are to be treated alike,
     `pad` first and use `valid`.
-    The kernel is drawn at random, unless there is an `initialiser`.
+    The kernel is drawn at random, unless there is an `initialiser`. It sees every pixel, or with a `dilation` every
+    second, third, ... one.
     """
     shape = [*kernel_size, x.shape[-1], filters]
     with v1.variable_scope(name):

@@ -141,6 +141,8 @@ OTHERS = [
     ("unet_backboned", {"encoder": "vgg16", "skip": "concatenate"}),
     ("unet_backboned", {"encoder": "darknet52", "decoder": "upsampling", "filters": 8}),
     ("unet_plus_plus", {"depth": 4, "level": 2}),
+    ("no_new_net", {"widths": (4, 6, 8), "groups": 2, "block": "residual"}),
+    ("no_new_net", {"widths": (4, 6, 8), "groups": 2, "block": "reversible"}),
 ]
 
 
@@ -171,6 +173,8 @@ def test_the_boxes_of_a_figure_are_the_weights_of_the_network(name, hyperparamet
         given = {int(kernel[axis]) for kernel in kernels} | {int(kernel[-1]) for kernel in kernels}
         if scope == box.scopes[-1] and not scope.startswith("stage"):
             doubled = getattr(network, "skip", "add") == "concatenate" and scope.startswith("enlarge")
+            # The convolutions of a reversible block have half of its channels each.
+            doubled |= getattr(network, "block", "") == "reversible" and scope.startswith("decoder")
             assert {box.channels, box.channels // 2} & given if doubled else box.channels in given, (
                 scope,
                 given,

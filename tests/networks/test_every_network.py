@@ -25,6 +25,8 @@ SIZES = {
     "vnet_3d": {"depth": 3, "filters": 8, "kernel_size": 3},
     "vnet_3d_depthwise": {"depth": 3, "filters": 8},
     "vnet_3d_bottleneck": {"depth": 3, "bottom_filters": 64},
+    "no_new_net": {"widths": (8, 16, 32), "groups": 4},
+    "reversible_unet": {"widths": (8, 16, 32), "groups": 4},
     "unet_encoder": {"encoder": "resnet18", "filters": 8},
     "hrnet": {"width": 8, "stem_filters": 8, "modules": (1, 1, 1), "blocks": 1},
     "unet_backboned": {"encoder": "resnet34", "filters": 8},

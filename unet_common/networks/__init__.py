@@ -6,6 +6,8 @@ commands and the tests find it in `CATALOGUE`.
 
 from unet_common.networks.base import Network
 from unet_common.networks.hrnet import HRNet
+from unet_common.networks.no_new_net import NoNewNet
+from unet_common.networks.reversible_unet import ReversibleUNet
 from unet_common.networks.unet import UNet
 from unet_common.networks.unet_3d import UNet3D
 from unet_common.networks.unet_25d import UNet25D
@@ -32,6 +34,8 @@ CATALOGUE: dict[str, type[Network]] = {
     "vnet_3d": VNet3D,
     "vnet_3d_depthwise": VNet3DDepthwise,
     "vnet_3d_bottleneck": VNet3DBottleneck,
+    "no_new_net": NoNewNet,
+    "reversible_unet": ReversibleUNet,
     "unet_encoder": UNetEncoder,
     "hrnet": HRNet,
     "unet_backboned": UNetBackboned,
@@ -43,6 +47,8 @@ __all__ = [
     "CATALOGUE",
     "HRNet",
     "Network",
+    "NoNewNet",
+    "ReversibleUNet",
     "UNet",
     "UNet3D",
     "UNet25D",

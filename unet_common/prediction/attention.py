@@ -7,6 +7,7 @@ import numpy as np
 from data.drawing.slices import View, middle, slice_view
 from data.source import Case
 from unet_common.model import Model
+from unet_common.networks import UNet25D
 from unet_common.training.run import Run
 
 # Voxels along each axis of the part of a volume whose maps are computed: it goes through the network in one piece.
@@ -24,6 +25,8 @@ def attention_views(model: Model, run: Run, case: Case, label: np.ndarray) -> tu
         label: the prediction of the case.
     """
     network = run.network
+    assert isinstance(network, UNet25D)  # the network with attention maps
+    assert isinstance(network, UNet25D)  # the only one with maps
     prepared = run.prepare(replace(case, label=label))
     assert prepared.label is not None
     place, size = middle(prepared.label), prepared.image.shape[:3]

@@ -17,7 +17,6 @@ from data.labels.outputs import Outputs
 from data.source import Case
 from unet_common.implementation import load
 from unet_common.networks import Network
-from unet_common.prediction.attention import attention_views
 from unet_common.prediction.inputs import check_one_look, find_weights, pruned
 from unet_common.prediction.outputs import predicted_outputs
 from unet_common.prediction.region import predict_with_region
@@ -220,6 +219,8 @@ class Predictor:
             label = outputs.label_map(probability, settings.threshold)
         maps: tuple[View, ...] = ()
         if settings.attention:
+            from unet_common.prediction.attention import attention_views  # with Matplotlib, for those who ask
+
             maps = attention_views(self._models[0], self.runs[0], case, label)
         return Prediction(case, label, probability, outputs, remarks=remarks, attention=maps)
 
