@@ -13,7 +13,7 @@ import numpy as np
 from comparison.chart import Axis, linear_axis
 from comparison.concepts import Concept
 from comparison.memory import STATUS
-from comparison.source import ROOT, count_code_lines, cut, files_of_program
+from comparison.source import ROOT, cut, lines_of_program
 from comparison.steps import Batch, Step, build
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.training.run import Run
@@ -51,7 +51,7 @@ class Measured:
 class Cost:
     """Of all three; what is a dictionary is by implementation.
 
-    lines: of code for each concept. program: lines of code of all files that train the network, each counted once.
+    lines: of code for each concept. program: lines of code of all that trains the network, each counted once.
     trained, moving: numbers of weights.
     """
 
@@ -94,9 +94,7 @@ def cost(runs: Sequence[Run], batch: Batch, concepts: Sequence[Concept]) -> Cost
         times = np.array(seconds[name])
         measured[name] = Measured(step, times, len(batch[0]) / float(np.median(times)), of_process)
     trained, moving = sizes(load_weights(runs[0].final_weights, runs[0].network))
-    program = {
-        name: count_code_lines(*files_of_program(name, runs[0].network.name)) for name in IMPLEMENTATIONS
-    }
+    program = {name: lines_of_program(name, runs[0].network.name) for name in IMPLEMENTATIONS}
     return Cost(measured, batch[0].shape, lines_of_code(concepts), program, trained, moving)
 
 

@@ -11,7 +11,7 @@ A reference names a file and what to cut from it:
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -99,22 +99,38 @@ def code_lines(text: str) -> set[int]:
     return written - {*_docstring_lines(ast.parse(text))}
 
 
-def count_code_lines(*files: str) -> int:
-    """How many lines of code some files have together: the one count of whatever names lines, README included."""
-    return sum(len(code_lines((ROOT / file).read_text(encoding="utf-8"))) for file in files)
+def count_code_lines(file: str, names: Collection[str] | None = None) -> int:
+    """How many lines of code a file has; or its imports, and the definitions of some names."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    counted = code_lines(text)
+    if names is not None:
+        imports = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        nodes = [*imports, *(node for name, node in _defined(text).items() if name in names)]
+        counted &= {line for node in nodes for line in range(_first_line(node), node.end_lineno + 1)}
+    return len(counted)
 
 
-def files_of_program(implementation: str, network: str) -> list[str]:
-    """Files of a package that train a network: layers, its own, those of its blocks, optimizers, model, loop."""
+def lines_of_program(implementation: str, network: str) -> int:
+    """Lines of code of what trains a network: the one count of README and of the page, each line once.
+
+    These are its file, those whose blocks it takes, optimizers, `Model`, training, and of the layers those that all
+    this needs: a package has more, for other networks.
+    """
     package = f"unet_{implementation}"
     networks = [f"{package}/networks/{network}.py"]
     for file in networks:  # which grows
         others = dict.fromkeys(other for other, _name in imported_names(file, f"{package}.networks"))
         networks += [other for other in others if other not in networks]
-    layers = "ops" if implementation == "lowlevel" else "layers"
-    return [
-        f"{package}/{layers}.py", *networks, *(f"{package}/{name}.py" for name in ("optimizers", "model", "training"))
-    ]  # fmt: skip
+    layers = f"{package}/{'ops' if implementation == 'lowlevel' else 'layers'}.py"
+    files = [*networks, *(f"{package}/{name}.py" for name in ("optimizers", "model", "training"))]
+    used = {name for file in files for of, name in imported_names(file, package) if of == layers}
+    defined = _defined((ROOT / layers).read_text(encoding="utf-8"))
+    while (
+        more := {word for name in used & defined.keys() for word in _words(defined[name]) & defined.keys()}
+        - used
+    ):
+        used |= more
+    return sum(map(count_code_lines, files)) + count_code_lines(layers, used)
 
 
 def public_names(file: str) -> list[str]:
@@ -151,8 +167,22 @@ def _find(tree: ast.Module, names: list[str], reference: str) -> Definition:
     return node
 
 
-def _first_line(node: Definition) -> int:
-    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+def _first_line(node: ast.stmt) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
+
+
+def _defined(text: str) -> dict[str, ast.stmt]:
+    """What a file defines, by name: functions, classes, and what is assigned."""
+    found: dict[str, ast.stmt] = {}
+    for node in ast.parse(text).body:
+        targets = [node] if isinstance(node, Definition) else getattr(node, "targets", ())
+        found |= {getattr(target, "id", None) or getattr(target, "name", ""): node for target in targets}
+    return found
+
+
+def _words(node: ast.AST) -> set[str]:
+    """The names that a piece of source mentions."""
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
 
 
 def _section(lines: list[str], node: Definition, wanted: int, reference: str) -> list[int]:

@@ -184,29 +184,34 @@ def test_every_concept_is_found_in_the_source(network, optimizer):
         assert all(count > 0 for count in lines.values())
 
 
-@pytest.mark.parametrize("network", CATALOGUE)
-def test_a_program_is_counted_by_the_files_that_train_the_network(network):
-    """Each once, with those of the networks whose blocks it takes; the three have the same files."""
-    found = {name: source.files_of_program(name, network) for name in IMPLEMENTATIONS}
-    alike = {
-        tuple(f.replace(f"unet_{name}", "").replace("/ops.py", "/layers.py") for f in files)
-        for name, files in found.items()
+def test_a_program_is_counted_with_the_layers_that_it_needs(monkeypatch, tmp_path):
+    """Its file, those whose blocks it takes, and of the layers what these need; each line once."""
+    files = {
+        "networks/one": "from unet_keras.networks.two import block, other\nfrom unet_keras.layers import Used\n",
+        "networks/two": '"""Blocks."""\nfrom unet_keras.networks.three import head\n\n# Why.\n',
+        "networks/three": "from unet_keras.networks.one import a\n\n\ndef head():\n    pass\n",
+        "layers": "import keras\n\nSIZE = 1\nOTHER = 2\n\n\n@decorated\nclass Used:\n    x = helper()\n\n\n"
+        'def helper():\n    """Says."""\n    return SIZE\n\n\ndef of_others():\n    return OTHER\n',
+        "optimizers": "",
+        "model": "a = 1\nb = 2\n",
+        "training": "from unet_keras.model import a\n",
     }
-    assert len(alike) == 1 and len(set(found["keras"])) == len(found["keras"])
-    assert f"unet_keras/networks/{network}.py" in found["keras"]
-
-
-def test_the_files_of_a_program_are_found_through_those_that_they_take_blocks_of(monkeypatch, tmp_path):
-    networks = tmp_path / "unet_keras" / "networks"
-    networks.mkdir(parents=True)
-    (networks / "one.py").write_text("from unet_keras.networks.two import block, other\n")
-    (networks / "two.py").write_text('"""Blocks."""\nfrom unet_keras.networks.three import head\n\n# Why.\n')
-    (networks / "three.py").write_text("from unet_keras.networks.one import a\n\n\ndef head():\n    pass\n")
+    (tmp_path / "unet_keras" / "networks").mkdir(parents=True)
+    for name, text in files.items():
+        (tmp_path / "unet_keras" / f"{name}.py").write_text(text)
     monkeypatch.setattr(source, "ROOT", tmp_path)
-    files = source.files_of_program("keras", "one")
-    names = ["layers", "networks/one", "networks/two", "networks/three", "optimizers", "model", "training"]
-    assert files == [f"unet_keras/{name}.py" for name in names]
-    assert source.count_code_lines(*files[1:4]) == 1 + 1 + 3
+    networks, layers, rest = 2 + 1 + 3, 1 + 1 + 3 + 2, 2 + 1
+    assert source.lines_of_program("keras", "one") == networks + layers + rest
+    assert source.count_code_lines("unet_keras/layers.py") == layers + 1 + 2
+
+
+@pytest.mark.parametrize("network", CATALOGUE)
+def test_the_program_of_each_network_is_counted(network):
+    for name in IMPLEMENTATIONS:
+        files = [
+            f"unet_{name}/{file}.py" for file in (f"networks/{network}", "optimizers", "model", "training")
+        ]
+        assert source.lines_of_program(name, network) > sum(map(source.count_code_lines, files))
 
 
 def test_blocks_and_networks_are_those_of_the_chosen_network():

@@ -20,7 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 import compare
-from comparison.source import count_code_lines, files_of_program
+from comparison.source import lines_of_program
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.training.run import Run
 
@@ -59,7 +59,7 @@ def test_the_page_says_that_the_three_are_the_same(folder):
 
 def test_lines_of_code_are_those_that_readme_has(folder):
     (row,) = re.findall(r"<b>the whole program</b></th>(.*)</tr>", (folder / "compare.html").read_text())
-    counted = [count_code_lines(*files_of_program(name, "unet")) for name in IMPLEMENTATIONS]
+    counted = [lines_of_program(name, "unet") for name in IMPLEMENTATIONS]
     assert [int(number) for number in re.findall(r"<b>(\d+)</b>", row)] == counted
 
 
