@@ -5,7 +5,7 @@ import tensorflow as tf
 from unet_common.networks import NoNewNet
 from unet_common.resizing import upsample
 from unet_highlevel.layers import activate, group_normalisation
-from unet_highlevel.networks.sequences import levels, pool
+from unet_highlevel.networks.reversible_unet import pool, reversible_unet
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -24,7 +24,7 @@ def convolution_block(x: tf.Tensor, filters: int, level: int, network: NoNewNet,
 def no_new_net(images: tf.Tensor, network: NoNewNet, training: bool) -> tf.Tensor:
     """Volumes `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     if network.block != "published":
-        return levels(images, network)
+        return reversible_unet(images, network, training)
     x, skips = images, []
     for level in range(1, network.depth):
         for i in (1, 2):

@@ -2,10 +2,70 @@
 
 import tensorflow as tf
 
-from unet_common.networks import ReversibleUNet
-from unet_highlevel.networks.sequences import levels
+from unet_common.networks.no_new_net import Levels
+from unet_common.operations.blocks import Block, Unit, block_sequence, pre_activated_convolution
+from unet_common.resizing import average_blocks, upsample
+from unet_highlevel.layers import max_pooling3d
+
+v1 = tf.compat.v1
+layers = v1.layers
 
 
-def reversible_unet(images: tf.Tensor, network: ReversibleUNet, training: bool) -> tf.Tensor:
-    """Volumes `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
-    return levels(images, network)
+def _unit(channels: int, dtype: tf.DType, name: str) -> Unit:
+    """The weights of a normalisation and a convolution of 3 x 3 x 3.
+
+    No layer of `tf.layers`, since these keep what they are given until the gradient. The scope draws the kernel.
+    """
+    with v1.variable_scope(name):
+        with v1.variable_scope("norm"):
+            gamma = v1.get_variable("gamma", [channels], dtype, v1.ones_initializer())
+            beta = v1.get_variable("beta", [channels], dtype, v1.zeros_initializer())
+        with v1.variable_scope("conv"):
+            kernel = v1.get_variable("kernel", [3, 3, 3, channels, channels], dtype)
+    return Unit(gamma, beta, kernel)
+
+
+def sequence(x: tf.Tensor, blocks: int, level: int, network: Levels, name: str) -> tf.Tensor:
+    """Blocks of two convolutions, one after the other; in reversible ones each has half of the channels."""
+    channels = x.shape[-1] // 2 if network.block == "reversible" else x.shape[-1]
+    groups, dilation = network.groups_at(channels), network.dilation_at(level)
+    with v1.variable_scope(name):
+        weights: list[Block] = [
+            (_unit(channels, x.dtype, f"block{i}/f"), _unit(channels, x.dtype, f"block{i}/g"))
+            for i in range(1, blocks + 1)
+        ]
+    return block_sequence(
+        x,
+        weights,
+        network.block,
+        lambda x, unit: pre_activated_convolution(x, unit, groups, dilation),
+        network.recompute,
+    )
+
+
+def pool(x: tf.Tensor, network: Levels) -> tf.Tensor:
+    """Half the size."""
+    return max_pooling3d(x, pool_size=2, strides=2) if network.pooling == "max" else average_blocks(x, 2)
+
+
+def reversible_unet(images: tf.Tensor, network: Levels, training: bool) -> tf.Tensor:
+    """Sequences down and up again, between them convolutions of one voxel to the channels of the next level."""
+    x, skips = (
+        layers.conv3d(
+            images, network.filters_at(1), kernel_size=3, padding="same", use_bias=False, name="stem"
+        ),
+        [],
+    )
+    for level in range(1, network.depth + 1):
+        if level > 1:
+            skips.append(x)
+            x = layers.conv3d(
+                pool(x, network), network.filters_at(level), kernel_size=1, name=f"down{level - 1}"
+            )
+        x = sequence(x, network.encoder_blocks, level, network, f"encoder{level}")
+    for level in range(network.depth, 0, -1):
+        x = sequence(x, network.decoder_blocks, level, network, f"decoder{level}")
+        if level > 1:
+            x = layers.conv3d(x, network.filters_at(level - 1), kernel_size=1, name=f"up{level - 1}")
+            x = upsample(x, [2, 2, 2], "linear") + skips.pop()
+    return layers.conv3d(x, network.classes, kernel_size=1, name="head")

@@ -33,15 +33,11 @@ def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, n
     return x
 
 
-def down(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
-    """The red arrows: max pooling, or a convolution with a stride, whose blocks do not overlap either."""
-    max_pooling = {2: layers.max_pooling2d, 3: max_pooling3d}[network.rank]
+def strided_convolution(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
+    """In place of a red arrow: a convolution with a stride, whose blocks do not overlap, as those of a pooling."""
     conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
-    factor = network.pooling_at(level)
-    if network.downsampling == "pooling":
-        return max_pooling(x, pool_size=factor, strides=factor)
+    factor, use_bias = network.pooling_at(level), network.normalisation == "none"
     with v1.variable_scope(name):
-        use_bias = network.normalisation == "none"
         x = conv(x, network.filters_at(level), factor, strides=factor, use_bias=use_bias, name="conv")
         x = normalise(x, network.normalisation, network.groups, training, "norm")
         return activate(x, network.activation)
@@ -85,6 +81,7 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
 
     With deep supervision, training gets a list: these logits, and those of ever coarser decoder levels.
     """
+    max_pooling = {2: layers.max_pooling2d, 3: max_pooling3d}[network.rank]
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
         x = convolution_block(x, level, network, training, f"encoder{level}")
@@ -92,7 +89,11 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
             factor = network.subsampling_at(level)
             x = non_local_block(x, factor, f"non_local{level}")
         skips.append(x)
-        x = down(x, level, network, training, f"down{level}")
+        if network.downsampling == "convolution":
+            x = strided_convolution(x, level, network, training, f"down{level}")
+        else:
+            factor = network.pooling_at(level)
+            x = max_pooling(x, pool_size=factor, strides=factor)
     x = convolution_block(x, network.depth, network, training, "bottleneck")
     if network.depth in network.non_local:
         factor = network.subsampling_at(network.depth)

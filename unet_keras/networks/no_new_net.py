@@ -5,7 +5,7 @@ from keras import layers
 
 from unet_common.networks import NoNewNet
 from unet_keras.layers import Upsample, activate, normalise
-from unet_keras.networks.sequences import levels, pool
+from unet_keras.networks.reversible_unet import pool, reversible_unet
 
 
 def convolution_block(
@@ -22,7 +22,7 @@ def convolution_block(
 def no_new_net(images: keras.KerasTensor, network: NoNewNet) -> keras.KerasTensor:
     """Volumes `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     if network.block != "published":
-        return levels(images, network)
+        return reversible_unet(images, network)
     x, skips = images, []
     for level in range(1, network.depth):
         for i in (1, 2):

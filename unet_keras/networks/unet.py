@@ -31,14 +31,10 @@ def convolution_block(x: keras.KerasTensor, level: int, network: UNet, name: str
     return x
 
 
-def down(x: keras.KerasTensor, level: int, network: UNet, name: str) -> keras.KerasTensor:
-    """The red arrows: max pooling, or a convolution with a stride, whose blocks do not overlap either."""
-    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[network.rank]
+def strided_convolution(x: keras.KerasTensor, level: int, network: UNet, name: str) -> keras.KerasTensor:
+    """In place of a red arrow: a convolution with a stride, whose blocks do not overlap, as those of a pooling."""
     Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
-    factor = network.pooling_at(level)
-    if network.downsampling == "pooling":
-        return MaxPooling(factor)(x)
-    use_bias = network.normalisation == "none"
+    factor, use_bias = network.pooling_at(level), network.normalisation == "none"
     x = Conv(network.filters_at(level), factor, strides=factor, use_bias=use_bias, name=f"{name}.conv")(x)
     x = normalise(x, network.normalisation, network.groups, name=f"{name}.norm")
     return activate(x, network.activation)
@@ -75,13 +71,17 @@ def unet(images: keras.KerasTensor, network: UNet) -> keras.KerasTensor | list[k
     With deep supervision a list: these logits, and those of ever coarser decoder levels. A functional model has
     the same outputs in training and inference.
     """
+    MaxPooling = {2: layers.MaxPooling2D, 3: MaxPooling3D}[network.rank]
     x, skips, coarse = images, [], []
     for level in range(1, network.depth):
         x = convolution_block(x, level, network, f"encoder{level}")
         if level in network.non_local:
             x = non_local_block(x, network.subsampling_at(level), f"non_local{level}")
         skips.append(x)
-        x = down(x, level, network, f"down{level}")
+        if network.downsampling == "convolution":
+            x = strided_convolution(x, level, network, f"down{level}")
+        else:
+            x = MaxPooling(network.pooling_at(level))(x)
     x = convolution_block(x, network.depth, network, "bottleneck")
     if network.depth in network.non_local:
         x = non_local_block(x, network.subsampling_at(network.depth), f"non_local{network.depth}")

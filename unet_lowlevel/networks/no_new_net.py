@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from unet_common.networks import NoNewNet
 from unet_common.resizing import upsample
-from unet_lowlevel.networks.sequences import levels, pool
+from unet_lowlevel.networks.reversible_unet import pool, reversible_unet
 from unet_lowlevel.ops import activate, convolution, group_normalisation
 
 v1 = tf.compat.v1
@@ -20,7 +20,7 @@ def convolution_block(x: tf.Tensor, filters: int, level: int, network: NoNewNet,
 def no_new_net(images: tf.Tensor, network: NoNewNet, training: bool) -> tf.Tensor:
     """Volumes `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     if network.block != "published":
-        return levels(images, network)
+        return reversible_unet(images, network, training)
     x, skips = images, []
     for level in range(1, network.depth):
         for i in (1, 2):

@@ -31,13 +31,10 @@ def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, n
     return x
 
 
-def down(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
-    """The red arrows: max pooling, or a convolution with a stride, whose blocks do not overlap either."""
-    factor = network.pooling_at(level)
-    if network.downsampling == "pooling":
-        return max_pooling(x, factor)
+def strided_convolution(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
+    """In place of a red arrow: a convolution with a stride, whose blocks do not overlap, as those of a pooling."""
+    factor, bias = network.pooling_at(level), network.normalisation == "none"
     with v1.variable_scope(name):
-        bias = network.normalisation == "none"
         x = convolution(x, network.filters_at(level), factor, "conv", "valid", bias, stride=factor)
         x = normalise(x, network.normalisation, network.groups, training, "norm")
         return activate(x, network.activation)
@@ -77,7 +74,10 @@ def unet(images: tf.Tensor, network: UNet, training: bool) -> tf.Tensor | list[t
             factor = network.subsampling_at(level)
             x = non_local_block(x, factor, f"non_local{level}")
         skips.append(x)
-        x = down(x, level, network, training, f"down{level}")
+        if network.downsampling == "convolution":
+            x = strided_convolution(x, level, network, training, f"down{level}")
+        else:
+            x = max_pooling(x, network.pooling_at(level))
     x = convolution_block(x, network.depth, network, training, "bottleneck")
     if network.depth in network.non_local:
         factor = network.subsampling_at(network.depth)
