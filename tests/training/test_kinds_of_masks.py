@@ -73,7 +73,7 @@ VOID = {
     "multilabel": (lambda numbers, void: np.where(void, 255, numbers), {**SMALL, "multilabel": True}),
     "deep supervision": (
         lambda numbers, void: np.where(void, 255, numbers),
-        {**SMALL, "depth": 3, "deep_supervision": True},
+        {**SMALL, "depth": 3, "deep_supervision": 1},
     ),
 }
 

@@ -198,6 +198,7 @@ def test_without_validation(implementation, tmp_path):
         implementation,
         sampling={"crop": [16, 16], "validation": 0},
         training={"steps": 5, "batch_size": 2},
+        schedule={"name": "constant"},  # the usual one of these tests waits for validations
     )
     load(implementation).train(run)
     assert run.state.name == "finished" and run.final_weights.is_file() and not run.best_weights.exists()

@@ -1,15 +1,16 @@
 """The way from trained weights and cases to probabilities and label maps."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from data.drawing.slices import View
 from data.errors import UserError
 from data.formats.pixels import NotAColourError, in_colour
 from data.labels.label_maps import class_masks, combine, is_ignored, known
@@ -26,6 +27,9 @@ from unet_common.prediction.sliding_window import Predict, predict_slabs
 from unet_common.prediction.symmetries import check_turns, mirrored_axes
 from unet_common.training.run import Run
 from unet_common.weights.interchange import Weights, load_weights
+
+if TYPE_CHECKING:
+    from data.drawing.slices import View
 
 # Volumes with more voxels than this go through the network in tiles, if nothing else is said: a U-Net with 16
 # filters holds some 4 KiB for each voxel.
