@@ -52,9 +52,7 @@ def peak(step: Callable[..., Any]) -> float:
 
 
 def step_in_graph(name: str, network: ReversibleUNet, side: int, session: Any) -> Callable[..., Any]:
-    """A step of gradient descent, in the session's graph; of Keras the graph that it traces."""
-    if name == "keras":
-        return step_of_keras(network, side, session)
+    """A step of gradient descent of a graph package, in the session's graph."""
     images, targets = (tf.constant(values) for values in batch(side))
     v1.train.get_or_create_global_step()
     value = LOSS(targets, import_module(f"unet_{name}.model").build(images, network, True))
@@ -65,25 +63,27 @@ def step_in_graph(name: str, network: ReversibleUNet, side: int, session: Any) -
     return lambda **options: session.run(update, **options)
 
 
-def step_of_keras(network: ReversibleUNet, side: int, session: Any) -> Callable[..., Any]:
-    """The same step of Keras, imported into the session's graph."""
-    values = batch(side)
-    with tf.init_scope():
-        model = load("keras").Model(network).keras_model
+def traced_by_keras(network: ReversibleUNet, side: int) -> Any:
+    """The same step of Keras, as a function whose weights are constants."""
+    model = load("keras").Model(network).keras_model
 
-        @tf.function
-        def step(images: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
-            with tf.GradientTape() as tape:
-                value = LOSS(targets, model(images, training=True))
-            gradients = tape.gradient(value, model.trainable_variables)
-            pairs = zip(model.trainable_variables, gradients, strict=True)
-            return [one - 0.001 * gradient for one, gradient in pairs]
+    @tf.function
+    def step(images: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            value = LOSS(targets, model(images, training=True))
+        gradients = tape.gradient(value, model.trainable_variables)
+        pairs = zip(model.trainable_variables, gradients, strict=True)
+        return [one - 0.001 * gradient for one, gradient in pairs]
 
-        signature = [tf.TensorSpec(array.shape, tf.float32) for array in values]
-        frozen = convert_variables_to_constants_v2(step.get_concrete_function(*signature))
-    v1.import_graph_def(frozen.graph.as_graph_def(), name="")
-    feed = {one.name: array for one, array in zip(frozen.inputs, values, strict=True)}
-    fetches = [one.name for one in frozen.outputs]
+    signature = [tf.TensorSpec(array.shape, tf.float32) for array in batch(side)]
+    return convert_variables_to_constants_v2(step.get_concrete_function(*signature))
+
+
+def imported(traced: Any, side: int, session: Any) -> Callable[..., Any]:
+    """The traced step, in the session's graph."""
+    v1.import_graph_def(traced.graph.as_graph_def(), name="")
+    feed = {one.name: array for one, array in zip(traced.inputs, batch(side), strict=True)}
+    fetches = [one.name for one in traced.outputs]
     return lambda **options: session.run(fetches, feed, **options)
 
 
@@ -95,9 +95,15 @@ def measured(name: str, blocks: int, side: int) -> Sequence[tuple[float, float]]
         network = ReversibleUNet(
             widths=(16, 32, 64), groups=8, encoder_blocks=blocks, decoder_blocks=1, recompute=recompute
         )
+        traced = traced_by_keras(network, side) if name == "keras" else None
         with tf.Graph().as_default() as graph:
             sessions.append(v1.Session(graph=graph))
-            steps.append(step_in_graph(name, network, side, sessions[-1]))
+            step = (
+                step_in_graph(name, network, side, sessions[-1])
+                if not traced
+                else imported(traced, side, sessions[-1])
+            )
+            steps.append(step)
         steps[-1]()
     seconds: list[list[float]] = [[], []]
     for _ in range(REPEATS):
