@@ -34,7 +34,7 @@ def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, n
 
 
 def strided_convolution(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
-    """In place of a red arrow: a convolution with a stride, whose blocks do not overlap, as those of a pooling."""
+    """Convolution with a stride in place of a red arrow: its blocks do not overlap, as those of a pooling."""
     conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
     factor, use_bias = network.pooling_at(level), network.normalisation == "none"
     with v1.variable_scope(name):

@@ -32,7 +32,7 @@ def convolution_block(x: keras.KerasTensor, level: int, network: UNet, name: str
 
 
 def strided_convolution(x: keras.KerasTensor, level: int, network: UNet, name: str) -> keras.KerasTensor:
-    """In place of a red arrow: a convolution with a stride, whose blocks do not overlap, as those of a pooling."""
+    """Convolution with a stride in place of a red arrow: its blocks do not overlap, as those of a pooling."""
     Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     factor, use_bias = network.pooling_at(level), network.normalisation == "none"
     x = Conv(network.filters_at(level), factor, strides=factor, use_bias=use_bias, name=f"{name}.conv")(x)

@@ -32,7 +32,7 @@ def convolution_block(x: tf.Tensor, level: int, network: UNet, training: bool, n
 
 
 def strided_convolution(x: tf.Tensor, level: int, network: UNet, training: bool, name: str) -> tf.Tensor:
-    """In place of a red arrow: a convolution with a stride, whose blocks do not overlap, as those of a pooling."""
+    """Convolution with a stride in place of a red arrow: its blocks do not overlap, as those of a pooling."""
     factor, bias = network.pooling_at(level), network.normalisation == "none"
     with v1.variable_scope(name):
         x = convolution(x, network.filters_at(level), factor, "conv", "valid", bias, stride=factor)
