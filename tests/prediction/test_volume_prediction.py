@@ -67,7 +67,7 @@ def test_distances_without_a_spacing_are_said_to_be_in_voxels(run, tmp_path, cap
     for geometry in (None, Geometry(np.diag([1.0, 1, 1.5, 1]), label.shape)):
         scores, case = Scores(membranes=False), Case("a", label[..., None], label, None, geometry)
         scores.add(Prediction(case, label, None, run.outputs))
-        report_scores(scores, [run], tmp_path, PredictionSettings(), {})
+        report_scores(scores, [run], tmp_path, {})
         assert ("Distances are in voxels, not in mm, of a" in capsys.readouterr().out) == (geometry is None)
 
 

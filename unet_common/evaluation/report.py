@@ -131,7 +131,7 @@ def report_predictions(
             f"Warning: every pixel was predicted as {what}. Was the network trained long enough, and "
             "do these images look like its training images (same contrast, same scale)?"
         )
-    report_scores(scores, runs, output, settings, made_with)
+    report_scores(scores, runs, output, made_with)
 
 
 def evaluate(
@@ -143,7 +143,7 @@ def evaluate(
         scores.add(prediction)
     names = [name for run in runs for name in run.split.validation]
     made_with = record(runs, implementation, weights, settings, None, names)
-    report_scores(scores, runs, output, settings, made_with)
+    report_scores(scores, runs, output, made_with)
 
 
 def predict_all(
@@ -188,11 +188,7 @@ def predict_files(
 
 
 def report_scores(
-    scores: Scores,
-    runs: Sequence[Run],
-    directory: Path,
-    settings: PredictionSettings,
-    made_with: Mapping[str, Any],
+    scores: Scores, runs: Sequence[Run], directory: Path, made_with: Mapping[str, Any]
 ) -> Sequence[Row]:
     """Print the table of scores and write it as Markdown, CSV and JSON; nothing if no truth is known.
 
@@ -200,6 +196,7 @@ def report_scores(
     what was said of whole cases. JSON has `made_with`, a `record`.
     """
     rows, thresholds = scores.result()
+    settings = scores.settings
     if rows:
         class_names = runs[0].about.class_names
         folds = fold_rows(rows, fold_of_cases(runs)) if len(runs) > 1 else []

@@ -23,7 +23,7 @@ class Scores:
             membranes: the foreground is membrane between cells, which the scores of ISBI 2012 judge.
             settings: of the predictions, and of their scores; without them the defaults.
         """
-        self._membranes, self._settings = membranes, settings or PredictionSettings()
+        self._membranes, self.settings = membranes, settings or PredictionSettings()
         self._sizes: list[tuple[np.ndarray, np.ndarray]] = []  # pixels of each class, truth and prediction
         self._rows: list[dict[str, Any]] = []
         self.without_spacing: list[str] = []  # volumes whose distances are in voxels
@@ -47,7 +47,7 @@ class Scores:
         if label.ndim == 3:
             self.without_spacing += [] if case.geometry else [case.name]
             of_surfaces = volume_scores(
-                truth, label, values, case.spacing, self._settings.tolerance, overlapping
+                truth, label, values, case.spacing, self.settings.tolerance, overlapping
             )
             means, per_class = means | of_surfaces[0], per_class | of_surfaces[1]
         row: dict[str, Any] = {"case": case.name, **means, **(per_class if values > 2 else {})}
@@ -62,7 +62,7 @@ class Scores:
         if not self._sizes:
             return []
         truth, predicted = (np.stack(sizes)[:, 1:] for sizes in zip(*self._sizes, strict=True))
-        rows = decisions(truth, predicted, self._settings.least_size)
+        rows = decisions(truth, predicted, self.settings.least_size)
         return [{"class": number, **row} for number, row in enumerate(rows, 1)]
 
     def result(self) -> tuple[Sequence[Row], dict[str, float]]:
