@@ -1,6 +1,6 @@
 """The base of every network of the catalogue, apart from any API."""
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -206,6 +206,27 @@ class Network(Settings):
             if self.output_side(candidate, axis) is not None:
                 return candidate
         return None
+
+
+class Halving(Network):
+    """A network whose levels each have half the size of the one above, along all axes; convolutions keep the size."""
+
+    if TYPE_CHECKING:  # a hyperparameter, or worked out from others
+
+        @property
+        def depth(self) -> int:
+            """Levels of resolution."""
+
+    def output_side(self, side: int, axis: int) -> int | None:
+        return side if side > 0 and side % self.stride[axis] == 0 else None
+
+    @property
+    def size_rule(self) -> str:
+        return f"with depth {self.depth} every side must be a multiple of {self.stride[0]}"
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        return (2 ** (self.depth - 1),) * self.rank
 
 
 def _times(size: tuple[int | None, ...]) -> str:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from unet_common.networks.base import EVERYWHERE, Network
+from unet_common.networks.base import EVERYWHERE, Halving
 
 
-class Levels(Network):
+class Levels(Halving):
     """Hyperparameters that networks of levels with added skips share: `no_new_net` and `reversible_unet`."""
 
     if TYPE_CHECKING:  # those have these as hyperparameters, or as properties
@@ -58,16 +58,9 @@ class Levels(Network):
         """Distance of the voxels that a kernel at `level` sees."""
         return 2 if level <= self.dilated_levels else 1
 
-    def output_side(self, side: int, axis: int) -> int | None:
-        return side if side > 0 and side % self.stride[axis] == 0 else None
-
     @property
     def size_rule(self) -> str:
         return f"with {self.depth} widths every side must be a multiple of {self.stride[0]}"
-
-    @property
-    def stride(self) -> tuple[int, ...]:
-        return (2 ** (self.depth - 1),) * self.rank
 
     @property
     def context(self) -> tuple[int, ...]:

@@ -4,11 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from unet_common.networks.base import Network
+from unet_common.networks.base import Halving
 from unet_common.networks.unet import UNet
 
 
-class UNet3D(Network):
+class UNet3D(Halving):
     """Hyperparameters of the 3D U-Net.
 
     Channels grow before each pooling and not after it, so that little is lost there: that, and not the third axis, is
@@ -40,17 +40,6 @@ class UNet3D(Network):
     def filters_at(self, level: int) -> int:
         """Channels of the first convolution at `level`, 1 is the finest; the others there have twice as many."""
         return self.filters * 2 ** (level - 1)
-
-    def output_side(self, side: int, axis: int) -> int | None:
-        return self._plan.output_side(side, axis)
-
-    @property
-    def size_rule(self) -> str:
-        return self._plan.size_rule
-
-    @property
-    def stride(self) -> tuple[int, ...]:
-        return self._plan.stride
 
     @property
     def context(self) -> tuple[int, ...]:

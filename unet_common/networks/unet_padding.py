@@ -4,11 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from unet_common.networks.base import Network
+from unet_common.networks.base import Halving
 from unet_common.networks.unet import UNet
 
 
-class UNetPadding(Network):
+class UNetPadding(Halving):
     """Hyperparameters of the U-Net whose output is as large as its input.
 
     `unet_original` with padding, and batch normalisation after every 3 x 3 convolution; no dropout. The convolutions
@@ -30,17 +30,6 @@ class UNetPadding(Network):
     def filters_at(self, level: int) -> int:
         """Channels of the convolutions at `level`; 1 is the full resolution, `depth` the bottom."""
         return self.filters * 2 ** (level - 1)
-
-    def output_side(self, side: int, axis: int) -> int | None:
-        return UNet(depth=self.depth).output_side(side, axis)
-
-    @property
-    def size_rule(self) -> str:
-        return UNet(depth=self.depth).size_rule
-
-    @property
-    def stride(self) -> tuple[int, ...]:
-        return UNet(depth=self.depth).stride
 
     @property
     def context(self) -> tuple[int, ...]:

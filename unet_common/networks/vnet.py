@@ -4,10 +4,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from unet_common.networks.base import Network
+from unet_common.networks.base import Halving
 
 
-class VNet(Network):
+class VNet(Halving):
     """Hyperparameters of the V-Net.
 
     The paper's is for volumes; with these defaults it is AmberzzZZ's for images (unet_vnet_keras, origin/vnet.py), and
@@ -70,18 +70,13 @@ class VNet(Network):
 
     def output_side(self, side: int, axis: int) -> int | None:
         least = self.input_size[axis] if self.input_size else 1
-        return side if side >= least and side % self.stride[axis] == 0 else None
+        return super().output_side(side, axis) if side >= least else None
 
     @property
     def size_rule(self) -> str:
         if self.input_size:
             return f"with prelu 'element' the size is {list(self.input_size)}, as input_size says"
-        return f"with depth {self.depth} every side must be a multiple of {self.stride[0]}"
-
-    @property
-    def stride(self) -> tuple[int, ...]:
-        # Of the convolutions. Slopes of elements stay where they are, so there any shift is as good as another.
-        return (2 ** (self.depth - 1),) * self.rank
+        return super().size_rule
 
     @property
     def context(self) -> tuple[int, ...]:

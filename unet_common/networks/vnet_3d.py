@@ -4,11 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from unet_common.networks.base import EVERYWHERE, Network
+from unet_common.networks.base import EVERYWHERE, Halving
 from unet_common.networks.vnet import VNet
 
 
-class VNet3D(Network):
+class VNet3D(Halving):
     """Hyperparameters of the later V-Net.
 
     AmberzzZZ's V-Net for volumes (unet_vnet_keras, origin/3d_vnet.py). Deviations from the paper, and from `vnet`:
@@ -46,17 +46,6 @@ class VNet3D(Network):
     def convolutions_at(self, level: int) -> int:
         """Convolutions of a stage at `level`, those of the paper's encoder: one, two, and three from there on."""
         return min(level, 3)
-
-    def output_side(self, side: int, axis: int) -> int | None:
-        return self._plan.output_side(side, axis)
-
-    @property
-    def size_rule(self) -> str:
-        return self._plan.size_rule
-
-    @property
-    def stride(self) -> tuple[int, ...]:
-        return self._plan.stride
 
     @property
     def context(self) -> tuple[int, ...]:

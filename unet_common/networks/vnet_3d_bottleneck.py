@@ -4,13 +4,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from unet_common.networks.base import Network
+from unet_common.networks.base import Halving
 
 # Units of the encoder's levels, of the bottom, and of the decoder's levels; the first is the full resolution.
 ENCODER, BOTTOM, DECODER = (1, 3, 4, 6), 3, (1, 2, 3, 3)
 
 
-class VNet3DBottleneck(Network):
+class VNet3DBottleneck(Halving):
     """Hyperparameters of the V-Net of bottlenecks.
 
     AmberzzZZ's program (unet_vnet_keras, vnet3d.py). Of the paper it has the shape and the residual stages; the units
@@ -60,17 +60,6 @@ class VNet3DBottleneck(Network):
     def decoder_units_at(self, level: int) -> int:
         """Units of the decoder's stage at `level`."""
         return DECODER[level - 1]
-
-    def output_side(self, side: int, axis: int) -> int | None:
-        return side if side > 0 and side % self.stride[axis] == 0 else None
-
-    @property
-    def size_rule(self) -> str:
-        return f"with depth {self.depth} every side must be a multiple of {self.stride[0]}"
-
-    @property
-    def stride(self) -> tuple[int, ...]:
-        return (2 ** (self.depth - 1),) * self.rank
 
     @property
     def context(self) -> tuple[int, ...]:
