@@ -70,7 +70,7 @@ STEPS = {
     "no_new_net": 1050,
     "reversible_unet": 600,
 }
-"""As many as fit into `BUDGET` by the pace that was measured."""
+"""Steps that fit into `BUDGET`, by the pace that was measured."""
 
 SEEDS = (0, 1)
 
@@ -107,7 +107,7 @@ def train(row: str, directory: Path, path: Path) -> None:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether the training has come to its end."""
+    """True if the training has come to its end."""
     return (path / "experiment.yaml").is_file() and Run.open(path).state.name == "finished"
 
 

@@ -1,31 +1,45 @@
-"""Memory and time of a step of the reversible network: python -m benchmarks.memory [--side N]
+"""Memory and time of a step of the reversible network: python -m benchmarks.memory [--output FIGURE.png]
 
-Its activations recomputed, against kept, by the number of blocks in each sequence of the encoder, in all three. Prints
-a table of docs/networks.md. The peak is that of TensorFlow's allocator within one step: the sum, over time, of what its
-operations allocate and free, as a full trace of the step records it. Weights are not in it. Keras's step is traced as
-the graph that `tf.function` makes of it, with the weights as constants, since only a session can trace so.
+Its activations recomputed, against kept, in all three: by the number of blocks in each sequence of the encoder, and by
+the voxels of the volume. Prints tables of docs/performance.md, and draws its figure.
+
+The peak is that of TensorFlow's allocator within one step. On the CPU it is the sum, over time, of what operations
+allocate and free, as a full trace of the step records it, without the weights; on a GPU the allocator tells it itself,
+and what was taken before the step is subtracted. Keras's step is traced as the graph that `tf.function` makes of it,
+with the weights as constants, since only a session can trace so.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import unet_common  # noqa: F401  isort: skip  (first: it sets TensorFlow up)
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from data.drawing.images import BLUE, GREEN, STYLE, VERMILION, save_figure
 from unet_common import losses
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import ReversibleUNet
 
 v1 = tf.compat.v1
 
-BLOCKS = (1, 2, 4, 8)
+BLOCKS, SIDE = (1, 2, 4, 8), 32
+"""The blocks of a sequence, with a volume of this side."""
+
+SIDES, OF_SIDES = (16, 32, 48, 64), 4
+"""The sides of a volume, with so many blocks."""
+
 REPEATS = 5
 LOSS = losses.loss("dice + bce")
 
@@ -38,6 +52,11 @@ def batch(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 def peak(step: Callable[..., Any]) -> float:
     """MiB that are allocated at most at a time within a step, which takes options of `Session.run`."""
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.reset_memory_stats("GPU:0")
+        before = tf.config.experimental.get_memory_info("GPU:0")["current"]
+        step()
+        return float(tf.config.experimental.get_memory_info("GPU:0")["peak"] - before) / 2**20
     metadata = v1.RunMetadata()
     step(options=v1.RunOptions(trace_level=v1.RunOptions.FULL_TRACE), run_metadata=metadata)
     records = sorted(
@@ -87,8 +106,21 @@ def imported(traced: Any, side: int, session: Any) -> Callable[..., Any]:
     return lambda **options: session.run(fetches, feed, **options)
 
 
-def measured(name: str, blocks: int, side: int) -> Sequence[tuple[float, float]]:
-    """The peak in MiB and the seconds of processor time of a step, recomputed and kept, which take turns."""
+@dataclass(frozen=True)
+class Measured:
+    """A step of an implementation: MiB at most, and the ratio of its time to that which keeps its activations."""
+
+    name: str
+    blocks: int
+    side: int
+    recomputed: float
+    kept: float
+    time: float
+
+
+def measured(name: str, blocks: int, side: int) -> Measured:
+    """The peaks of a step, and seconds of processor time or, on a GPU, of the clock; the two forms take turns."""
+    clock = time.perf_counter if tf.config.list_physical_devices("GPU") else time.process_time
     steps: list[Callable[..., Any]] = []
     sessions: list[Any] = []
     for recompute in (True, False):
@@ -108,30 +140,68 @@ def measured(name: str, blocks: int, side: int) -> Sequence[tuple[float, float]]
     seconds: list[list[float]] = [[], []]
     for _ in range(REPEATS):
         for step, times in zip(steps, seconds, strict=True):
-            start = time.process_time()
+            start = clock()
             step()
-            times.append(time.process_time() - start)
-    results = [(peak(step), median(times)) for step, times in zip(steps, seconds, strict=True)]
+            times.append(clock() - start)
+    low, high = (peak(step) for step in steps)
     for session in sessions:
         session.close()
-    return results
+    return Measured(name, blocks, side, low, high, median(seconds[0]) / median(seconds[1]))
+
+
+def print_table(rows: Sequence[Measured]) -> None:
+    """Print measurements in Markdown."""
+    print("\n| | blocks | voxels | recomputed, MiB | kept, MiB | share | time of a step |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for row in rows:
+        print(
+            f"| {row.name} | {row.blocks} | {row.side}³ | {row.recomputed:.1f} | {row.kept:.1f} "
+            f"| {row.recomputed / row.kept:.2f} | {row.time:.2f} |",
+            flush=True,
+        )
+
+
+def draw(by_blocks: Sequence[Measured], by_side: Sequence[Measured], output: Path) -> None:
+    """Draw the peaks of the three: by the blocks, and by the voxels of a volume."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        panel(left, by_blocks, lambda row: row.blocks)
+        left.set(xticks=BLOCKS, xlabel="blocks of a sequence", title=f"{SIDE} x {SIDE} x {SIDE} voxels")
+        panel(right, by_side, lambda row: row.side**3 / 1000)
+        right.set(xlabel="thousand voxels", title=f"{OF_SIDES} blocks of a sequence")
+        left.set_ylabel("peak of a step, MiB")
+        left.legend()
+        save_figure(figure, output)
+
+
+def panel(axes: Axes, rows: Sequence[Measured], position: Callable[[Measured], float]) -> None:
+    """Draw two lines for each implementation."""
+    for name, colour in zip(IMPLEMENTATIONS, (BLUE, VERMILION, GREEN), strict=True):
+        own = [row for row in rows if row.name == name]
+        where = [position(row) for row in own]
+        axes.plot(where, [row.kept for row in own], "o--", color=colour, label=f"{name}, kept", markersize=3)
+        axes.plot(
+            where,
+            [row.recomputed for row in own],
+            "o-",
+            color=colour,
+            label=f"{name}, recomputed",
+            markersize=3,
+        )
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--side", type=int, default=32, metavar="N", help="voxels along each axis (default: 32)"
-    )
-    side = parser.parse_args().side
-    print(
-        "| | blocks | recomputed, MiB | kept, MiB | share | time of a step |\n|---|---:|---:|---:|---:|---:|"
-    )
-    for name in IMPLEMENTATIONS:
-        for blocks in BLOCKS:
-            (low, again), (high, once) = measured(name, blocks, side)
-            print(
-                f"| {name} | {blocks} | {low:.1f} | {high:.1f} | {low / high:.2f} | {again / once:.2f} |",
-                flush=True,
-            )
+    parser.add_argument("--output", type=Path, metavar="FIGURE.png", help="where to draw them")
+    output = parser.parse_args().output
+    by_blocks = [measured(name, blocks, SIDE) for name in IMPLEMENTATIONS for blocks in BLOCKS]
+    print_table(by_blocks)
+    by_side = [measured(name, OF_SIDES, side) for name in IMPLEMENTATIONS for side in SIDES]
+    print_table(by_side)
+    if output:
+        draw(by_blocks, by_side, output)

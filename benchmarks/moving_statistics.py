@@ -88,7 +88,7 @@ class Judge:
     def __init__(self, run: Run):
         self.run, self.model = run, Model(run.network)
         self.cases = list(run.validation_batches())
-        self.loss = losses.loss(run.experiment.loss, run.network.multilabel, run.outputs.ignoring)
+        self.loss = run.loss
 
     def __call__(self, weights: Weights, training: bool) -> str:
         self.model.set_weights(weights)

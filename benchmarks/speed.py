@@ -59,13 +59,13 @@ def step_time(name: str, arguments: argparse.Namespace) -> float:
         },
     }
     ends: list[float] = []
-    report = Monitor.stepped
+    report = Monitor.batch_done
 
     def timed(monitor: Monitor, loss: float) -> None:
         report(monitor, loss)
         ends.append(time.perf_counter())
 
-    with tempfile.TemporaryDirectory() as directory, patch.object(Monitor, "stepped", timed):
+    with tempfile.TemporaryDirectory() as directory, patch.object(Monitor, "batch_done", timed):
         load(name).train(Run.create(Path(directory) / name, experiment_from(settings)))
     return float(np.median(np.diff(ends[WARM_UP:])))
 

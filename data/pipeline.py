@@ -15,15 +15,15 @@ from data.source import Source
 def training_batches(
     sampler: Sampler,
     batch_size: int,
-    first_step: int,
-    last_step: int,
+    first: int,
+    last: int,
     workers: int = 2,
     dtype: str = "float32",
 ) -> tf.data.Dataset:
-    """Batches of the steps first_step .. last_step - 1.
+    """The batches first .. last - 1.
 
     Gives (images [batch_size, *crop, channels], targets [batch_size, *crop, outputs]), both of
-    `dtype` and of static shape. Step s holds the samples s * batch_size .. (s + 1) * batch_size - 1
+    `dtype` and of static shape. Batch b holds the samples b * batch_size .. (b + 1) * batch_size - 1
     whatever was asked for before: a resumed training sees what it would have seen.
     """
 
@@ -33,7 +33,7 @@ def training_batches(
         target.set_shape((*sampler.crop, sampler.outputs.count))
         return tf.cast(image, dtype), tf.cast(target, dtype)
 
-    numbers = tf.data.Dataset.range(first_step * batch_size, last_step * batch_size)
+    numbers = tf.data.Dataset.range(first * batch_size, last * batch_size)
     samples = numbers.map(load, num_parallel_calls=workers, deterministic=True)
     return samples.batch(batch_size, drop_remainder=True).prefetch(2)
 

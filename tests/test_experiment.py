@@ -213,7 +213,7 @@ def test_a_moving_average_judges_in_place_of_single_validations(tmp_path):
         run = Run.create(tmp_path / str(average), experiment_from(settings))
         with Monitor(run, 0) as monitor:
             for value in dice:
-                monitor.stepped(0.5)
+                monitor.batch_done(0.5)
                 monitor.record_validation(0.5, value, value)
             assert monitor.should_stop == stop
             assert monitor.learning_rate() == pytest.approx(1e-3 * rate)

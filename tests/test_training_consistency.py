@@ -6,6 +6,7 @@ the momentum 0.9 would differ by 3e-8.
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import SETTINGS, assert_equal_courses, train_all
 
 from comparison import steps
@@ -20,7 +21,9 @@ def slow(*values):
 
 
 @pytest.mark.parametrize("dropout", [slow(0.0), 0.25])
-def test_fifty_steps_of_momentum_in_float64(tmp_path, dropout):
+def test_fifty_steps_of_momentum_in_float64(tmp_path, device, dropout):
+    if device.startswith("GPU"):
+        tf.config.experimental.reset_memory_stats(device)
     results = train_all(
         tmp_path,
         network={**SETTINGS["network"], "dropout": dropout},
@@ -28,6 +31,8 @@ def test_fifty_steps_of_momentum_in_float64(tmp_path, dropout):
     )
     # The Estimator averages the validation loss in float32.
     assert_equal_courses(results, loss=1e-9, weights=1e-9)
+    if device.startswith("GPU"):  # that is where they were
+        assert tf.config.experimental.get_memory_info(device)["peak"] > 2**20
     history = results[0][0]
     assert [row["step"] for row in history if row["validation_dice"] is not None] == [20, 40, 50]
     for score in ("validation_dice", "validation_iou"):

@@ -29,16 +29,35 @@ def assign(session: v1.Session, values: Sequence[tuple[tf.Variable, np.ndarray |
     session.run([variable.initializer for variable, _value in values], feed)
 
 
+BATCHES = "batches"
+"""The collection of a graph that holds its counter of batches, if a step has several."""
+
+
+def batches_so_far() -> tf.Tensor:
+    """Batches of the training before this one, int64: the global step, unless a step has several."""
+    counters = v1.get_collection(BATCHES)
+    return counters[0] if counters else v1.train.get_or_create_global_step()
+
+
+def count_batches() -> None:
+    """Add the counter that `batches_so_far` finds to the current graph, before a network asks for it."""
+    collections = [v1.GraphKeys.GLOBAL_VARIABLES, BATCHES]
+    zero = v1.zeros_initializer()
+    v1.get_variable("optimizer/batches", [], tf.int64, zero, trainable=False, collections=collections)
+
+
 @dataclass(frozen=True)
 class TrainingStep:
     """The operations that a session runs for one step.
 
     loss: of the batch, before the step. update: changes the weights. rate: takes the learning rate, float64.
+    accumulate: of a step of several batches: takes in one; the last one needs `update` alone.
     """
 
     loss: tf.Tensor
     update: tf.Operation
     rate: tf.Tensor
+    accumulate: tf.Operation | None = None
 
 
 class GraphModel(Model):

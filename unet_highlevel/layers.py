@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from unet_common.graph_model import batches_so_far
 from unet_common.moving_statistics import momentum_at
 from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
@@ -105,7 +106,7 @@ def batch_normalisation(
     says so: it rises with the global step up to `momentum` (`unet_common.moving_statistics`).
     """
     if training:
-        momentum = momentum_at(v1.train.get_or_create_global_step(), momentum)
+        momentum = momentum_at(batches_so_far(), momentum)
     return layers.batch_normalization(
         x, axis=-1, momentum=momentum, epsilon=epsilon, training=training, fused=False, name=name
     )
@@ -159,7 +160,7 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     if not training or rate == 0:
         return x
     seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
+    step = tf.cast(batches_so_far(), tf.int32)
     return tf.nn.experimental.stateless_dropout(x, rate, seed=[seed, step])
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from unet_common import losses
 from unet_common.experiment import Optimizer
-from unet_common.graph_model import GraphModel, TrainingStep
+from unet_common.graph_model import GraphModel, TrainingStep, count_batches
 from unet_common.networks import Network
 from unet_common.training.preview import preview
 from unet_common.training.run import Run
@@ -44,14 +44,16 @@ def model_fn(
         features: images `[batch, *size, channels]`.
         labels: targets `[batch, *size, classes]`; None in PREDICT.
         mode: TRAIN, EVAL or PREDICT of `ModeKeys`.
-        params: `network`; for TRAIN and EVAL also `loss` and what the `outputs` mean; for TRAIN also the settings
-            `optimizer` and `initialisation`.
+        params: `network`; for TRAIN and EVAL also the function `loss` and what the `outputs` mean; for TRAIN also the
+            settings `optimizer` and `initialisation`, and the `batches` of a step.
         config: the Estimator's; EVAL asks it where TensorBoard looks.
     """
     # 1. The network. Nobody but us tells it whether it is being trained.
     network = params["network"]
     if mode == estimator.ModeKeys.TRAIN:
         choose_initialisation(params["initialisation"])
+        if params["batches"] > 1:
+            count_batches()
     training = mode == estimator.ModeKeys.TRAIN
     outputs = build(features, network, training)
     logits = losses.finest(outputs)
@@ -64,10 +66,7 @@ def model_fn(
         return estimator.EstimatorSpec(mode, predictions=predictions)
 
     # 3. Loss: of all outputs in training.
-    judge = losses.loss(
-        params["loss"], network.multilabel, params["outputs"].ignoring, network.attention_weight
-    )
-    loss = judge(labels, outputs if training else logits)
+    loss = params["loss"](labels, outputs if training else logits)
 
     # 4. Metrics of an evaluation: each a value and an operation that takes another batch in.
     if mode == estimator.ModeKeys.EVAL:
@@ -90,15 +89,22 @@ def model_fn(
         loss += optimizers.penalty(v1.trainable_variables(), settings.l2)
     optimizer = make_optimizer(tf.cast(rate, loss.dtype), settings)
     gradients, variables = map(list, zip(*optimizer.compute_gradients(loss), strict=True))
+    # The moving statistics of batch normalisation are updated because we say so.
+    first, accumulate = v1.get_collection(v1.GraphKeys.UPDATE_OPS), None
+    if params["batches"] > 1:
+        gradients, accumulate = optimizers.accumulate(gradients, params["batches"], first)
+        first = [accumulate]
     if settings.clip_norm is not None:
         gradients = optimizers.clip(gradients, settings.clip_norm)
     with tf.control_dependencies([tf.group(gradients)]):  # these belong to the weights as they are
         decayed = optimizers.decay(variables, rate, settings.weight_decay) if settings.weight_decay else []
-    # The moving statistics of batch normalisation are updated because we say so.
-    with tf.control_dependencies([tf.group(decayed, v1.get_collection(v1.GraphKeys.UPDATE_OPS))]):
+    with tf.control_dependencies([tf.group(decayed, first)]):
         step = v1.train.get_global_step()
-        train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)
-    return estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+        update = optimizer.apply_gradients(zip(gradients, variables, strict=True), step, name="update")
+    v1.add_to_collection(
+        v1.GraphKeys.TRAIN_OP, update
+    )  # for the hook that asks for it with the last batch of a step
+    return estimator.EstimatorSpec(mode, loss=loss, train_op=accumulate or update)
 
 
 def params_of(run: Run) -> dict[str, Any]:
@@ -107,16 +113,19 @@ def params_of(run: Run) -> dict[str, Any]:
     return {
         "network": run.network,
         "outputs": run.outputs,
-        "loss": experiment.loss,
+        "loss": run.loss,
         "optimizer": experiment.optimizer,
         "initialisation": experiment.initialisation,
+        "batches": experiment.training.accumulate,
     }
 
 
 def training_step(images: tf.Tensor, targets: tf.Tensor, run: Run) -> TrainingStep:
     """Add one step of a training to the current graph: what the Estimator's loop runs of the model function."""
     spec = model_fn(images, targets, estimator.ModeKeys.TRAIN, params_of(run))
-    return TrainingStep(spec.loss, spec.train_op, v1.get_default_graph().get_tensor_by_name("rate:0"))
+    graph = v1.get_default_graph()
+    update, rate = graph.get_operation_by_name("update"), graph.get_tensor_by_name("rate:0")
+    return TrainingStep(spec.loss, update, rate, spec.train_op)
 
 
 def make_optimizer(rate: tf.Tensor, settings: Optimizer) -> v1.train.Optimizer:

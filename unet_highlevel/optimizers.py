@@ -5,6 +5,7 @@
 
 import tensorflow as tf
 
+from unet_common.graph_model import batches_so_far
 from unet_common.weights.interchange import is_kernel
 
 v1 = tf.compat.v1
@@ -55,3 +56,25 @@ def decay(variables: list[tf.Variable], rate: tf.Tensor, weight_decay: float) ->
     """
     kernels = [v for v in variables if is_kernel(v.op.name)]
     return [v.assign_sub(v * weight_decay * tf.cast(rate, v.dtype)) for v in kernels]
+
+
+def accumulate(
+    gradients: list[tf.Tensor], batches: int, first: list[tf.Tensor]
+) -> tuple[list[tf.Tensor], tf.Operation]:
+    """The mean gradients of a step of several batches, and the operation that takes in one of them.
+
+    TensorFlow's accumulators were made for workers that send in their gradients. They give out the mean of so many, and
+    begin anew.
+
+    Args:
+        gradients: of a batch. first: what reads the counter of batches, before this one is counted.
+    """
+    accumulators = [v1.ConditionalAccumulator(gradient.dtype, gradient.shape) for gradient in gradients]
+    pairs = zip(accumulators, gradients, strict=True)
+    taken = [of_weight.apply_grad(gradient, v1.train.get_global_step()) for of_weight, gradient in pairs]
+    with tf.control_dependencies([tf.group(gradients, first)]):
+        counted = batches_so_far().assign_add(1)
+    operation = tf.group(taken, counted)
+    with tf.control_dependencies([operation]):
+        means = [of_weight.take_grad(batches) for of_weight in accumulators]
+    return means, operation

@@ -67,7 +67,11 @@ def train(run: Run) -> None:
 
 
 class MonitorHook(v1.train.SessionRunHook):
-    """A hook that reports what is trained, feeds the learning rate to every step, and reports its loss."""
+    """A hook that reports what is trained, feeds the learning rate to every step, and reports its loss.
+
+    Of a step of several batches the Estimator runs the operation that takes in one; with the last one the hook asks
+    for the update, too.
+    """
 
     def __init__(self, monitor):
         self.monitor = monitor
@@ -76,13 +80,15 @@ class MonitorHook(v1.train.SessionRunHook):
         graph = v1.get_default_graph()
         self.rate = graph.get_tensor_by_name("rate:0")
         (self.loss,) = graph.get_collection(v1.GraphKeys.LOSSES)
+        self.update = graph.get_operation_by_name("update")
         self.monitor.begin(v1.trainable_variables())
 
     def before_run(self, context):
-        return v1.train.SessionRunArgs(self.loss, {self.rate: self.monitor.learning_rate()})
+        fetches = [self.loss, self.update] if self.monitor.last_batch else [self.loss]
+        return v1.train.SessionRunArgs(fetches, {self.rate: self.monitor.learning_rate()})
 
     def after_run(self, context, values):
-        self.monitor.stepped(values.results)
+        self.monitor.batch_done(values.results[0])
 
 
 class Checkpoints(v1.train.CheckpointSaverHook):

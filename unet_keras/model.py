@@ -36,10 +36,13 @@ class SegmentationModel(keras.Model):
     randomness: Randomness | None = None
 
     def compile(self, *arguments, **options):
-        """Compile as Keras does; from then on the training's step is the optimizer's counter of iterations."""
+        """Compile as Keras does; from then on the training's step is the optimizer's counter of iterations.
+
+        That is the first of its variables, and counts batches. `iterations` is made of it where a step has several.
+        """
         super().compile(*arguments, **options)
         if self.randomness:
-            self.randomness.step = self.optimizer.iterations
+            self.randomness.step = self.optimizer.variables[0]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if not training:

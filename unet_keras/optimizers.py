@@ -1,16 +1,19 @@
 """Optimizers from Keras, with the constants and the one rule that differ from `tf.train`'s written out.
 
-A Keras optimizer clips the gradients itself: that is the argument `clip_norm`.
+A Keras optimizer clips the gradients itself, and takes the mean of several batches: so these are `options` of its own,
+`global_clipnorm` and `gradient_accumulation_steps`.
 """
+
+from typing import Any
 
 import keras
 
 from unet_common.weights.interchange import is_kernel
 
 
-def adam(clip_norm: float | None) -> keras.optimizers.Optimizer:
+def adam(**options: Any) -> keras.optimizers.Optimizer:
     """Kingma & Ba 2015, arXiv:1412.6980. `tf.train` has epsilon 1e-8, Keras 1e-7."""
-    return keras.optimizers.Adam(beta_1=0.9, beta_2=0.999, epsilon=1e-7, global_clipnorm=clip_norm)
+    return keras.optimizers.Adam(beta_1=0.9, beta_2=0.999, epsilon=1e-7, **options)
 
 
 class SGD(keras.optimizers.SGD):
@@ -30,14 +33,14 @@ class SGD(keras.optimizers.SGD):
         return self.assign_sub(variable, rate * direction)
 
 
-def sgd(clip_norm: float | None, momentum: float = 0.9, nesterov: bool = False) -> keras.optimizers.Optimizer:
+def sgd(momentum: float = 0.9, nesterov: bool = False, **options: Any) -> keras.optimizers.Optimizer:
     """Stochastic gradient descent with momentum."""
-    return SGD(momentum=momentum, nesterov=nesterov, global_clipnorm=clip_norm)
+    return SGD(momentum=momentum, nesterov=nesterov, **options)
 
 
-def rmsprop(clip_norm: float | None, decay: float = 0.9, epsilon: float = 1e-7) -> keras.optimizers.Optimizer:
+def rmsprop(decay: float = 0.9, epsilon: float = 1e-7, **options: Any) -> keras.optimizers.Optimizer:
     """Hinton's lecture 6e: divide by a running root mean square, which starts at zero."""
-    return keras.optimizers.RMSprop(rho=decay, epsilon=epsilon, global_clipnorm=clip_norm)
+    return keras.optimizers.RMSprop(rho=decay, epsilon=epsilon, **options)
 
 
 def penalty(variables: list[keras.Variable], l2: float) -> None:

@@ -62,10 +62,8 @@ def training_step(run: Run, checkpoint: str | None = None) -> Model:
     model = Model(run.network, experiment.seed, experiment.precision, experiment.initialisation)
     unet = model.keras_model
     unet.compile(
-        make_optimizer(settings),
-        losses.loss(
-            experiment.loss, run.network.multilabel, run.outputs.ignoring, run.network.attention_weight
-        ),
+        make_optimizer(settings, experiment.training.accumulate),
+        run.loss,
         metrics=[PooledScores(run.outputs)],
         jit_compile=False,  # the same kernels as in the other two
     )
@@ -78,11 +76,15 @@ def training_step(run: Run, checkpoint: str | None = None) -> Model:
     return model
 
 
-def make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
-    """The optimizer with the name and constants of the experiment."""
+def make_optimizer(settings: Optimizer, batches: int) -> keras.optimizers.Optimizer:
+    """The optimizer with the name and constants of the experiment, which takes in so many batches for a step."""
+    options = {
+        "global_clipnorm": settings.clip_norm,
+        "gradient_accumulation_steps": batches if batches > 1 else None,
+    }
     if settings.name == "sgd":
-        return optimizers.sgd(settings.clip_norm, settings.momentum, settings.nesterov)
-    return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](settings.clip_norm)
+        return optimizers.sgd(settings.momentum, settings.nesterov, **options)
+    return {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}[settings.name](**options)
 
 
 def as_counted(checkpoint: str, variables: dict[str, keras.Variable]) -> list[keras.Variable]:
@@ -138,7 +140,9 @@ class MonitorCallback(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         monitor = self.monitor
         rate = monitor.learning_rate()
-        monitor.stepped(logs["loss"])
+        monitor.batch_done(logs["loss"])
+        if not monitor.between_steps:  # the optimizer waits for the other batches
+            return
         if monitor.step % SUMMARY_EVERY == 0:
             with self.writer.as_default(monitor.step):
                 tf.summary.scalar("loss", logs["loss"])

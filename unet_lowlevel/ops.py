@@ -5,7 +5,7 @@ serve images and volumes. A variable's name is the path of the variable scopes a
 makes it canonical: `encoder1/conv1/kernel`.
 
 What a layer needs to draw random numbers comes from the graph, where TensorFlow 1 keeps such things: the seed
-(`tf.set_random_seed`), the rule for initial weights (a collection) and the training step (the global step).
+(`tf.set_random_seed`), the rule for initial weights (a collection) and the batches so far (the global step).
 """
 
 import math
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from unet_common.graph_model import batches_so_far
 from unet_common.moving_statistics import momentum_at
 from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
@@ -134,7 +135,7 @@ def batch_normalisation(
         moving_variance = v1.get_variable("moving_variance", [channels], x.dtype, ones, trainable=False)
         if training:
             mean, variance = tf.nn.moments(x, axes)
-            share = 1 - momentum_at(v1.train.get_or_create_global_step(), momentum)
+            share = 1 - momentum_at(batches_so_far(), momentum)
             for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
                 update = moving.assign_sub(tf.cast(share, x.dtype) * (moving - batch))
                 v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
@@ -177,7 +178,7 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     if not training or rate == 0:
         return x
     seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
+    step = tf.cast(batches_so_far(), tf.int32)
     uniform = tf.random.stateless_uniform(tf.shape(x), [seed, step], dtype=x.dtype)
     return tf.where(uniform >= rate, x / (1 - rate), tf.zeros_like(x))
 

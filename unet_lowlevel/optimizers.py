@@ -6,6 +6,7 @@ tensor. A variable's slots are named after it, under `optimizer/`.
 
 import tensorflow as tf
 
+from unet_common.graph_model import batches_so_far
 from unet_common.weights.interchange import is_kernel
 
 v1 = tf.compat.v1
@@ -82,6 +83,26 @@ def decay(variables: list[tf.Variable], rate: tf.Tensor, weight_decay: float) ->
     """Loshchilov & Hutter 2019, arXiv:1711.05101: shrink the kernels beside the step that the gradients make."""
     kernels = [v for v in variables if is_kernel(v.op.name)]
     return [v.assign_sub(v * weight_decay * tf.cast(rate, v.dtype)) for v in kernels]
+
+
+def accumulate(
+    gradients: list[tf.Tensor], sums: list[tf.Variable], batches: int, first: list[tf.Tensor]
+) -> tuple[list[tf.Tensor], tf.Operation]:
+    """The mean gradients of a step of several batches, and the operation that takes in one of them.
+
+    Args:
+        gradients: of a batch. sums: of the batches of the step before it; a slot of each variable.
+        first: what reads the counter of batches, before this one is counted.
+    """
+    totals = [total.assign_add(gradient) for total, gradient in zip(sums, gradients, strict=True)]
+    with tf.control_dependencies([tf.group(gradients, first)]):
+        counted = batches_so_far().assign_add(1)
+    return [total / batches for total in totals], tf.group(totals, counted)
+
+
+def begin_anew(sums: list[tf.Variable]) -> tf.Operation:
+    """Empty the sums: the next batch is the first of a step."""
+    return tf.group([total.assign(tf.zeros_like(total)) for total in sums])
 
 
 def slot(variable: tf.Variable, name: str) -> tf.Variable:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from unet_common import losses
 from unet_common.experiment import Optimizer
-from unet_common.graph_model import TrainingStep, assign, canonical_variables
+from unet_common.graph_model import TrainingStep, assign, canonical_variables, count_batches
 from unet_common.training import checkpoints
 from unet_common.training.monitor import SUMMARY_EVERY, Monitor
 from unet_common.training.preview import preview
@@ -62,11 +62,12 @@ def train(run: Run) -> None:
 
             monitor.begin(v1.trainable_variables())
             while not monitor.should_stop:
-                fetches = [step.loss, step.update]
-                if (monitor.step + 1) % SUMMARY_EVERY == 0:
+                last = monitor.last_batch  # of the step: a step may have several
+                fetches = [step.loss, step.update if last else step.accumulate]
+                if last and (monitor.step + 1) % SUMMARY_EVERY == 0:
                     fetches.append(summary)
                 value, _, *summaries = session.run(fetches, {step.rate: monitor.learning_rate()})
-                monitor.stepped(value)
+                monitor.batch_done(value)
                 for text in summaries:
                     writer.add_summary(text, monitor.step)
                 if validate and monitor.validation_due:
@@ -85,37 +86,55 @@ def training_step(images: tf.Tensor, targets: tf.Tensor, run: Run) -> TrainingSt
         images: a batch `[batch, *size, channels]`. targets: `[batch, *size, classes]`.
         run: its network, loss, optimizer and rule for initial weights.
     """
-    experiment, network, settings = run.experiment, run.network, run.experiment.optimizer
+    experiment, settings = run.experiment, run.experiment.optimizer
     choose_initialisation(experiment.initialisation)
-    judge = losses.loss(experiment.loss, network.multilabel, run.outputs.ignoring, network.attention_weight)
-    loss = judge(targets, build(images, network, training=True))
+    batches = experiment.training.accumulate
+    if batches > 1:
+        count_batches()
+    loss = run.loss(targets, build(images, run.network, training=True))
     if settings.l2:
         loss += optimizers.penalty(v1.trainable_variables(), settings.l2)
     rate = v1.placeholder(tf.float64, [], "rate")
-    return TrainingStep(loss, optimize(loss, rate, settings), rate)
+    update, accumulate = optimize(loss, rate, settings, batches)
+    return TrainingStep(loss, update, rate, accumulate)
 
 
-def optimize(loss: tf.Tensor, rate: tf.Tensor, settings: Optimizer) -> tf.Operation:
+def optimize(
+    loss: tf.Tensor, rate: tf.Tensor, settings: Optimizer, batches: int
+) -> tuple[tf.Operation, tf.Operation | None]:
     """The operation that makes one step: gradients, clipping, moving statistics, the optimizer's rule.
 
-    What has to come first is one group: every operation that waited for hundreds of others would have an edge to each,
-    and TensorFlow would plan such a graph for minutes.
+    And that which takes in a batch, if a step has several. What has to come first is one group: every operation that
+    waited for hundreds of others would have an edge to each, and TensorFlow would plan such a graph for minutes.
     """
     variables = v1.trainable_variables()
     gradients = tf.gradients(loss, variables)
+    # The moving statistics of batch normalisation are updated because we say so.
+    first, accumulate = v1.get_collection(v1.GraphKeys.UPDATE_OPS), None
+    if batches > 1:
+        sums = [optimizers.slot(variable, "sum") for variable in variables]
+        gradients, accumulate = optimizers.accumulate(gradients, sums, batches, first)
+        first = [accumulate]
     if settings.clip_norm is not None:
         gradients = optimizers.clip(gradients, settings.clip_norm)
     with tf.control_dependencies([tf.group(gradients)]):  # these belong to the weights as they are
         decayed = optimizers.decay(variables, rate, settings.weight_decay) if settings.weight_decay else []
-    # The moving statistics of batch normalisation are updated because we say so.
-    with tf.control_dependencies([tf.group(decayed, v1.get_collection(v1.GraphKeys.UPDATE_OPS))]):
-        if settings.name == "sgd":
-            return optimizers.sgd(gradients, variables, rate, settings.momentum, settings.nesterov)
-        rules: dict[str, Callable[..., tf.Operation]] = {
-            "adam": optimizers.adam,
-            "rmsprop": optimizers.rmsprop,
-        }
-        return rules[settings.name](gradients, variables, rate)
+    with tf.control_dependencies([tf.group(decayed, first)]):
+        update = apply(gradients, variables, rate, settings)
+    if batches > 1:
+        with tf.control_dependencies([update]):
+            update = optimizers.begin_anew(sums)
+    return update, accumulate
+
+
+def apply(
+    gradients: list[tf.Tensor], variables: list[tf.Variable], rate: tf.Tensor, settings: Optimizer
+) -> tf.Operation:
+    """The operation of the optimizer with the name and constants of the experiment."""
+    if settings.name == "sgd":
+        return optimizers.sgd(gradients, variables, rate, settings.momentum, settings.nesterov)
+    rules: dict[str, Callable[..., tf.Operation]] = {"adam": optimizers.adam, "rmsprop": optimizers.rmsprop}
+    return rules[settings.name](gradients, variables, rate)
 
 
 class Validation:
@@ -127,9 +146,7 @@ class Validation:
         images, targets = self.iterator.get_next()
         with v1.variable_scope("", reuse=True):
             logits = losses.finest(build(images, run.network, training=False))
-        self.loss = losses.loss(run.experiment.loss, run.network.multilabel, run.outputs.ignoring)(
-            targets, logits
-        )
+        self.loss = run.loss(targets, logits)
         self.counts = losses.confusion(targets, logits, run.outputs)
         self.picture = v1.summary.image(
             "validation", preview(images, targets, logits, run.outputs.multilabel)

@@ -60,14 +60,14 @@ from unet_common.training.monitor import Monitor
 from unet_common.training.run import Run
 
 path, number, last_step = Path(sys.argv[1]), signal.Signals[sys.argv[2]], int(sys.argv[3])
-report = Monitor.stepped
+report = Monitor.batch_done
 
-def stepped(monitor, loss):
+def batch_done(monitor, loss):
     report(monitor, loss)
     if monitor.step == last_step:
         threading.Timer(random.uniform(0, 0.02), os.kill, (os.getpid(), number)).start()
 
-Monitor.stepped = stepped
+Monitor.batch_done = batch_done
 run = Run.open(path)
 load(run.experiment.implementation).train(run)
 """

@@ -57,7 +57,12 @@ class Training(Settings):
 
     steps: PositiveInt | None = Field(None, description="updates of the weights (or give epochs)")
     epochs: PositiveFloat | None = Field(None, description="passes over the data (or give steps)")
-    batch_size: PositiveInt = Field(4, description="samples per step")
+    batch_size: PositiveInt = Field(4, description="samples that go through the network together")
+    accumulate: PositiveInt = Field(
+        1,
+        description="batches of a step: their mean gradient changes the weights, as that of a batch so many times as "
+        "large would, with the memory of one",
+    )
     validate_every: PositiveInt = Field(50, description="steps between validations and checkpoints")
     keep: PositiveInt = Field(2, description="checkpoints kept to resume from, besides the best weights")
     early_stopping: PositiveInt | None = Field(
@@ -75,6 +80,11 @@ class Training(Settings):
         if self.steps is not None and self.epochs is not None:
             raise ValueError("give steps or epochs, not both")
         return self
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of all batches of a step."""
+        return self.batch_size * self.accumulate
 
 
 class Experiment(Settings):

@@ -55,11 +55,13 @@ def lines_on_training(run: Run, trainable: Iterable[Any], first_step: int) -> li
     experiment, images = run.experiment, len(run.split.training)
     parameters = sum(prod(variable.shape) for variable in trainable)
     batch, crop = experiment.training.batch_size, " x ".join(map(str, run.sampler.crop))
+    batches = experiment.training.accumulate
+    step = f"{batches} batches" if batches > 1 else "a batch"
     resumed = f", of which {first_step} are made" if first_step else ""
     lines = [
         f"network: {run.network.name} with {parameters:,} trainable parameters ({experiment.implementation})",
         f"device: {device()}",
-        f"training: {run.steps} steps{resumed}, each a batch of {batch} crops of {crop}: "
+        f"training: {run.steps} steps{resumed}, each {step} of {batch} crops of {crop}: "
         f"{run.epoch(run.steps):.3g} epochs of {len(run.sampler)} crops",
     ]
     if batch > images:

@@ -43,6 +43,8 @@ class Monitor:
     def __init__(self, run: Run, first_step: int, clock: Callable[[], float] = time.monotonic):
         self.run, self.step = run, first_step
         self.interrupted = False
+        self._batches = run.experiment.training.accumulate
+        self._losses: list[float] = []  # of the batches of a step that is not complete yet
         self._first_step = first_step
         self._plain = not sys.stderr.isatty()
         every = run.experiment.training.validate_every if run.split.validation else None
@@ -129,14 +131,29 @@ class Monitor:
         base = experiment.optimizer.learning_rate
         return experiment.schedule.rate(base, self.step, self.run.steps, self._judged)
 
-    def stepped(self, loss: float) -> None:
-        """Report an update. Raises UserError if the loss is not a finite number."""
+    @property
+    def last_batch(self) -> bool:
+        """True if the next batch completes a step: with it the weights change."""
+        return len(self._losses) == self._batches - 1
+
+    @property
+    def between_steps(self) -> bool:
+        """True if no step is begun and not complete: then the loop may validate, save and stop."""
+        return not self._losses
+
+    def batch_done(self, loss: float) -> None:
+        """Report a batch, and with the last of a step that. Raises UserError if the loss is not a finite number."""
+        self._losses.append(float(loss))
+        self._require_finite(loss, "loss", self.step + 1)
+        if len(self._losses) == self._batches:
+            mean = sum(self._losses) / self._batches
+            self._losses = []
+            self._stepped(mean)
+
+    def _stepped(self, loss: float) -> None:
         rate = self.learning_rate()
         self.step += 1
-        self._require_finite(loss, "loss")
-        self._history.append(
-            step=self.step, epoch=self.run.epoch(self.step), loss=float(loss), learning_rate=rate
-        )
+        self._history.append(step=self.step, epoch=self.run.epoch(self.step), loss=loss, learning_rate=rate)
         self._bar.update()
         self._bar.set_postfix(loss=f"{loss:.4f}", **self._best(), refresh=False)
         if estimate := self._pace.stepped(self.step):
@@ -148,8 +165,9 @@ class Monitor:
 
     @property
     def checkpoint_due(self) -> bool:
-        """True if a checkpoint belongs after the step reported last."""
-        return self.step % self.run.experiment.training.validate_every == 0 or self.step >= self.run.steps
+        """True if a checkpoint belongs after the step reported last, and the next is not begun."""
+        every = self.run.experiment.training.validate_every
+        return self.between_steps and (self.step % every == 0 or self.step >= self.run.steps)
 
     @property
     def validation_due(self) -> bool:
@@ -160,7 +178,7 @@ class Monitor:
 
     def record_validation(self, loss: float, dice: float, iou: float) -> bool:
         """Report a validation after the step reported last; true if it is the best so far."""
-        self._require_finite(loss, "validation loss")
+        self._require_finite(loss, "validation loss", self.step)
         best = max(self.dice_so_far, default=-math.inf)
         self._history.append(
             step=self.step,
@@ -178,17 +196,22 @@ class Monitor:
 
     @property
     def should_stop(self) -> bool:
-        """True if interrupted, at the end, or without a better Dice for as long as the experiment allows."""
+        """True if interrupted, at the end, or without a better Dice for as long as the experiment allows.
+
+        Never within a step, which would be lost.
+        """
+        if not self.between_steps:
+            return False
         if self.interrupted or self.step >= self.run.steps:
             return True
         patience = self.run.experiment.training.early_stopping
         dice = [dice for _step, dice in self._judged]
         return patience is not None and len(dice) - 1 - _index_of_best(dice) >= patience
 
-    def _require_finite(self, loss: float, what: str) -> None:
+    def _require_finite(self, loss: float, what: str, step: int) -> None:
         if not math.isfinite(loss):
             raise UserError(
-                f"The {what} became {loss} at step {self.step}; the weights of this step are not kept. "
+                f"The {what} became {loss} at step {step}; the weights of this step are not kept. "
                 f"Try a smaller --learning-rate (now {self.run.experiment.optimizer.learning_rate:g}) or "
                 "--set optimizer.clip_norm=1 in a new run. The last good checkpoint is still in "
                 f"{self.run.checkpoints}."

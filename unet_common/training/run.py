@@ -51,6 +51,8 @@ from unet_common.weights.pretrained import check_origin, pretrained_weights
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from unet_common.losses.expression import Loss
+
 # The settings that a resumed run may change.
 RESUMABLE = {"training.steps", "training.epochs", "training.early_stopping", "data.directory"}
 
@@ -247,6 +249,16 @@ class Run:
         )
 
     @property
+    def loss(self) -> Loss:
+        """The loss of the experiment: a function of targets and of all logits in training, or the finest else."""
+        from unet_common import losses
+
+        network = self.network
+        return losses.loss(
+            self.experiment.loss, network.multilabel, self.outputs.ignoring, network.attention_weight
+        )
+
+    @property
     def state(self) -> State:
         """The state of the training."""
         return State(self.path / "state.txt")
@@ -339,21 +351,22 @@ class Run:
         training = self.experiment.training
         if training.epochs is None:
             return training.steps or DEFAULT_STEPS
-        return ceil(training.epochs * len(self.sampler) / training.batch_size)
+        return ceil(training.epochs * len(self.sampler) / training.samples_per_step)
 
     def epoch(self, step: int) -> float:
         """Passes over the data after `step` updates."""
-        return step * self.experiment.training.batch_size / len(self.sampler)
+        return step * self.experiment.training.samples_per_step / len(self.sampler)
 
     def training_batches(self, first_step: int) -> tf.data.Dataset:
-        """The batches (images, targets) of the updates from `first_step` to the end, all of one shape."""
+        """The batches (images, targets) of the steps from `first_step` to the end, all of one shape."""
         from data.pipeline import training_batches
 
+        training = self.experiment.training
         return training_batches(
             self.sampler,
-            self.experiment.training.batch_size,
-            first_step,
-            self.steps,
+            training.batch_size,
+            first_step * training.accumulate,
+            self.steps * training.accumulate,
             self.experiment.sampling.workers,
             self.experiment.precision,
         )
