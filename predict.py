@@ -36,6 +36,17 @@ def parse() -> argparse.Namespace:
         help="of unet_25d: draw the attention maps beside a slice of every volume",
     )
     add(
+        "--features",
+        metavar="LEVEL",
+        help="draw the feature maps of a level, such as decoder1, beside every image; an unknown level lists all",
+    )
+    add(
+        "--contrast",
+        nargs="+",
+        metavar="CLASS",
+        help="the class, or two, that these maps tell from all else, or from each other, by name or number",
+    )
+    add(
         "--values",
         choices=("data", "classes"),
         help="numbers in masks: those of the data set's labels (default), or 0, 1, 2, ... for the classes",

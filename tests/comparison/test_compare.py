@@ -24,7 +24,6 @@ from comparison.explanations import (
     reason_of_curves,
 )
 from comparison.glossary import ENTRIES
-from comparison.outputs import layer_outputs
 from comparison.source import body, cut, public_names, snake_case
 from data.errors import UserError
 from unet_common.experiment import experiment_from
@@ -362,9 +361,8 @@ def watched(network, size):
     images = np.random.default_rng(0).standard_normal((2, *size, network.channels))
     outputs, layers = {}, set()
     for name in IMPLEMENTATIONS:
-        package = load(name)
-        model = package.Model(network, seed=1, precision="float64")
-        outputs[name] = layer_outputs(package, model, images)
+        model = load(name).Model(network, seed=1, precision="float64")
+        outputs[name] = model.layer_outputs(images, training=True)
         layers |= {weight.rpartition("/")[0] for weight in model.weights()}
     return outputs, layers
 

@@ -23,7 +23,7 @@ from unet_common.evaluation.tables import (
     notes,
     write_tables,
 )
-from unet_common.figures.attention import attention_figure
+from unet_common.figures.heat_maps import heat_map_figure
 from unet_common.figures.history import history_figure
 from unet_common.figures.overlays import ShownImage, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
@@ -105,9 +105,9 @@ def report_predictions(
     for prediction in predictions:
         outputs = prediction.outputs
         save_prediction(prediction, output, probabilities)
-        if prediction.attention:
-            path = output / "attention" / f"{prediction.case.name}.png"
-            attention_figure(prediction.attention, path, prediction.case.name)
+        for inside in prediction.inside:
+            path = output / inside.kind / f"{prediction.case.name}.png"
+            heat_map_figure(inside, path, prediction.case.name)
         gallery.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
         values.update(np.unique(prediction.label).tolist())
         for remark in prediction.remarks:
@@ -117,7 +117,7 @@ def report_predictions(
     gallery.overview(output / "overview.png", run.path.name)
     classes = save_classes(outputs, output)
     written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
-    for folder in ("overlays", "figures", "attention"):
+    for folder in ("overlays", "figures", "attention", "features"):
         if (output / folder).is_dir():
             written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))
@@ -166,6 +166,7 @@ def predict_each(
     predictor: Predictor, cases: Iterable[Case], count: int, settings: PredictionSettings, probabilities: bool
 ) -> Iterator[Prediction]:
     """The first `count` cases, one by one, with a bar of progress."""
+    predictor.check_level(settings.features)
     for case in tqdm(islice(cases, count), total=count, desc="predict", unit="case", disable=None):
         yield predictor(case, settings, probabilities)
 
@@ -178,6 +179,7 @@ def predict_files(
     failures: list[str],
 ) -> Iterator[Prediction]:
     """The predictions of files by their names, with a bar of progress; what is wrong with others goes to `failures`."""
+    predictor.check_level(settings.features)
     for name, path in tqdm(files.items(), desc="predict", unit="case", disable=None):
         try:
             prediction = predictor(unlabelled(name, path), settings, probabilities)
