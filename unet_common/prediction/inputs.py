@@ -79,13 +79,17 @@ ANY_SIZE = 2**14
 
 
 def check_effects(
-    runs: Sequence[Run], settings: PredictionSettings, files: Iterable[Path] = (), figures: bool = False
+    runs: Sequence[Run],
+    settings: PredictionSettings,
+    files: Iterable[Path] = (),
+    figures: bool = False,
+    look: bool = False,
 ) -> None:
     """Refuse what was set and would change nothing.
 
     Args:
         files: to predict; without them validation images are.
-        figures: whether a picture of every volume is asked for.
+        figures, look: whether a picture of every volume, or a viewer, is asked for.
 
     Raises:
         UserError: a setting is for other networks or images.
@@ -113,8 +117,9 @@ def check_effects(
     if settings.contrast and not settings.features:
         raise UserError("--contrast is of feature maps: give --features as well.")
     Contrast.of(settings.contrast, predicted_outputs(runs[0]))
-    if figures and network.rank == 2 and not any(map(is_volume, files)):
-        raise UserError("--figures are of volumes, and these are images: their overlays are drawn anyway.")
+    if (figures or look) and network.rank == 2 and not any(map(is_volume, files)):
+        flag = "--figures are of" if figures else "--look is at"
+        raise UserError(f"{flag} volumes, and these are images: their overlays are drawn anyway.")
 
 
 def pruned(network: Network, level: int | None) -> Network:

@@ -121,10 +121,10 @@ def feature_maps(
     image = window.view(prepared.image, labels=(None if truth is None else prepared.label, predicted))
     image = replace(image, overlapping=case.overlapping, class_names=outputs.names)
     discriminant = together.reshape(*values.shape[:-1], 1)
-    first = window.heat_map(discriminant, covering, (-FURTHEST, FURTHEST), "all channels")
+    first = window.heat_map(discriminant, covering, (-FURTHEST, FURTHEST), "all channels together")
     maps = [replace(first, colours="RdBu_r")]
     for channel in np.argsort(-np.abs(differences), kind="stable")[:MAX_CHANNELS]:
-        title = f"channel {channel + 1}: {differences[channel]:+.2f}"
+        title = f"channel {channel + 1}: {differences[channel]:+.2f} sd".replace("-", "\N{MINUS SIGN}")
         maps.append(window.heat_map(values[..., [channel]], covering, None, title))
     channels = f"{values.shape[-1]} channel{'s' if values.shape[-1] > 1 else ''}"
     heading = f"features of {level} ({channels}), {' against '.join(contrast.names)}"
