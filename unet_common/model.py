@@ -123,10 +123,11 @@ class Model(ABC):
         """Raise UserError, with what there is, if no block or layer is called so."""
         levels = self.levels()
         if level not in levels:
-            blocks = [name for name in levels if any(other.startswith(f"{name}/") for other in levels)]
+            within = [name for name in levels if any(name.startswith(f"{other}/") for other in levels)]
+            first = [name for name in levels if name not in within]
             raise UserError(
-                f"{self.network.name} has no features '{level}'. It has {', '.join(blocks or levels)}, and the layers "
-                f"within them, such as {levels[0]}."
+                f"{self.network.name} has no features '{level}'. It has {', '.join(first)}, and layers within some of "
+                "them, written as LEVEL/LAYER."
             )
 
     def features(self, images: ArrayLike, level: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from data.drawing.images import PICTURE_STYLE, save_figure
-from data.drawing.layout import WIDTH, draw_key, draw_view, key_size, panels, row_of
+from data.drawing.layout import GAP, WIDTH, draw_key, draw_view, key_size, panels, row_of
 from data.drawing.slices import View
 from unet_common.prediction.inside import HeatMap, Inside
 
@@ -26,8 +26,8 @@ def heat_map_figure(inside: Inside, path: Path, name: str) -> None:
     """
     views = [inside.image, *inside.maps]
     rows = [views[first : first + COLUMNS] for first in range(0, len(views), COLUMNS)]
-    width = 1.4 * WIDTH
-    panel_sizes = row_of(views[:COLUMNS], width, 3.2)
+    panel_sizes = row_of(views[:COLUMNS], 1.4 * WIDTH, 3.2)
+    width = max(WIDTH, sum(across + GAP for _height, across in panel_sizes) - GAP)  # room for the title
     sizes = [
         size
         for row in rows

@@ -69,8 +69,8 @@ def check_level(level: str, weights: Path, network: Network) -> None:
     if level not in parts:
         first = sorted({part.partition("/")[0] for part in parts}, key=natural_key)
         raise UserError(
-            f"--features: {network.name} has no level '{level}'. It has {', '.join(first)}, and what is within them, "
-            f"such as {min(part for part in parts if '/' in part)}."
+            f"--features: {network.name} has no level '{level}'. It has {', '.join(first)}, and layers within them, "
+            "written as LEVEL/LAYER."
         )
 
 
