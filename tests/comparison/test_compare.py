@@ -408,7 +408,7 @@ def test_a_logarithmic_chart_has_no_place_for_zero():
 
 
 def test_large_pictures_are_reduced():
-    small, large = (pictures._uri(np.zeros((side, side, 3))) for side in (64, 2000))
+    small, large = (pictures.uri(np.zeros((side, side, 3))) for side in (64, 2000))
     assert small.startswith("data:image/webp;base64,") and len(large) < 3 * len(small)
 
 
