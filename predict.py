@@ -31,9 +31,27 @@ def parse() -> argparse.Namespace:
         help="draw a picture of every volume, and the worst and best of them",
     )
     add(
+        "--look",
+        nargs="?",
+        const="auto",
+        choices=("auto", "window", "page"),
+        help="turn the slices of every volume, in a window, or in a page look/NAME.html where there is no display",
+    )
+    add(
         "--attention",
         action="store_true",
         help="of unet_25d: draw the attention maps beside a slice of every volume",
+    )
+    add(
+        "--features",
+        metavar="LEVEL",
+        help="draw the feature maps of a level, such as decoder1, beside every image; an unknown level lists all",
+    )
+    add(
+        "--contrast",
+        nargs="+",
+        metavar="CLASS",
+        help="the class, or two, that these maps tell from all else, or from each other, by name or number",
     )
     add(
         "--values",
@@ -60,7 +78,7 @@ def main() -> int:
     else:
         for run in runs:
             validation_cases(run)  # refuses a run that has none, or whose data is gone
-    check_effects(runs, settings, files.values(), arguments.figures)
+    check_effects(runs, settings, files.values(), arguments.figures, bool(arguments.look))
     names = files or [name for run in runs for name in run.split.validation]
     about = record(
         runs,
@@ -75,16 +93,19 @@ def main() -> int:
     data = [runs[0].source.directory, arguments.input]
     output = claim(arguments.output, path, about, data)
     # From here on nobody waits for a refusal: this imports what draws and scores, and then TensorFlow.
+    from data.drawing.viewer import viewer
     from unet_common.evaluation.report import predict_all, predict_files, report_predictions
     from unet_common.evaluation.shortfall import report_failures, report_unread
 
-    failures: list[str] = []
+    look, failures = viewer(arguments.look), list[str]()
     if arguments.input:
         predictor = Predictor(runs, arguments.impl, arguments.weights, settings.level)
         predictions = predict_files(predictor, files, settings, arguments.probabilities, failures)
     else:
         predictions = predict_all(runs, arguments.impl, arguments.weights, settings, arguments.probabilities)
-    report_predictions(predictions, runs, output, settings, about, arguments.probabilities, arguments.figures)
+    report_predictions(
+        predictions, runs, output, settings, about, arguments.probabilities, arguments.figures, look
+    )
     if arguments.input:
         report_unread(arguments.input, files.values())
     return report_failures(failures, len(files)) if failures else 0

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from comparison.chart import Series, line_chart
 from comparison.explanations import ROUNDED, Kind, is_explained, reason, reason_of_curves
-from comparison.outputs import layer_outputs
 from comparison.steps import Batch
 from unet_common.figures.history import HistoryRow
 from unet_common.implementation import IMPLEMENTATIONS, load
@@ -115,11 +114,10 @@ def float64_groups(run: Run, batch: Batch) -> list[Group]:
     experiment = run.experiment
     weights, outputs, gradients = {}, {}, {}
     for name in IMPLEMENTATIONS:
-        package = load(name)
-        model = package.Model(run.network, experiment.seed, "float64", experiment.initialisation)
+        model = load(name).Model(run.network, experiment.seed, "float64", experiment.initialisation)
         model.set_weights({**model.weights(), **run.initial_weights})
         weights[name] = model.weights()
-        outputs[name] = layer_outputs(package, model, images)
+        outputs[name] = model.layer_outputs(images, training=True)
         outputs[name]["logits in inference mode"] = model.predict(images)
         outputs[name]["loss"], gradients[name] = model.loss_and_gradients(images, targets, experiment.loss)
     return [

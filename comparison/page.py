@@ -53,12 +53,12 @@ def write_page(path: Path, facts: Facts, concepts: Sequence[Concept], **parts: A
     """Write the page to `path`.
 
     Args:
-        parts: `agreement`, `cost`, `pictures` and `defaults`; those that are None, or not given, are left out.
+        parts: `agreement`, `cost`, `pictures`, `features` and `defaults`; what is None, or not given, is left out.
 
     Raises:
         UserError: the page is larger than `MAX_BYTES`.
     """
-    given = {"agreement": None, "cost": None, "pictures": None, "defaults": None, **parts}
+    given = {"agreement": None, "cost": None, "pictures": None, "features": None, "defaults": None, **parts}
     settings = yaml.safe_dump(facts.experiment.model_dump(mode="json"), sort_keys=False)
     text = (
         environment()

@@ -97,19 +97,19 @@ def _shown(title: str, cut: Cut, predictions: Mapping[str, Prediction], facts: t
     case, overlapping = first.case, first.outputs.overlapping
     image, truth = cut(case.image), None if case.label is None else cut(_truth(first))
     limits = grey_limits(case.image, 0.5)
-    layers = [Layer("image", "image", "the image", _uri(displayed(image, limits)))]
+    layers = [Layer("image", "image", "the image", uri(displayed(image, limits)))]
     if truth is not None:
-        layers.append(Layer("truth", "truth", "the true classes", _uri(coloured(truth, overlapping))))
+        layers.append(Layer("truth", "truth", "the true classes", uri(coloured(truth, overlapping))))
     foregrounds = {name: cut(_foreground(prediction)) for name, prediction in predictions.items()}
     for name, foreground in foregrounds.items():
         text = f"the probability of foreground that {name} predicts, from black for 0 to white for 1"
-        layers.append(Layer(name, f"{name}: probability", text, _uri(foreground)))
+        layers.append(Layer(name, f"{name}: probability", text, uri(foreground)))
     for name, prediction in predictions.items():
         picture = overlay(image, truth, cut(prediction.label), overlapping) / 255
         text = (
             f"contours on the image: truth sky blue, {name}'s prediction vermilion, yellow where they are one"
         )
-        layers.append(Layer(f"{name}-contours", f"{name}: contours", text, _uri(picture)))
+        layers.append(Layer(f"{name}-contours", f"{name}: contours", text, uri(picture)))
     pairs = {
         pair: np.abs(foregrounds[pair[0]] - foregrounds[pair[1]]) for pair in combinations(foregrounds, 2)
     }
@@ -117,7 +117,7 @@ def _shown(title: str, cut: Cut, predictions: Mapping[str, Prediction], facts: t
     for pair, difference in pairs.items():
         name = f"{pair[0]} − {pair[1]}"
         text = f"the difference of the probabilities of {pair[0]} and {pair[1]}; white is {largest:.2g}"
-        layers.append(Layer("-".join(pair), f"difference {name}", text, _uri(difference / (largest or 1))))
+        layers.append(Layer("-".join(pair), f"difference {name}", text, uri(difference / (largest or 1))))
     return ShownCase(title, (image.shape[1], image.shape[0]), tuple(layers), facts)
 
 
@@ -158,7 +158,7 @@ def _facts(predictions: Mapping[str, Prediction]) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _uri(picture: np.ndarray) -> str:
+def uri(picture: np.ndarray) -> str:
     """A picture [height, width] or [height, width, 3] in 0..1 as a data URI; large ones are reduced."""
     pixels = Image.fromarray(np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8))
     if max(pixels.size) > MAX_SIDE:

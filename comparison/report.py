@@ -6,6 +6,7 @@ from comparison.agreement import agreement, float64_groups
 from comparison.concepts import concepts
 from comparison.cost import cost
 from comparison.defaults import shown
+from comparison.features import shown_levels
 from comparison.page import facts, write_page
 from comparison.pictures import shown_cases
 from comparison.steps import one_batch
@@ -59,11 +60,14 @@ def compare(experiment: Experiment, output: Path, command: str, code_only: bool 
     agreed = agreement(float64_groups(runs[0], batch), batch, runs, proofs)
     say("4. Predictions of validation cases.")
     pictures = shown_cases(runs)
-    say("5. Time and memory of a step. The three take turns: a minute or more without a word.")
+    say("5. Feature maps of the three.")
+    features = shown_levels(runs, batch)
+    say("6. Time and memory of a step. The three take turns: a minute or more without a word.")
     costs = cost(runs, batch, sections)
-    say("6. Defaults that differ.")
+    say("7. Defaults that differ.")
     known = facts(runs[0].experiment, command)
-    write_page(page, known, sections, agreement=agreed, cost=costs, pictures=pictures, defaults=shown())
+    parts = {"agreement": agreed, "cost": costs, "pictures": pictures, "features": features}
+    write_page(page, known, sections, **parts, defaults=shown())
     return page
 
 

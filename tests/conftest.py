@@ -1,6 +1,7 @@
 """Set-up of all tests: numbers that do not depend on the processor, and a fixture for the devices."""
 
 import os
+import shutil
 
 # oneDNN changes float32 results between calls of different layout; the tests compare to the last digits.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
@@ -32,6 +33,30 @@ def device(request, monkeypatch):
     monkeypatch.setattr(tf, "Graph", PlacedGraph)
     with tf.device(request.param):
         yield request.param
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium without a window, which asks the network for nothing."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if not binary or not driver:
+        pytest.skip("no Chromium: on Debian, apt-get install chromium chromium-driver")
+    options = Options()
+    options.binary_location = binary
+    for flag in (
+        "headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
+        "disable-component-update", "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):  # fmt: skip
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    made = webdriver.Chrome(options=options, service=Service(driver))
+    yield made
+    made.quit()
 
 
 # Whole files go to one process or another: the longest come first, so that none is left for the end.

@@ -1,13 +1,14 @@
 """A network in a TensorFlow 1 graph with a session: what the `Model` of both graph packages does alike."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from unet_common.initialisation import Initialisation
+from unet_common.layer_outputs import watched_layers
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.model import Model
@@ -82,6 +83,7 @@ class GraphModel(Model):
         self.variables = canonical_variables(self.graph)
         self.session = v1.Session(graph=self.graph)
         self.session.run(initialise)
+        self._tensors: dict[bool, dict[str, tf.Tensor]] = {}
         self._fetches: dict[tuple[str, bool], tuple[tf.Tensor, dict[str, tf.Tensor]]] = {}
 
     @abstractmethod
@@ -100,6 +102,21 @@ class GraphModel(Model):
 
     def _attention(self, images: np.ndarray) -> list[np.ndarray]:
         return self.session.run(self.outputs[False][1:], {self.images: images})
+
+    def _named_tensors(self, training: bool) -> dict[str, tf.Tensor]:
+        """The network is built once more, on the same variables: any tensor of a graph can be fetched."""
+        if training not in self._tensors:
+            watched = watched_layers(self._package)
+            with self.graph.as_default(), v1.variable_scope("", reuse=True), watched as tensors:
+                self.logits(self.images, training)
+            self._tensors[training] = tensors
+        return self._tensors[training]
+
+    def _evaluate(
+        self, tensors: Mapping[str, tf.Tensor], images: np.ndarray, training: bool
+    ) -> dict[str, np.ndarray]:
+        assign(self.session, [(self.step, 0)])
+        return self.session.run(dict(tensors), {self.images: images})
 
     def _loss_and_gradients(
         self, images: np.ndarray, targets: np.ndarray, loss: str, ignoring: bool, step: int

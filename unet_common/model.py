@@ -1,6 +1,8 @@
 """The contract of `Model`: a network with its weights, whatever API computes it."""
 
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,6 +12,7 @@ import scipy
 from numpy.typing import ArrayLike
 
 from data.errors import UserError
+from data.files import natural_key
 from unet_common.networks import CATALOGUE, Network
 from unet_common.weights import interchange
 from unet_common.weights.initial import Initialisation
@@ -47,6 +50,11 @@ class Model(ABC):
         self.network, self.precision = network, precision
         self._one_call = Lock()
         self._build(seed, initialisation)
+
+    @property
+    def _package(self) -> Path:
+        """The folder of the implementation."""
+        return Path(inspect.getfile(type(self))).parent
 
     def weights(self) -> Weights:
         """The weights under their canonical names, moving statistics included."""
@@ -104,6 +112,53 @@ class Model(ABC):
         with self._one_call:
             return [scipy.special.expit(logits) for logits in self._attention(images)]
 
+    def levels(self) -> list[str]:
+        """The blocks and layers whose `features` can be had, by canonical name: `encoder1`, `encoder1/conv1`, ..."""
+        with self._one_call:
+            tensors = self._named_tensors(False)
+        parts = interchange.parts_of(self.variables)
+        return sorted((name for name in tensors if name in parts), key=natural_key)
+
+    def check_level(self, level: str) -> None:
+        """Raise UserError, with what there is, if no block or layer is called so."""
+        levels = self.levels()
+        if level not in levels:
+            within = [name for name in levels if any(name.startswith(f"{other}/") for other in levels)]
+            first = [name for name in levels if name not in within]
+            raise UserError(
+                f"{self.network.name} has no features '{level}'. It has {', '.join(first)}, and layers within some of "
+                "them, written as LEVEL/LAYER."
+            )
+
+    def features(self, images: ArrayLike, level: str) -> np.ndarray:
+        """Images `[batch, *size, channels]` -> what a block or layer gives, `[batch, *size of the level, channels]`.
+
+        In inference mode. A network with two inputs has a batch of both, those of the first first.
+
+        Args:
+            level: one of `levels`.
+
+        Raises:
+            UserError: there is no such level, or the images do not fit the network, as in `predict`.
+        """
+        self.check_level(level)
+        images = checked_images(images, self.network, self.precision)
+        with self._one_call:
+            tensors = {level: self._named_tensors(False)[level]}
+            return self._evaluate(tensors, images, False)[level]
+
+    def layer_outputs(self, images: ArrayLike, training: bool = False) -> dict[str, np.ndarray]:
+        """The outputs of all blocks and layers for images, by name, with some that only this API has a name for.
+
+        `training` uses the batch's statistics and the dropout masks of step 0; no state changes.
+
+        Raises:
+            UserError: the images do not fit the network, as in `predict`.
+        """
+        images = checked_images(images, self.network, self.precision)
+        with self._one_call:
+            return self._evaluate(self._named_tensors(training), images, training)
+
     def loss_and_gradients(
         self, images: ArrayLike, targets: ArrayLike, loss: str, step: int = 0
     ) -> tuple[float, Weights]:
@@ -145,6 +200,16 @@ class Model(ABC):
     @abstractmethod
     def _attention(self, images: np.ndarray) -> list[np.ndarray]:
         """The logits of all attention maps, which are the outputs after the first."""
+
+    @abstractmethod
+    def _named_tensors(self, training: bool) -> dict[str, Any]:
+        """The API's own tensors that layers and blocks give, by canonical name."""
+
+    @abstractmethod
+    def _evaluate(
+        self, tensors: Mapping[str, Any], images: np.ndarray, training: bool
+    ) -> dict[str, np.ndarray]:
+        """The values of some of the `_named_tensors` for images."""
 
     @abstractmethod
     def _loss_and_gradients(

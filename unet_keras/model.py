@@ -1,6 +1,7 @@
 """A network of this package with its weights: predict, loss, gradients, interchange."""
 
 import math
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from keras import layers
 
 import unet_common.model
 from data.tensorflow_setup import keras_settings
+from unet_common.layer_outputs import watched_blocks
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
@@ -105,6 +107,7 @@ class Model(unet_common.model.Model):
         with keras_settings(self.precision):
             self.keras_model = build(self.network, self.randomness)
         self.variables = {canonical_name(variable.path): variable for variable in self.keras_model.weights}
+        self._twin: tuple[SegmentationModel, dict[str, keras.KerasTensor]] | None = None
 
     def _weights(self) -> Weights:
         return {name: variable.numpy() for name, variable in self.variables.items()}
@@ -121,6 +124,30 @@ class Model(unet_common.model.Model):
 
     def _attention(self, images: np.ndarray) -> list[np.ndarray]:
         return self.keras_model.predict_on_batch(images)[1:]
+
+    def _named_tensors(self, training: bool) -> dict[str, keras.KerasTensor]:
+        """The network is built once more: a model has the outputs of its layers, but those of blocks nobody kept."""
+        if self._twin is None:
+            with keras_settings(self.precision), watched_blocks(self._package, keras.KerasTensor) as blocks:
+                twin = build(self.network, self.randomness)
+            named = {layer.name: layer.output for layer in twin.layers} | blocks
+            one = {name: value for name, value in named.items() if isinstance(value, keras.KerasTensor)}
+            self._twin = twin, {canonical_name(name): value for name, value in one.items()}
+        return self._twin[1]
+
+    def _evaluate(
+        self, tensors: Mapping[str, keras.KerasTensor], images: np.ndarray, training: bool
+    ) -> dict[str, np.ndarray]:
+        """Any tensors within a functional model are the outputs of another one, which shares its layers."""
+        assert self._twin is not None
+        twin, _tensors = self._twin
+        twin.set_weights(self.keras_model.get_weights())
+        with keras_settings(self.precision):
+            part = keras.Model(twin.input, dict(tensors))
+        with self.randomness.at(0):
+            return {
+                name: value.numpy() for name, value in part(tf.constant(images), training=training).items()
+            }
 
     def _loss_and_gradients(
         self, images: np.ndarray, targets: np.ndarray, loss: str, ignoring: bool, step: int

@@ -83,19 +83,39 @@ def slice_view(
     limits: as of `displayed`. overlapping: as of a `View`.
     """
 
-    def cut(array: np.ndarray) -> np.ndarray:
-        plane = np.take(array, index, axis)  # a copy, which does not hold on to the volume
-        return np.flip(np.swapaxes(plane, 0, 1), (0, 1)) if oriented else plane
+    plane = plane_across(axis, oriented)
 
-    rows, columns = (other for other in range(3) if other != axis)
-    name, sides = f"axis {axis}", ""
-    if oriented:
-        name, rows, columns = _ACROSS[axis], columns, rows
-        sides = _HIGH[columns] + _LOW[columns] + _HIGH[rows] + _LOW[rows]
+    def cut(array: np.ndarray) -> np.ndarray:
+        pixels = np.take(array, index, axis)  # a copy, which does not hold on to the volume
+        return np.flip(np.swapaxes(pixels, 0, 1), (0, 1)) if oriented else pixels
+
     truth, prediction = (None if labels is None else cut(labels) for labels in (truth, prediction))
-    title = f"{name}, slice {index + 1} of {image.shape[axis]}"
-    pixel = (float(spacing[rows]), float(spacing[columns]))
-    return View(picture(cut(image), limits), truth, prediction, pixel, title, sides, overlapping)
+    title = f"{plane.name}, slice {index + 1} of {image.shape[axis]}"
+    pixel = (float(spacing[plane.rows]), float(spacing[plane.columns]))
+    return View(picture(cut(image), limits), truth, prediction, pixel, title, plane.sides, overlapping)
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The manner in which slices across an axis are seen.
+
+    rows, columns: the axes that lead downwards and to the right, or upwards and to the left if they are oriented.
+    name: such as 'axial'. sides: as of a `View`.
+    """
+
+    rows: int
+    columns: int
+    name: str
+    sides: str
+
+
+def plane_across(axis: int, oriented: bool) -> Plane:
+    """The slices across an axis of a volume; `oriented` as of `slice_view`."""
+    first, second = (other for other in range(3) if other != axis)
+    if not oriented:
+        return Plane(first, second, f"axis {axis}", "")
+    sides = _HIGH[first] + _LOW[first] + _HIGH[second] + _LOW[second]
+    return Plane(second, first, _ACROSS[axis], sides)
 
 
 # Across which axis a plane lies; the letters of the directions at the high and the low end of the axes.

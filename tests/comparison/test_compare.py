@@ -24,7 +24,6 @@ from comparison.explanations import (
     reason_of_curves,
 )
 from comparison.glossary import ENTRIES
-from comparison.outputs import layer_outputs
 from comparison.source import body, cut, public_names, snake_case
 from data.errors import UserError
 from unet_common.experiment import experiment_from
@@ -362,9 +361,8 @@ def watched(network, size):
     images = np.random.default_rng(0).standard_normal((2, *size, network.channels))
     outputs, layers = {}, set()
     for name in IMPLEMENTATIONS:
-        package = load(name)
-        model = package.Model(network, seed=1, precision="float64")
-        outputs[name] = layer_outputs(package, model, images)
+        model = load(name).Model(network, seed=1, precision="float64")
+        outputs[name] = model.layer_outputs(images, training=True)
         layers |= {weight.rpartition("/")[0] for weight in model.weights()}
     return outputs, layers
 
@@ -410,7 +408,7 @@ def test_a_logarithmic_chart_has_no_place_for_zero():
 
 
 def test_large_pictures_are_reduced():
-    small, large = (pictures._uri(np.zeros((side, side, 3))) for side in (64, 2000))
+    small, large = (pictures.uri(np.zeros((side, side, 3))) for side in (64, 2000))
     assert small.startswith("data:image/webp;base64,") and len(large) < 3 * len(small)
 
 

@@ -1,6 +1,6 @@
 """The reports of the commands: curves, tables and pictures."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from data.drawing.viewer import Look
 from data.errors import UserError
 from data.labels.label_maps import first_few
 from data.source import Case, unlabelled
@@ -23,7 +24,7 @@ from unet_common.evaluation.tables import (
     notes,
     write_tables,
 )
-from unet_common.figures.attention import attention_figure
+from unet_common.figures.heat_maps import heat_map_figure
 from unet_common.figures.history import history_figure
 from unet_common.figures.overlays import ShownImage, overlay_figure
 from unet_common.figures.volumes import ShownVolume, contact_sheet, orthogonal_figure
@@ -89,12 +90,14 @@ def report_predictions(
     made_with: Mapping[str, Any],
     probabilities: bool,
     pictures: bool,
+    look: Callable[[Look, Path], None] | None = None,
 ) -> None:
     """Write everything that belongs to `predictions` to the folder `output`, each as it comes.
 
     Args:
         runs: that predicted; several if they are the folds of a cross-validation.
         made_with: as of `unet_common.prediction.folder.record`.
+        look: shows a volume, or writes a page for that to a path.
     """
     run = runs[0]
     scores = Scores(run.about.foreground_is_membrane, settings)
@@ -105,9 +108,11 @@ def report_predictions(
     for prediction in predictions:
         outputs = prediction.outputs
         save_prediction(prediction, output, probabilities)
-        if prediction.attention:
-            path = output / "attention" / f"{prediction.case.name}.png"
-            attention_figure(prediction.attention, path, prediction.case.name)
+        for inside in prediction.inside:
+            path = output / inside.kind / f"{prediction.case.name}.png"
+            heat_map_figure(inside, path, prediction.case.name)
+        if look and prediction.case.image.ndim == 4:
+            look(look_at(prediction, run.about.class_names), output / "look" / f"{prediction.case.name}.html")
         gallery.add(prediction, scores.add(prediction), output / "figures" if pictures else None)
         values.update(np.unique(prediction.label).tolist())
         for remark in prediction.remarks:
@@ -117,7 +122,7 @@ def report_predictions(
     gallery.overview(output / "overview.png", run.path.name)
     classes = save_classes(outputs, output)
     written = [f"Masks: {output / 'masks'}/", f"overview: {output / 'overview.png'}"]
-    for folder in ("overlays", "figures", "attention"):
+    for folder in ("overlays", "figures", "attention", "features", "look"):
         if (output / folder).is_dir():
             written.insert(1, f"{folder}: {output / folder}/")
     print("   ".join(written))
@@ -166,6 +171,7 @@ def predict_each(
     predictor: Predictor, cases: Iterable[Case], count: int, settings: PredictionSettings, probabilities: bool
 ) -> Iterator[Prediction]:
     """The first `count` cases, one by one, with a bar of progress."""
+    predictor.check_level(settings.features)
     for case in tqdm(islice(cases, count), total=count, desc="predict", unit="case", disable=None):
         yield predictor(case, settings, probabilities)
 
@@ -178,6 +184,7 @@ def predict_files(
     failures: list[str],
 ) -> Iterator[Prediction]:
     """The predictions of files by their names, with a bar of progress; what is wrong with others goes to `failures`."""
+    predictor.check_level(settings.features)
     for name, path in tqdm(files.items(), desc="predict", unit="case", disable=None):
         try:
             prediction = predictor(unlabelled(name, path), settings, probabilities)
@@ -218,6 +225,24 @@ def report_scores(
     return rows
 
 
+def look_at(prediction: Prediction, class_names: tuple[str, ...] | None = None) -> Look:
+    """A predicted volume, with the truth where it is known, for a viewer."""
+    case, labels = prediction.case, {"prediction": prediction.judged_label}
+    if case.label is not None:
+        labels["truth"] = shown_truth(prediction)
+    affine = None if case.geometry is None else case.geometry.affine
+    return Look(
+        case.name, case.image, labels, case.spacing, affine, prediction.outputs.overlapping, class_names
+    )
+
+
+def shown_truth(prediction: Prediction) -> np.ndarray:
+    """The label of a case whose truth is known, with the classes of the prediction: one is all but the background."""
+    label = prediction.case.label
+    assert label is not None
+    return label if prediction.outputs.predicted > 1 else label > 0
+
+
 class Gallery:
     """A collection of what pictures of predictions need, and nothing else of them: volumes are large."""
 
@@ -230,7 +255,7 @@ class Gallery:
         """Keep a case for the overview; draw a volume's own picture if there is a directory for it."""
         case, label = prediction.case, prediction.judged_label
         if case.geometry is not None or prediction.probability is None:
-            truth = case.label if case.label is None or prediction.outputs.predicted > 1 else case.label > 0
+            truth = None if case.label is None else shown_truth(prediction)
             volume = ShownVolume.of(replace(case, label=truth), label, row, self._class_names)
             self._volumes.append(volume)
             if directory:

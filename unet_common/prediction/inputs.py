@@ -10,11 +10,12 @@ from data.formats.volumes import is_volume, series_below, volume_files, volume_n
 from data.source import Case
 from data.validation import validated
 from unet_common.networks import Network
+from unet_common.prediction.outputs import Contrast, predicted_outputs
 from unet_common.prediction.settings import PredictionSettings
 from unet_common.prediction.sliding_window import tile_sides
 from unet_common.prediction.symmetries import check_mirrored, check_symmetries
 from unet_common.training.run import Run
-from unet_common.weights.interchange import check_file
+from unet_common.weights.interchange import check_file, parts_of, weight_names
 
 BESIDE_A_SERIES = 2
 """Images that may lie in the folder of a DICOM series, such as a preview; with more it is a folder of images."""
@@ -49,6 +50,8 @@ def check_prediction(runs: Sequence[Run], weights: str | None, settings: Predict
     for run in runs:
         if weights is not None:
             check_file(find_weights(run, weights), run.network)
+            if settings.features:
+                check_level(settings.features, find_weights(run, weights), run.network)
         pruned(run.network, settings.level)
         check_one_look(run.network, settings)
         tile_sides(settings.tile, run.network.rank)
@@ -60,18 +63,33 @@ def check_prediction(runs: Sequence[Run], weights: str | None, settings: Predict
             )
 
 
+def check_level(level: str, weights: Path, network: Network) -> None:
+    """Refuse feature maps of a level that no weights belong to. Raises UserError that lists the levels."""
+    parts = parts_of(weight_names(weights, network))
+    if level not in parts:
+        first = sorted({part.partition("/")[0] for part in parts}, key=natural_key)
+        raise UserError(
+            f"--features: {network.name} has no level '{level}'. It has {', '.join(first)}, and layers within them, "
+            "written as LEVEL/LAYER."
+        )
+
+
 ANY_SIZE = 2**14
 """Pixels along a side of an image that is larger than most."""
 
 
 def check_effects(
-    runs: Sequence[Run], settings: PredictionSettings, files: Iterable[Path] = (), figures: bool = False
+    runs: Sequence[Run],
+    settings: PredictionSettings,
+    files: Iterable[Path] = (),
+    figures: bool = False,
+    look: bool = False,
 ) -> None:
     """Refuse what was set and would change nothing.
 
     Args:
         files: to predict; without them validation images are.
-        figures: whether a picture of every volume is asked for.
+        figures, look: whether a picture of every volume, or a viewer, is asked for.
 
     Raises:
         UserError: a setting is for other networks or images.
@@ -96,8 +114,12 @@ def check_effects(
         raise UserError(
             f"--attention is for networks with attention maps, as unet_25d; this is {network.name}."
         )
-    if figures and network.rank == 2 and not any(map(is_volume, files)):
-        raise UserError("--figures are of volumes, and these are images: their overlays are drawn anyway.")
+    if settings.contrast and not settings.features:
+        raise UserError("--contrast is of feature maps: give --features as well.")
+    Contrast.of(settings.contrast, predicted_outputs(runs[0]))
+    if (figures or look) and network.rank == 2 and not any(map(is_volume, files)):
+        flag = "--figures are of" if figures else "--look is at"
+        raise UserError(f"{flag} volumes, and these are images: their overlays are drawn anyway.")
 
 
 def pruned(network: Network, level: int | None) -> Network:

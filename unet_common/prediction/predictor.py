@@ -19,7 +19,7 @@ from data.source import Case
 from unet_common.implementation import load
 from unet_common.networks import Network
 from unet_common.prediction.inputs import check_one_look, find_weights, pruned
-from unet_common.prediction.outputs import predicted_outputs
+from unet_common.prediction.outputs import Contrast, predicted_outputs
 from unet_common.prediction.region import predict_with_region
 from unet_common.prediction.remarks import remarks_on
 from unet_common.prediction.settings import PredictionSettings
@@ -29,7 +29,7 @@ from unet_common.training.run import Run
 from unet_common.weights.interchange import Weights, load_weights
 
 if TYPE_CHECKING:
-    from data.drawing.slices import View
+    from unet_common.prediction.inside import Inside
 
 # Volumes with more voxels than this go through the network in tiles, if nothing else is said: a U-Net with 16
 # filters holds some 4 KiB for each voxel.
@@ -45,7 +45,7 @@ class Prediction:
     outputs: what the channels and the values of the label mean.
     ignored: pixels of the case that no score counts, bool [*size]; its label has the background there. None: all count.
     remarks: facts worth knowing of how it came about, in words.
-    attention: the `attention_views`, if they were asked for; of several runs those of the first.
+    inside: pictures of what happens in the network, if they were asked for; of several runs those of the first.
     """
 
     case: Case
@@ -54,7 +54,7 @@ class Prediction:
     outputs: Outputs
     ignored: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
-    attention: tuple[View, ...] = ()
+    inside: tuple[Inside, ...] = ()
 
     @property
     def judged_label(self) -> np.ndarray:
@@ -100,6 +100,11 @@ class Predictor:
         for model, of_model in zip(self._models, weights, strict=True):
             self._set(model, of_model, origin)
 
+    def check_level(self, level: str | None) -> None:
+        """Refuse feature maps of what the network does not tell. Raises UserError that lists what it does."""
+        if level is not None:
+            self._models[0].check_level(level)
+
     @staticmethod
     def _set(model: Any, weights: Weights, origin: str) -> None:
         """Set the weights of a network, which is pruned perhaps and then has only a part of them."""
@@ -139,7 +144,7 @@ class Predictor:
         """The prediction of a stack of pages, or of a volume as the stack of its slices."""
         geometry, stack, padding, axis = case.geometry, case.image, case.padding, 0
         remarks: tuple[str, ...] = ()
-        maps: tuple[View, ...] = ()
+        inside: tuple[Inside, ...] = ()
         if geometry is not None:
             axis = geometry.axis_across(settings.slices) if settings.slices else geometry.slice_axis
             stack = geometry.slices(stack, axis)
@@ -157,29 +162,34 @@ class Predictor:
         probability: np.ndarray | None
         if self.runs[0].network.rank == 3:
             whole = self._predict(replace(bare, image=stack, padding=padding), settings, probabilities)
-            label, probability, outputs, remarks, maps = (
+            label, probability, outputs, remarks, inside = (
                 whole.label,
                 whole.probability,
                 whole.outputs,
                 whole.remarks,
-                whole.attention,
+                whole.inside,
             )
         else:
             paddings = repeat(None) if padding is None else padding
-            pages = [
-                self._predict(replace(bare, image=image, padding=empty), settings, True)
+            cases = [
+                replace(bare, image=image, padding=empty)
                 for image, empty in zip(stack, paddings, strict=False)
+            ]
+            pages = [
+                self._predict(page, settings.model_copy(update={"features": None}), True) for page in cases
             ]
             label, probability = (
                 np.stack([getattr(page, name) for page in pages]) for name in ("label", "probability")
             )
             outputs = pages[0].outputs
             remarks += tuple(dict.fromkeys(remark for page in pages for remark in page.remarks))[:1]
+            inside, missing = self._inside_stack(cases, label, settings, outputs)
+            remarks += missing
         if geometry is not None:
             label = geometry.from_slices(label, axis)
             probability = None if probability is None else geometry.from_slices(probability, axis)
         case = replace(case, overlapping=outputs.overlapping)
-        return Prediction(case, label, probability, outputs, remarks=remarks, attention=maps)
+        return Prediction(case, label, probability, outputs, remarks=remarks, inside=inside)
 
     def _predict(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
         _check_fits(case, self.runs[0])
@@ -221,12 +231,41 @@ class Predictor:
         else:
             probability = prepared[0].restore(probability, outputs.multilabel)
             label = outputs.label_map(probability, settings.threshold)
-        maps: tuple[View, ...] = ()
-        if settings.attention:
-            from unet_common.prediction.attention import attention_views  # with Matplotlib, for those who ask
+        inside, missing = self._inside(case, label, settings, outputs)
+        return Prediction(case, label, probability, outputs, remarks=(*remarks, *missing), inside=inside)
 
-            maps = attention_views(self._models[0], self.runs[0], case, label)
-        return Prediction(case, label, probability, outputs, remarks=remarks, attention=maps)
+    def _inside_stack(
+        self, pages: Sequence[Case], label: np.ndarray, settings: PredictionSettings, outputs: Outputs
+    ) -> tuple[tuple[Inside, ...], tuple[str, ...]]:
+        """Those of the page in the middle of what was predicted, of `settings.contrast`."""
+        if not settings.features:
+            return (), ()
+        from data.drawing.slices import middle
+
+        mask, _other = Contrast.of(settings.contrast, outputs).masks(label, outputs.overlapping)
+        place = middle(mask)[0]
+        page = replace(pages[place], overlapping=outputs.overlapping)
+        pictures, missing = self._inside(page, label[place], settings, outputs)
+        title = f"page {place + 1} of {len(pages)}"
+        return tuple(replace(one, image=replace(one.image, title=title)) for one in pictures), missing
+
+    def _inside(
+        self, case: Case, label: np.ndarray, settings: PredictionSettings, outputs: Outputs
+    ) -> tuple[tuple[Inside, ...], tuple[str, ...]]:
+        """The pictures that were asked for, and in words why there are none."""
+        if not settings.attention and not settings.features:
+            return (), ()
+        from unet_common.prediction import inside  # with Matplotlib, for those who ask
+
+        of_first, pictures, missing = (self._models[0], self.runs[0], case, label), [], []
+        if settings.attention:
+            pictures.append(inside.attention_maps(*of_first))
+        if settings.features:
+            try:
+                pictures.append(inside.feature_maps(*of_first, settings, outputs))
+            except UserError as error:
+                missing.append(f"No feature maps: {error}")
+        return tuple(pictures), tuple(missing)
 
 
 def _predict_slabs(

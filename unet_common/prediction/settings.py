@@ -43,6 +43,14 @@ class PredictionSettings(Settings):
         description="of a network for images on volumes: the slices that it sees; without it those of the acquisition",
     )
     attention: bool = Field(False, description="of unet_25d: draw its attention maps beside each prediction")
+    features: str | None = Field(
+        None, description="block or layer of the network whose feature maps are drawn beside each prediction"
+    )
+    contrast: tuple[str, ...] = Field(
+        (),
+        description="one class, or two, by name or number, that these feature maps tell from all else, or from each "
+        "other; without any the foreground from the background",
+    )
     one_look: bool = Field(
         False, description="of unet_fine_grained: predict from the whole image alone, not from the region"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,15 @@ ROLES = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "a
 def is_weight(name: str) -> bool:
     """True if a variable of this name belongs to the network, not to an optimizer or a counter."""
     return name.rsplit("/", 1)[-1] in ROLES
+
+
+def parts_of(weights: Iterable[str]) -> set[str]:
+    """The layers that weights of these canonical names belong to, and all that these are parts of."""
+    parts: set[str] = set()
+    for name in weights:
+        while name := name.rpartition("/")[0]:
+            parts.add(name)
+    return parts
 
 
 def save_weights(path: Path | str, weights: Weights, network: Network) -> None:
@@ -80,6 +89,14 @@ def check_file(path: Path | str, network: Network) -> None:
     """Raise UserError as `load_weights` does for what a file's header tells; reads no weights."""
     with _opened(Path(path), network):
         pass
+
+
+def weight_names(path: Path | str, network: Network) -> list[str]:
+    """The canonical names of the weights in a file. Raises UserError as `load_weights`; reads no weights."""
+    names: list[str] = []
+    with _opened(Path(path), network) as file:
+        file.visit(names.append)
+    return [name for name in names if is_weight(name)]
 
 
 def starting_weights(path: Path | str, network: Network) -> Weights:
