@@ -56,7 +56,7 @@ def choose_initialisation(initialisation: Initialisation) -> None:
 
 
 def chosen_initialisation() -> Initialisation:
-    """What was chosen for the current TensorFlow 1 graph, and `he_normal` if nothing was."""
+    """The choice made for the current TensorFlow 1 graph, and `he_normal` if none was."""
     return next(iter(tf.compat.v1.get_collection(_CHOICE)), "he_normal")
 
 
