@@ -167,6 +167,34 @@ def results(model, images, targets):
     )
 
 
+@pytest.mark.parametrize(
+    "name, hyperparameters",
+    [
+        ("unet", {"depth": 3, "filters": 4}),
+        ("unet_encoder", {"encoder": "vgg16", "filters": 4, "decoder_filters": (4, 4)}),
+        ("unet_branch2", {"encoder": "vgg16", "filters": 4, "centre_filters": 4}),
+        ("reversible_unet", {"widths": (4, 8), "groups": 2}),
+        ("hrnet", {"width": 2, "modules": (1, 1, 1), "blocks": 1, "stem_filters": 4}),
+    ],
+)
+def test_per_part_what_is_called_encoder_has_a_rule_of_its_own(name, hyperparameters):
+    """And what starts as something else than random keeps that; all alike in the three."""
+    network = CATALOGUE[name](**hyperparameters)
+    first, *others = (
+        load(implementation).Model(network, SEED, "float64", "per_part").weights()
+        for implementation in IMPLEMENTATIONS
+    )
+    for other in others:
+        assert other.keys() == first.keys()
+        for weight, value in first.items():
+            np.testing.assert_array_equal(other[weight], value, err_msg=weight)
+    uniform = load("lowlevel").Model(network, SEED, "float64", "glorot_uniform").weights()
+    for weight, value in first.items():
+        if is_kernel(weight) and value.size > 1 and not weight.startswith("branch"):
+            same_draws = value.std() / uniform[weight].std() * uniform[weight]
+            assert np.allclose(value, same_draws, rtol=1e-5) != weight.startswith("encoder"), weight
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_the_seed_decides_the_initial_weights(implementation):
     network = CATALOGUE["unet"](depth=2, filters=2)

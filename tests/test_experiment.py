@@ -458,6 +458,16 @@ def test_a_setting_that_has_no_effect_is_refused():
             flags = ["--network", network, "--set", f"network.encoder={encoder}"]
             with pytest.raises(UserError, match=f"^network.{name}: has no effect"):
                 check_beginning(from_flags(*flags, "--set", f"network.{name}=8"))
+        flags = [
+            "--network",
+            network,
+            "--set",
+            "network.encoder=resnet34",
+            "--set",
+            "network.decoder_blocks=4",
+        ]
+        with pytest.raises(UserError, match=r"last_filters: .* belongs to network\.decoder_blocks=5"):
+            check_beginning(from_flags(*flags, "--set", "network.last_filters=8"))
     check_beginning(Experiment())
 
 

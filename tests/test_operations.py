@@ -13,7 +13,7 @@ from helpers import RANKS, SIZES, Operation, images
 
 from unet_common import resizing
 from unet_common.implementation import IMPLEMENTATIONS, load
-from unet_common.networks import VNet3DDepthwise
+from unet_common.networks import UNetEncoder, VNet3DDepthwise
 from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.resizing import linear_kernel
 from unet_common.weights.initial import choose_initialisation
@@ -369,6 +369,32 @@ def test_kernels_are_drawn_as_the_chosen_rule_says(rule):
         assert weights[name].std() == pytest.approx(deviation, rel=0.03)
         widest = np.abs(weights[name]).max() / deviation
         assert 2.2 < widest < 2.28 if rule.endswith("normal") else 1.71 < widest <= math.sqrt(3) + 1e-6
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_per_part_encoders_have_he_and_all_else_pytorchs_rule(name):
+    """Deviations of pytorch_segmentation_models, measured; and of a transposed convolution by its sums."""
+    network = UNetEncoder(
+        encoder="resnet18", filters=16, decoder="transpose", decoder_filters=(128, 64), channels=2
+    )
+    weights = load(name).Model(network, initialisation="per_part").weights()
+    he = {
+        "encoder/conv1/kernel": 16 * 7**2,
+        "encoder/layer3/block1/conv1/kernel": 64 * 3**2,
+        "encoder/layer3/block1/shortcut/conv/kernel": 64,
+    }
+    fans_in = {
+        "decoder1/up/kernel": 128 * 2**2,  # of 4 x 4 values at a stride of 2
+        "decoder1/conv/kernel": (128 + 64) * 3**2,
+        "head/kernel": 64 * 3**2,
+    }
+    deviations = {kernel: math.sqrt(2 / fan_out) for kernel, fan_out in he.items()}
+    deviations |= {kernel: 1 / math.sqrt(3 * fan_in) for kernel, fan_in in fans_in.items()}
+    for kernel, deviation in deviations.items():
+        drawn = weights[kernel]
+        assert drawn.std() == pytest.approx(deviation, rel=4 / math.sqrt(drawn.size)), kernel
+        widest = np.abs(drawn).max() / deviation
+        assert widest > 2 if kernel in he else widest <= math.sqrt(3) + 1e-6, kernel
 
 
 def test_activations():

@@ -80,8 +80,8 @@ def test_volumes_with_instance_normalisation_and_deep_supervision_in_float64(tmp
     assert "head2/kernel" in results[0][1]
 
 
-def test_trainings_start_from_weights_of_the_chosen_rule(tmp_path):
-    rule = "glorot_uniform"
+@pytest.mark.parametrize("rule", ["glorot_uniform", "per_part"])
+def test_trainings_start_from_weights_of_the_chosen_rule(tmp_path, rule):
     still = {"name": "sgd", "learning_rate": 1e-30, "momentum": 0.0}
     settings = {"network": {"depth": 2, "filters": 2}, "training": {"steps": 1, "batch_size": 2}}
     for _history, final, run in train_all(tmp_path, initialisation=rule, optimizer=still, **settings):
@@ -89,7 +89,8 @@ def test_trainings_start_from_weights_of_the_chosen_rule(tmp_path):
         drawn, others = (model(run.network, 0, "float64", kind).weights() for kind in (rule, "he_normal"))
         for name in (name for name in drawn if name.endswith("kernel")):
             np.testing.assert_allclose(final[name], drawn[name], rtol=0, atol=1e-12, err_msg=name)
-            assert np.abs(final[name] - others[name]).max() > 1e-3
+            if rule != "per_part" or not name.startswith("encoder"):  # there kernels have two equal fans
+                assert np.abs(final[name] - others[name]).max() > 1e-3
 
 
 @pytest.mark.parametrize(

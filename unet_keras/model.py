@@ -10,11 +10,12 @@ from keras import layers
 
 import unet_common.model
 from data.tensorflow_setup import keras_settings
+from unet_common.initialisation import Initialisation, rule_of
 from unet_common.layer_outputs import watched_blocks
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.networks import Network
-from unet_common.weights.initial import Initialisation, initial_kernel, stateless_seed
+from unet_common.weights.initial import initial_kernel, stateless_seed
 from unet_common.weights.interchange import Weights
 from unet_keras.layers import (
     BatchNormalization,
@@ -82,8 +83,9 @@ def initialise(model: keras.Model, randomness: Randomness) -> None:
             layer.randomness = randomness
         if isinstance(getattr(layer, "kernel_initializer", None), UNTOLD):
             kernel = layer.kernel
-            seed = stateless_seed(randomness.seed, canonical_name(kernel.path))
-            drawn = initial_kernel(kernel.shape, *fans(layer), randomness.initialisation, seed, kernel.dtype)
+            name = canonical_name(kernel.path)
+            seed, rule = stateless_seed(randomness.seed, name), rule_of(randomness.initialisation, name)
+            drawn = initial_kernel(kernel.shape, *fans(layer), rule, seed, kernel.dtype)
             kernel.assign(drawn)
 
 

@@ -19,6 +19,24 @@ CONFIGURATIONS = [
     ),
     ({"encoder": "resnet50", "filters": 4}, (64, 64), 131_191),
     ({"encoder": "darknet52", "filters": 4, "decoder": "upsampling"}, (64, 64), 168_838),
+    # Logits of half, and of a quarter of the image's size.
+    (
+        {"encoder": "vgg16", "filters": 4, "centre_filters": 8, "decoder_blocks": 4, "classes": 2},
+        (64, 32),
+        64_874,
+    ),
+    (
+        {
+            "encoder": "unet",
+            "filters": 4,
+            "centre_filters": 8,
+            "decoder_blocks": 3,
+            "decoder": "upsampling",
+            "skip": "concatenate",
+        },
+        (32, 64),
+        99_573,
+    ),
 ]
 
 # Hyperparameters, all values, trained values: those of unet_vnet_keras (backboned_unet.py), whose pictures of the
@@ -44,6 +62,8 @@ COUNTS = [
     ({"encoder": "vgg16", "decoder": "upsampling"}, 20_329_601, 20_322_689),
     ({"encoder": "resnet50", "decoder": "upsampling"}, 28_822_593, 28_761_825),
     ({"encoder": "darknet52", "decoder": "upsampling"}, 41_939_233, 41_899_585),
+    ({"encoder": "unet", "decoder_blocks": 4}, 28_306_241, 28_291_265),
+    ({"encoder": "unet", "decoder_blocks": 3}, 28_216_257, 28_201_665),
 ]
 
 KEPT = {"encoder": "vgg16", "filters": 4, "centre_filters": 4}

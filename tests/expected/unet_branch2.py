@@ -27,6 +27,18 @@ CONFIGURATIONS = [
         (64, 64),
         89_117,
     ),
+    (
+        {
+            "encoder": "vgg16",
+            "filters": 4,
+            "centre_filters": 4,
+            "classes": 2,
+            "decoder_blocks": 3,
+            "branch_level": 2,
+        },
+        (64, 32),
+        62_954,
+    ),
 ]
 
 # Hyperparameters, all values, trained values: those of unet_vnet_keras (branch2_unet.py). The last but one is its

@@ -34,6 +34,42 @@ CONFIGURATIONS = [
         (64, 32, 32),
         40_259,
     ),
+    # Features at 1/8, joined, then at 3/8 and 3/8, where the encoder has none.
+    (
+        {
+            "encoder": "resnet18",
+            "filters": 2,
+            "decoder": "transpose",
+            "decoder_filters": (4, 3, 2),
+            "decoder_rates": (4, 3, 1),
+        },
+        (64, 32),
+        13_402,
+    ),
+    # At 1/32, 1/8 and 1/4, both joined, and in the image's size.
+    (
+        {
+            "encoder": "vgg16",
+            "filters": 2,
+            "classes": 2,
+            "decoder_filters": (3, 3, 2, 2),
+            "decoder_rates": (1, 4, 2, 4),
+        },
+        (32, 64),
+        15_757,
+    ),
+    (
+        {
+            "rank": 3,
+            "encoder": "resnet18",
+            "filters": 2,
+            "decoder": "transpose",
+            "decoder_filters": (3, 2),
+            "decoder_rates": (2, 3),
+        },
+        (32, 32, 64),
+        38_188,
+    ),
 ]
 
 # Of pytorch_segmentation_models, commit 3d44231, without its classifiers: trained values with interpolation and with
@@ -69,6 +105,31 @@ DECODERS = [
     ((256, 128, 64, 32, 16, 8), 24_431_785, 25_654_825, 19_040),
     ((512, 256, 128, 64, 32), 29_936_481, 32_990_049, 20_992),
 ]
+# Of resnet34 with 64 filters. A rate has no weights, and the transposed convolutions' kernels have 4 pixels along an
+# axis whatever the rate: so where the same features are joined the counts are those of rate 2.
+RATES = [
+    *[((256, 128, 64, 32, 16), (2, 2, 2, 2, last), 24_430_097, 25_652_241, 19_008) for last in (1, 3, 4)],
+    ((256, 128, 64, 32, 16, 8), (2,) * 6, 24_431_785, 25_654_825, 19_040),
+    # By hand, as there it ends in an error: 128, 64 and 64 channels join, and those of 1/16 do not. In each block the
+    # kernels and twice their filters; the encoder's 21,278,400 and the head's 289 values.
+    (
+        (256, 128, 64, 32),
+        (4, 2, 2, 2),
+        21_278_400
+        + (9 * (512 + 128) * 256 + 9 * 256 * 256 + 4 * 256)
+        + (9 * (256 + 64) * 128 + 9 * 128 * 128 + 4 * 128)
+        + (9 * (128 + 64) * 64 + 9 * 64 * 64 + 4 * 64)
+        + (9 * 64 * 32 + 9 * 32 * 32 + 4 * 32)
+        + 289,
+        21_278_400
+        + (16 * 512 * 256 + 9 * (256 + 128) * 256 + 4 * 256)
+        + (16 * 256 * 128 + 9 * (128 + 64) * 128 + 4 * 128)
+        + (16 * 128 * 64 + 9 * (64 + 64) * 64 + 4 * 64)
+        + (16 * 64 * 32 + 9 * 32 * 32 + 4 * 32)
+        + 289,
+        18_944,
+    ),
+]
 # Of resnet18 and vgg16 with 32 filters and interpolation.
 CHANGES = [
     ({"encoder": "resnet18", "decoder_batch_norm": False}, 4_961_329 - 992, 4_800),
@@ -103,9 +164,14 @@ COUNTS = [
         for row in rows({"encoder": "resnet34", "decoder_filters": filters}, *counts)
     ],
     *[({"filters": 32, **change}, trained + moving, trained) for change, trained, moving in CHANGES],
+    *[
+        row
+        for filters, rates, *counts in RATES
+        for row in rows({"encoder": "resnet34", "decoder_filters": filters, "decoder_rates": rates}, *counts)
+    ],
 ]
 
 KEPT = {"encoder": "vgg16", "filters": 1, "decoder_filters": (2,)}
 
 # Numbers of configurations that take long.
-SLOW = (1, 3)
+SLOW = (1, 3, 6)

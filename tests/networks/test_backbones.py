@@ -10,6 +10,7 @@ from data.errors import UserError
 from unet_common.experiment import experiment_from, resolve
 from unet_common.implementation import IMPLEMENTATIONS, load
 from unet_common.networks import UNetBackboned, UNetBranch2
+from unet_common.resizing import resize
 from unet_common.weights.interchange import load_weights, save_weights, starting_weights
 
 SMALL = {"encoder": "vgg16", "filters": 4, "centre_filters": 4}
@@ -26,9 +27,12 @@ def with_other_weights(model, seed=0):
     return weights
 
 
-@pytest.mark.parametrize("encoder, side", [("unet", 320), ("resnet34", 640), ("darknet52", 544)])
-def test_context_bounds_what_a_pixel_depends_on(encoder, side):
-    network = UNetBackboned(encoder=encoder, filters=4, centre_filters=4)
+@pytest.mark.parametrize(
+    "encoder, blocks, side",
+    [("unet", 5, 320), ("unet", 3, 352), ("unet", 1, 416), ("resnet34", 5, 640), ("darknet52", 5, 544)],
+)
+def test_context_bounds_what_a_pixel_depends_on(encoder, blocks, side):
+    network = UNetBackboned(encoder=encoder, filters=4, centre_filters=4, decoder_blocks=blocks)
     model = load("lowlevel").Model(network, precision="float64")
     images = np.random.default_rng(0).standard_normal((1, side, 32, 1))
     before = model.predict(images)
@@ -36,6 +40,18 @@ def test_context_bounds_what_a_pixel_depends_on(encoder, side):
     changed = np.abs(model.predict(images) - before).max((0, 2, 3)) > 0
     assert changed[40] and not changed[40 + network.context[0] + 1 :].any()
     assert changed.size > 40 + network.context[0] + 1  # the test can fail
+
+
+@pytest.mark.parametrize("blocks", range(1, 6))
+def test_logits_of_fewer_blocks_are_enlarged_to_the_images_size(blocks):
+    network = UNetBackboned(**SMALL, classes=2, decoder_blocks=blocks)
+    model = load("keras").Model(network, precision="float64").keras_model
+    images = np.random.default_rng(0).standard_normal((1, 32, 64, 1))
+    coarse = keras.Model(model.input, model.get_layer("head").output)(images)
+    assert coarse.shape[1:3] == (2**blocks, 2 ** (blocks + 1))
+    logits = model(images)
+    assert logits.shape[1:3] == network.output_size((32, 64)) == (32, 64)
+    np.testing.assert_allclose(logits, resize(coarse, (32, 64), "linear"), rtol=0, atol=1e-12)
 
 
 def our_scope(layer):
@@ -77,6 +93,12 @@ def test_resnet50_is_that_of_keras_by_almost_the_same_names():
         (UNetBackboned, {"filters": 2}, "filters"),
         (UNetBackboned, {"encoder": "darknet52", "filters": 5}, "filters is 5: Darknet halves it"),
         (UNetBackboned, {"rank": 3}, "rank"),
+        (UNetBackboned, {"decoder_blocks": 6}, "decoder_blocks"),
+        (
+            UNetBranch2,
+            {"branch_level": 4, "decoder_blocks": 3},
+            "branch_level is 4; the decoder has 3 blocks to start from",
+        ),
         (UNetBranch2, {"branch_class": 4, "classes": 4}, "branch_class is 4; the network has classes 0 to 3"),
         (UNetBranch2, {"branch_level": 6}, "branch_level"),
     ],

@@ -4,9 +4,11 @@
 of a bottleneck, where skips are taken, the order in a concatenation, the grids of interpolation.
 """
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pydantic import ValidationError
 
 from data.errors import UserError
 from unet_common.implementation import load
@@ -58,13 +60,18 @@ class Reading:
     def unit(self, x, name, stride=1):
         return self.norm(self.conv(x, f"{name}/conv", stride), f"{name}/norm")
 
-    def transposed(self, x, name):
-        """Kernel 4: pixel i reaches the pixels 2 i - 1 to 2 i + 2 of an image of twice the size."""
+    def transposed(self, x, name, rate=2):
+        """Kernel 4: pixel i reaches the pixels 2 i - 1 to 2 i + 2 of an image of twice the size.
+
+        With another rate, too, as many pixels go at the start as at the end, and of an odd number one more at the end.
+        """
         kernel, (batch, height, width, _channels) = self.weights[f"{name}/kernel"], x.shape
-        larger = np.zeros((batch, 2 * height + 2, 2 * width + 2, kernel.shape[2]))
+        larger = np.zeros((batch, rate * height + 4 - rate, rate * width + 4 - rate, kernel.shape[2]))
         for i, j in np.ndindex(4, 4):
-            larger[:, i : i + 2 * height : 2, j : j + 2 * width : 2] += x @ kernel[i, j].T
-        return larger[:, 1:-1, 1:-1] + self.weights.get(f"{name}/bias", 0)
+            larger[:, i : i + rate * height : rate, j : j + rate * width : rate] += x @ kernel[i, j].T
+        start = (4 - rate) // 2
+        middle = larger[:, start : start + rate * height, start : start + rate * width]
+        return middle + self.weights.get(f"{name}/bias", 0)
 
     def block(self, x, name, stride):
         """Whatever convolutions it has; the stride is on the first one of 3 x 3."""
@@ -111,14 +118,15 @@ class Reading:
         def norm(x, name):
             return relu(self.norm(x, name) if network.decoder_batch_norm else x)
 
-        for i in range(1, len(network.decoder_filters) + 1):
-            name, size = f"decoder{i}", [2 * side for side in x.shape[1:3]]
+        sizes = {skip.shape[1:3]: skip for skip in skips}
+        for i, rate in enumerate(network.decoder_rates or [2] * len(network.decoder_filters), 1):
+            name, size = f"decoder{i}", tuple(rate * side for side in x.shape[1:3])
             if network.decoder == "upsampling":
                 x = interpolated(x, size, corners=True)
             else:
-                x = norm(self.transposed(x, f"{name}/up"), f"{name}/up_norm")
-            if skips:
-                x = np.concatenate([x, skips.pop()], -1)
+                x = norm(self.transposed(x, f"{name}/up", rate), f"{name}/up_norm")
+            if size in sizes:
+                x = np.concatenate([x, sizes.pop(size)], -1)
             for end in ("1", "2") if network.decoder == "upsampling" else ("",):
                 x = norm(self.conv(x, f"{name}/conv{end}"), f"{name}/norm{end}")
         return interpolated(self.conv(x, "head"), images.shape[1:3], corners=False)
@@ -156,7 +164,12 @@ class Reading:
         if network.head == "transpose":
             x = self.transposed(relu(self.norm(self.transposed(x, "head/up1"), "head/norm")), "head/up2")
             return x[:, : images.shape[1], : images.shape[2]]
-        x = self.conv(relu(self.norm(self.conv(x, "head/conv"), "head/norm")), "head/logits")
+        x = relu(self.norm(self.conv(x, "head/conv"), "head/norm"))
+        if network.head == "mixed":
+            x = self.transposed(x, "head/up")
+            x = interpolated(x, [2 * side for side in x.shape[1:3]], corners=False)
+            return x[:, : images.shape[1], : images.shape[2]]
+        x = self.conv(x, "head/logits")
         return interpolated(x, images.shape[1:3], corners=False)
 
 
@@ -184,6 +197,15 @@ def model_with_weights(network):
             "decoder_filters": (3, 3, 2, 2, 2, 2),
             "classes": 3,
         },
+        # Pixels at 1/32, 1/8, 3/8; with features that join at 1/8.
+        {
+            "encoder": "resnet18",
+            "decoder": "transpose",
+            "decoder_filters": (4, 3, 2),
+            "decoder_rates": (1, 4, 3),
+        },
+        # At 1/32, 1/4 and 1/2, where features join, at 1/2 again, at 3/2.
+        {"encoder": "vgg16", "decoder_filters": (4, 3, 3, 2, 2), "decoder_rates": (1, 8, 2, 1, 3)},
     ],
 )
 def test_unet_encoder_is_what_the_tables_say(hyperparameters):
@@ -195,7 +217,9 @@ def test_unet_encoder_is_what_the_tables_say(hyperparameters):
     np.testing.assert_allclose(model.predict(images), expected, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("head, size", [("interpolation", (37, 45)), ("transpose", (45, 34))])
+@pytest.mark.parametrize(
+    "head, size", [("interpolation", (37, 45)), ("transpose", (45, 34)), ("mixed", (37, 34))]
+)
 def test_hrnet_is_what_the_figures_say(head, size):
     network = HRNet(width=2, stem_filters=3, modules=(1, 2, 1), blocks=1, head=head, channels=2, classes=3)
     model, weights = model_with_weights(network)
@@ -238,6 +262,62 @@ def test_logits_have_the_images_size_whatever_the_decoders_depth(blocks):
     assert logits.shape[1:3] == network.output_size((32, 64)) == (32, 64)
 
 
+def test_a_block_joins_the_features_of_its_size_once():
+    def skips(*rates, encoder="resnet18"):
+        return UNetEncoder(encoder=encoder, decoder_filters=(1,) * len(rates), decoder_rates=rates).skips
+
+    assert UNetEncoder().rates == (2, 2, 2, 2, 2)
+    assert UNetEncoder().skips == skips(2, 2, 2, 2, 2) == ("layer3", "layer2", "layer1", "stem", None)
+    assert skips(2, 2, 2, 2, 1) == skips(2, 2, 2, 2, 4) == UNetEncoder().skips
+    assert skips(4, 4, 2, encoder="vgg16") == ("pool3", "pool1", None)
+    assert skips(1, 2, 1, 3, 2) == (None, "layer3", None, None, None)
+    assert skips() == ()
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"decoder_rates": (2, 2)}, "decoder_rates has 2 values; decoder_filters has 5 blocks"),
+        ({"decoder_rates": (2, 2, 2, 2, 0)}, "decoder_rates"),
+        (
+            {"decoder_rates": (2, 2, 2, 2, 5), "decoder": "transpose"},
+            "a transposed convolution enlarges by 4 at most",
+        ),
+    ],
+)
+def test_rates_that_do_not_fit(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        UNetEncoder(**settings)
+
+
+@pytest.mark.parametrize("last", [1, 3, 4])
+@pytest.mark.parametrize("decoder", ["upsampling", "transpose"])
+def test_features_are_as_large_as_the_rates_say(decoder, last):
+    """Of 64 pixels, 32, 96 and 128; with transposed convolutions the original had 33, 95 and 126."""
+    rates = (2, 2, 2, 2, last)
+    network = UNetEncoder(
+        encoder="vgg16", filters=1, decoder=decoder, decoder_filters=(1,) * 5, decoder_rates=rates
+    )
+    model = load("keras").Model(network).keras_model
+    before = keras.Model(model.input, model.get_layer("head").output)
+    assert before(np.zeros((1, 64, 64, 1))).shape[1:3] == (32 * last, 32 * last)
+    assert model(np.zeros((1, 64, 64, 1))).shape[1:3] == (64, 64)
+
+
+@pytest.mark.parametrize(
+    "size, quarter", [((100, 100), (25, 25)), ((97, 101), (25, 26)), ((64, 33), (16, 9))]
+)
+def test_hrnet_has_logits_of_a_quarter_of_the_size_and_enlarges_them(size, quarter):
+    """What the authors' networks give, and what their loss makes of it."""
+    network = HRNet(width=1, stem_filters=2, modules=(1, 1, 1), blocks=1, classes=2)
+    model = load("keras").Model(network, precision="float64").keras_model
+    images = np.random.default_rng(0).standard_normal((1, *size, 1))
+    coarse = keras.Model(model.input, model.get_layer("head.logits").output)(images).numpy()
+    assert coarse.shape[1:3] == quarter
+    expected = interpolated(coarse, size, corners=False)
+    np.testing.assert_allclose(model(images), expected, rtol=0, atol=1e-12)
+
+
 def test_sizes_are_checked():
     """127 and 129 pixels went through in the original, and came back as 128."""
     for side, nearest in ((127, "96x32 or 128x32"), (129, "128x32 or 160x32")):
@@ -252,7 +332,19 @@ def test_sizes_are_checked():
     [
         (UNetEncoder(encoder="resnet18", filters=2, decoder_filters=(2, 2, 2)), 832),
         (UNetEncoder(encoder="vgg16", filters=2, decoder="transpose", decoder_filters=(2,) * 6), 832),
+        (UNetEncoder(encoder="vgg16", filters=2, decoder_filters=(2, 2), decoder_rates=(4, 3)), 832),
+        (
+            UNetEncoder(
+                encoder="vgg16",
+                filters=2,
+                decoder="transpose",
+                decoder_filters=(2, 2, 2, 2),
+                decoder_rates=(4, 1, 4, 4),
+            ),
+            832,
+        ),
         (HRNet(width=2, stem_filters=4, modules=(1, 1, 1), blocks=1), 617),
+        (HRNet(width=2, stem_filters=4, modules=(1, 1, 1), blocks=1, head="mixed"), 617),
         (HRNet(width=2, stem_filters=4, modules=(1, 1, 1), blocks=1, head="transpose"), 617),
     ],
     ids=lambda value: value.name if hasattr(value, "name") else str(value),

@@ -32,6 +32,18 @@ SIZES = {
     "unet_backboned": {"encoder": "resnet34", "filters": 8},
 }
 
+# Those with logits coarser than the image, too.
+VARIANTS = [
+    *[(name, SIZES.get(name, {"filters": 8})) for name in CATALOGUE],
+    (
+        "unet_encoder",
+        {"encoder": "resnet18", "filters": 8, "decoder_filters": (16, 8), "decoder_rates": (4, 3)},
+    ),
+    ("hrnet", {**SIZES["hrnet"], "head": "mixed"}),
+    ("unet_backboned", {**SIZES["unet_backboned"], "decoder_blocks": 4}),
+    ("unet_backboned", {**SIZES["unet_backboned"], "decoder_blocks": 3}),
+]
+
 
 # Of each rank: generated data, the size of samples (None: the default), and that of an image to be predicted.
 DATA = {
@@ -42,12 +54,12 @@ DATA = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_fifty_steps_and_an_image_of_an_awkward_size(tmp_path, name, implementation):
+@pytest.mark.parametrize("name, hyperparameters", VARIANTS)
+def test_fifty_steps_and_an_image_of_an_awkward_size(tmp_path, name, hyperparameters, implementation):
     data, crop, awkward = DATA[CATALOGUE[name].ranks()[0]]
     settings = {
         "implementation": implementation,
-        "network": {"name": name, **SIZES.get(name, {"filters": 8})},
+        "network": {"name": name, **hyperparameters},
         "data": data,
         "sampling": {"validation": 0.25, "crop": crop},
         "optimizer": {"learning_rate": 3e-3},

@@ -101,7 +101,9 @@ class Experiment(Settings):
     schedule: Schedule = Schedule()
     training: Training = Training()
     initialisation: Initialisation = Field(
-        "he_normal", description="how the kernels are drawn that a training starts from"
+        "he_normal",
+        description="how the kernels are drawn that a training starts from; `per_part`: those of an encoder (called "
+        "`encoder...`) normal with He's fan-out, all others uniform with PyTorch's fan-in",
     )
     initial_weights: Annotated[Path, AfterValidator(at_home)] | None = Field(
         None, description="interchange file to start from instead of random weights"

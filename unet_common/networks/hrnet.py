@@ -13,9 +13,11 @@ class HRNet(Network):
     """Hyperparameters of the high-resolution network; 18, 32 and 48 are the published widths.
 
     The authors' programs give logits at a quarter of the image's size and enlarge them in the loss; here the
-    network does it, so that logits belong to pixels. With the head of transposed convolutions, which is not in the
-    paper, what they make beyond the image's end is cut off: the program that has this head gives 100 x 104
-    pixels for an image of 97 x 101. Only the head that is asked for is built; that program builds both.
+    network does it, so that logits belong to pixels, in the loss and in a mask alike. With the head of transposed
+    convolutions, which is not in the paper, what they make beyond the image's end is cut off: the program that has this
+    head gives 100 x 104 pixels for an image of 97 x 101. Only the head that is asked for is built; that program builds
+    both. The third head is neither's: it mixes all channels as the first does, which the second leaves out, and has one
+    transposed convolution, so that its logits are enlarged from half of the image's size.
     """
 
     paper: ClassVar[str] = "Wang et al. 2020, arXiv:1908.07919"
@@ -35,10 +37,11 @@ class HRNet(Network):
         description="channels of the stem, of the first stage's bottlenecks (their output has four times as many) and "
         "inside the head of transposed convolutions",
     )
-    head: Literal["interpolation", "transpose"] = Field(
+    head: Literal["interpolation", "transpose", "mixed"] = Field(
         "interpolation",
         description="interpolation: 1 x 1 convolutions, whose logits are enlarged by 4 without weights, as in the "
-        "paper; transpose: two transposed convolutions",
+        "paper; transpose: two transposed convolutions; mixed: a 1 x 1 and a transposed convolution, whose logits are "
+        "enlarged by 2 without weights",
     )
 
     def filters_at(self, branch: int) -> int:
@@ -67,5 +70,5 @@ class HRNet(Network):
             # Two convolutions a block, and the exchange: down by convolutions, or up by interpolation, which reads
             # two pixels on a grid that odd sizes move by less than one.
             total += transition + modules * (2 * self.blocks + 2) * coarsest
-        collection, head = 2 * coarsest, 8
+        collection, head = 2 * coarsest, 8 if self.head != "mixed" else 8 + 4
         return (total + collection + head,) * self.rank

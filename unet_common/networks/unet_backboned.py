@@ -19,7 +19,9 @@ class UNetBackboned(Network):
     """Hyperparameters of the U-Net with a backbone.
 
     The decoder's blocks are those of LinkNet: features are reduced to a quarter of their channels, doubled in size,
-    brought to as many channels as the encoder has at that resolution, and added to its features.
+    brought to as many channels as the encoder has at that resolution, and added to its features. Five of them reach the
+    image's size; after four or three, logits belong to squares of 2 x 2 or 4 x 4 pixels, and are interpolated to the
+    image's size without weights, so that the loss, and masks, have as many pixels as the image.
 
     It has the parameters of the program that it reproduces (unet_vnet_keras), so convolutions before a normalisation
     have a bias, except in Darknet. Where that program goes wrong, this does not: one encoder is built, not all;
@@ -56,7 +58,14 @@ class UNetBackboned(Network):
     skip: Literal["add", "concatenate"] = Field(
         "add", description="how the encoder's features join the decoder's of the same resolution"
     )
-    last_filters: Annotated[PositiveInt, BelongsTo(("encoder",), COARSER)] = Field(
+    decoder_blocks: Annotated[int, Field(ge=1, le=BLOCKS)] = Field(
+        BLOCKS,
+        description="how often the decoder doubles the size: five blocks reach the image's; of fewer, the logits are "
+        "coarser and interpolated to it",
+    )
+    last_filters: Annotated[
+        PositiveInt, BelongsTo(("encoder",), COARSER), BelongsTo(("decoder_blocks",), (BLOCKS,))
+    ] = Field(
         16,
         description="channels of the decoder's last block, where the encoder has no features of the image's full "
         "resolution (ResNets and Darknet)",
@@ -86,6 +95,7 @@ class UNetBackboned(Network):
         if self.encoder in POOLED:
             total += 2 * coarsest
         # Both ways of doubling see no further than one pixel of what is doubled; so does a second branch.
-        total += sum(coarsest // 2**block for block in range(BLOCKS))
-        head = 1
-        return (total + head,) * self.rank
+        total += sum(coarsest // 2**block for block in range(self.decoder_blocks))
+        finest = coarsest // 2**self.decoder_blocks
+        head, interpolation = finest, 0 if finest == 1 else 2 * finest
+        return (total + head + interpolation,) * self.rank

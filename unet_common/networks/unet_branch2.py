@@ -12,8 +12,8 @@ class UNetBranch2(UNetBackboned):
     """Hyperparameters of the U-Net with a side branch.
 
     The branch starts within a block of the decoder, reduces its features to one value, and enlarges these at once to
-    the image's size. It begins as nothing: its first kernel is zero, so a trained `unet_backboned` can grow a branch
-    without losing what it knows (`--weights`), and `freeze` trains the branch and what is behind it only.
+    the size of the decoder's last. It begins as nothing: its first kernel is zero, so a trained `unet_backboned` can
+    grow a branch without losing what it knows (`--weights`), and `freeze` trains the branch and what is behind it only.
 
     The program that it reproduces (unet_vnet_keras) finds the layer to branch from by an automatic name and freezes a
     fixed number of layers, which is right for two encoders only; it has four classes whatever is asked for; and its
@@ -43,6 +43,10 @@ class UNetBranch2(UNetBackboned):
 
     @model_validator(mode="after")
     def _branch_fits(self) -> "UNetBranch2":
+        if self.branch_level > self.decoder_blocks:
+            raise ValueError(
+                f"branch_level is {self.branch_level}; the decoder has {self.decoder_blocks} blocks to start from"
+            )
         if "classes" not in self.left_open:  # else the data decides how many there are
             self.corrected_class  # noqa: B018  (refuses one that is not there)
         return self
@@ -60,8 +64,8 @@ class UNetBranch2(UNetBackboned):
 
     @property
     def branch_factor(self) -> int:
-        """The factor by which the features that the branch starts from are smaller than the image."""
-        return 2 ** (BLOCKS + 1 - self.branch_level)
+        """The factor by which the features that the branch starts from are smaller than the decoder's last."""
+        return 2 ** (self.decoder_blocks + 1 - self.branch_level)
 
     @property
     def starts_from(self) -> UNetBackboned:

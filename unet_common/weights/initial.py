@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.initialisation import Initialisation, standard_deviation
+from unet_common.initialisation import Initialisation, Rule, rule_of, standard_deviation
 
 # A TensorFlow 1 graph has a place for a seed; for anything else it has collections. This is the name of one.
-_RULE = "initialisation"
+_CHOICE = "initialisation"
 
 # A unit normal distribution cut off at two standard deviations has this standard deviation.
 _TRUNCATED_DEVIATION = 0.87962566103423978
@@ -28,7 +28,7 @@ def stateless_seed(seed: int, name: str) -> int:
 
 
 def initial_kernel(
-    shape: Sequence[int], fan_in: int, fan_out: int, rule: Initialisation, seed: int, dtype: tf.DType
+    shape: Sequence[int], fan_in: int, fan_out: int, rule: Rule, seed: int, dtype: tf.DType
 ) -> tf.Tensor:
     """Draw the initial weights of a convolution, with mean 0 and the `standard_deviation` of the rule.
 
@@ -41,7 +41,7 @@ def initial_kernel(
         fan_in: values that an output value is a sum of. fan_out: values that an input value is added to.
         seed: from `stateless_seed`.
     """
-    deviation, distribution = standard_deviation(rule, fan_in, fan_out), rule.partition("_")[2]
+    deviation, distribution = standard_deviation(rule, fan_in, fan_out), rule.rpartition("_")[2]
     with tf.device("CPU:0"):
         if distribution == "normal":
             unit = tf.random.stateless_truncated_normal(shape, [seed, 0], dtype=tf.float32)
@@ -50,14 +50,14 @@ def initial_kernel(
         return tf.cast(unit * (deviation * math.sqrt(3)), dtype)
 
 
-def choose_initialisation(rule: Initialisation) -> None:
-    """Let the kernels of the current TensorFlow 1 graph be drawn by `rule`: before the network is built."""
-    tf.compat.v1.get_default_graph().get_collection_ref(_RULE)[:] = [rule]
+def choose_initialisation(initialisation: Initialisation) -> None:
+    """Let the kernels of the current TensorFlow 1 graph be drawn so: before the network is built."""
+    tf.compat.v1.get_default_graph().get_collection_ref(_CHOICE)[:] = [initialisation]
 
 
 def chosen_initialisation() -> Initialisation:
-    """The rule chosen for the current TensorFlow 1 graph, and `he_normal` if none was."""
-    return next(iter(tf.compat.v1.get_collection(_RULE)), "he_normal")
+    """The choice made for the current TensorFlow 1 graph, and `he_normal` if none was."""
+    return next(iter(tf.compat.v1.get_collection(_CHOICE)), "he_normal")
 
 
 def canonical_name(name: str) -> str:
@@ -73,5 +73,6 @@ def kernel_initialiser(fan_in: int, fan_out: int) -> Callable[..., tf.Tensor]:
     of the graph's seed, its rule for initial weights and the weight's canonical name alone.
     """
     graph_seed = tf.compat.v1.get_default_graph().seed
-    seed, rule = stateless_seed(graph_seed, canonical_name("kernel")), chosen_initialisation()
+    name = canonical_name("kernel")
+    seed, rule = stateless_seed(graph_seed, name), rule_of(chosen_initialisation(), name)
     return lambda shape, dtype, partition_info: initial_kernel(shape, fan_in, fan_out, rule, seed, dtype)

@@ -6,7 +6,7 @@ Branches are in a list, the finest first, each at half the resolution of the one
 import tensorflow as tf
 
 from unet_common.networks import HRNet
-from unet_common.resizing import crop_end, upsample_like
+from unet_common.resizing import crop_end, upsample, upsample_like
 from unet_highlevel.layers import transposed_initialiser
 from unet_highlevel.networks.encoders import (
     basic_block,
@@ -117,6 +117,28 @@ def transpose_head(x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bo
     return crop_end(x, images)
 
 
+def mixed_head(x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bool, name: str) -> tf.Tensor:
+    """All channels among themselves, a transposed convolution for half the size; its logits enlarged, and cut off."""
+    conv = {2: layers.conv2d, 3: layers.conv3d}[network.rank]
+    conv_transpose = {2: layers.conv2d_transpose, 3: layers.conv3d_transpose}[network.rank]
+    with v1.variable_scope(name):
+        x = conv(x, x.shape[-1], kernel_size=1, name="conv")
+        x = tf.nn.relu(batch_norm(x, training, "norm"))
+        x = conv_transpose(
+            x,
+            network.classes,
+            kernel_size=4,
+            strides=2,
+            padding="same",
+            kernel_initializer=transposed_initialiser(strides=2),
+            name="up",
+        )
+    return crop_end(upsample(x, [2] * network.rank, "linear"), images)
+
+
+HEADS = {"interpolation": interpolation_head, "transpose": transpose_head, "mixed": mixed_head}
+
+
 def hrnet(images: tf.Tensor, network: HRNet, training: bool) -> tf.Tensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     x = stem(images, network, training, "stem")
@@ -126,5 +148,4 @@ def hrnet(images: tf.Tensor, network: HRNet, training: bool) -> tf.Tensor:
         branches = transition(branches, network, training, f"transition{stage - 1}")
         for i in range(1, modules + 1):
             branches = module(branches, network, training, f"stage{stage}_module{i}")
-    head = {"interpolation": interpolation_head, "transpose": transpose_head}[network.head]
-    return head(collect(branches), images, network, training, "head")
+    return HEADS[network.head](collect(branches), images, network, training, "head")

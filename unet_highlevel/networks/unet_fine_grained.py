@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from unet_common.networks import UNetFineGrained
-from unet_highlevel.networks.unet_backboned import trunk
+from unet_highlevel.networks.unet_backboned import cover, trunk
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -19,4 +19,4 @@ def unet_fine_grained(images: tf.Tensor, network: UNetFineGrained, training: boo
     whole, region = tf.split(trunk(both, network, training), 2, 0)
     whole = layers.conv2d(whole, network.foreground_classes, kernel_size=3, padding="same", name="whole_head")
     region = layers.conv2d(region, network.regions.classes, kernel_size=3, padding="same", name="region_head")
-    return tf.concat([whole, region], -1)
+    return cover(images, tf.concat([whole, region], -1), network)

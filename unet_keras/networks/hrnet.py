@@ -7,13 +7,14 @@ import keras
 from keras import layers
 
 from unet_common.networks import HRNet
-from unet_keras.layers import CropEnd, UpsampleLike
+from unet_keras.layers import CropEnd, Upsample, UpsampleLike
 from unet_keras.networks.encoders import (
     basic_block,
     batch_norm,
     bottleneck,
     normalised_convolution,
     residual_stage,
+    sides,
 )
 
 
@@ -103,6 +104,21 @@ def transpose_head(
     return CropEnd()(x, images)
 
 
+def mixed_head(
+    x: keras.KerasTensor, images: keras.KerasTensor, network: HRNet, name: str
+) -> keras.KerasTensor:
+    """All channels among themselves, a transposed convolution for half the size; its logits enlarged, and cut off."""
+    Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
+    ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
+    x = Conv(x.shape[-1], kernel_size=1, name=f"{name}.conv")(x)
+    x = layers.ReLU()(batch_norm(x, f"{name}.norm"))
+    x = ConvTranspose(network.classes, kernel_size=4, strides=2, padding="same", name=f"{name}.up")(x)
+    return CropEnd()(Upsample(sides(x, 2), "linear")(x), images)
+
+
+HEADS = {"interpolation": interpolation_head, "transpose": transpose_head, "mixed": mixed_head}
+
+
 def hrnet(images: keras.KerasTensor, network: HRNet) -> keras.KerasTensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     x = stem(images, network, "stem")
@@ -112,5 +128,4 @@ def hrnet(images: keras.KerasTensor, network: HRNet) -> keras.KerasTensor:
         branches = transition(branches, network, f"transition{stage - 1}")
         for i in range(1, modules + 1):
             branches = module(branches, network, f"stage{stage}_module{i}")
-    head = {"interpolation": interpolation_head, "transpose": transpose_head}[network.head]
-    return head(collect(branches), images, network, "head")
+    return HEADS[network.head](collect(branches), images, network, "head")

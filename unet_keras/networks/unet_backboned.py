@@ -8,7 +8,8 @@ import keras
 from keras import layers
 
 from unet_common.networks import UNetBackboned
-from unet_common.networks.backbones import DEEPEST, POOLED, SKIPS
+from unet_common.networks.backbones import BLOCKS, DEEPEST, POOLED, SKIPS
+from unet_keras.layers import UpsampleLike
 from unet_keras.networks.backbones import backbone, two_units, unit
 
 
@@ -20,7 +21,8 @@ def encode(
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:
         x = two_units(x, network.centre_filters, "centre")
-    return x, [features[name] if name else None for name in SKIPS[network.encoder]]
+    skips = SKIPS[network.encoder][: network.decoder_blocks]
+    return x, [features[name] if name else None for name in skips]
 
 
 def reduce(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -48,7 +50,10 @@ def enlarge(
 
 
 def trunk(images: keras.KerasTensor, network: UNetBackboned) -> keras.KerasTensor:
-    """Everything but the head: `[batch, height, width, channels]` -> `[batch, height, width, features]`."""
+    """Everything but the head: `[batch, height, width, channels]` -> `[batch, height, width, features]`.
+
+    With fewer than five blocks, height and width are a half, a quarter, ... of the images'.
+    """
     x, skips = encode(images, network)
     for level, skip in enumerate(skips, 1):
         x = reduce(x, f"reduce{level}")
@@ -61,6 +66,12 @@ def head(x: keras.KerasTensor, classes: int, name: str) -> keras.KerasTensor:
     return layers.Conv2D(classes, kernel_size=3, padding="same", name=name)(x)
 
 
+def cover(images: keras.KerasTensor, logits: keras.KerasTensor, network: UNetBackboned) -> keras.KerasTensor:
+    """Logits as large as the images: enlarged without weights, where the decoder stops before."""
+    return logits if network.decoder_blocks == BLOCKS else UpsampleLike("linear")(logits, images)
+
+
 def unet_backboned(images: keras.KerasTensor, network: UNetBackboned) -> keras.KerasTensor:
     """Images `[batch, height, width, channels]` -> logits `[batch, height, width, classes]`."""
-    return head(trunk(images, network), network.classes, "head")
+    logits = head(trunk(images, network), network.classes, "head")
+    return cover(images, logits, network)

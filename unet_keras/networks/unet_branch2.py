@@ -5,7 +5,7 @@ from keras import layers
 
 from unet_common.networks import UNetBranch2
 from unet_keras.layers import Bilinear
-from unet_keras.networks.unet_backboned import encode, enlarge, head, reduce
+from unet_keras.networks.unet_backboned import cover, encode, enlarge, head, reduce
 
 
 def frozen(images: keras.KerasTensor, x: keras.KerasTensor) -> None:
@@ -17,7 +17,7 @@ def frozen(images: keras.KerasTensor, x: keras.KerasTensor) -> None:
 
 
 def branch(x: keras.KerasTensor, network: UNetBranch2, name: str) -> keras.KerasTensor:
-    """One value of features within the decoder, enlarged to the image's size, for the logit of one class.
+    """One value of features within the decoder, enlarged to the size of its last, for the logit of one class.
 
     At first it adds nothing, and what it learns is interpolated.
     """
@@ -44,4 +44,5 @@ def unet_branch2(images: keras.KerasTensor, network: UNetBranch2) -> keras.Keras
             if network.freeze:
                 frozen(images, x)
         x = enlarge(x, skip, network, f"enlarge{level}")
-    return layers.Add()([head(x, network.classes, "head"), correction])
+    logits = layers.Add()([head(x, network.classes, "head"), correction])
+    return cover(images, logits, network)

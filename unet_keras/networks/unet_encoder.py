@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from unet_common.networks import UNetEncoder
-from unet_common.networks.encoders import HALVINGS, stages
+from unet_common.networks.encoders import stages
+from unet_common.networks.unet_encoder import TRANSPOSED_SIDE
 from unet_keras.layers import Upsample, UpsampleLike
 from unet_keras.networks.encoders import batch_norm, encoder, sides
 
@@ -15,12 +16,17 @@ def decoder_norm(x: keras.KerasTensor, network: UNetEncoder, name: str) -> keras
 
 
 def upsampling_block(
-    x: keras.KerasTensor, skip: keras.KerasTensor | None, filters: int, network: UNetEncoder, name: str
+    x: keras.KerasTensor,
+    skip: keras.KerasTensor | None,
+    filters: int,
+    rate: int,
+    network: UNetEncoder,
+    name: str,
 ) -> keras.KerasTensor:
-    """Interpolation to twice the size, the encoder's features beside it, two convolutions."""
+    """Interpolation to `rate` times the size, the encoder's features beside it, two convolutions."""
     Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     use_bias = not network.decoder_batch_norm
-    x = Upsample(sides(x, 2), "corners")(x)
+    x = Upsample(sides(x, rate), "corners")(x)
     if skip is not None:
         x = layers.Concatenate()([x, skip])
     for i in (1, 2):
@@ -30,14 +36,24 @@ def upsampling_block(
 
 
 def transpose_block(
-    x: keras.KerasTensor, skip: keras.KerasTensor | None, filters: int, network: UNetEncoder, name: str
+    x: keras.KerasTensor,
+    skip: keras.KerasTensor | None,
+    filters: int,
+    rate: int,
+    network: UNetEncoder,
+    name: str,
 ) -> keras.KerasTensor:
-    """A transposed convolution to twice the size, the encoder's features beside it, one convolution."""
+    """A transposed convolution to `rate` times the size, the encoder's features beside it, one convolution."""
     Conv = {2: layers.Conv2D, 3: layers.Conv3D}[network.rank]
     ConvTranspose = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[network.rank]
     use_bias = not network.decoder_batch_norm
     x = ConvTranspose(
-        filters, kernel_size=4, strides=2, padding="same", use_bias=use_bias, name=f"{name}.up"
+        filters,
+        kernel_size=TRANSPOSED_SIDE,
+        strides=rate,
+        padding="same",
+        use_bias=use_bias,
+        name=f"{name}.up",
     )(x)
     x = layers.ReLU()(decoder_norm(x, network, f"{name}.up_norm"))
     if skip is not None:
@@ -55,12 +71,13 @@ def head(x: keras.KerasTensor, network: UNetEncoder, name: str) -> keras.KerasTe
 def unet_encoder(images: keras.KerasTensor, network: UNetEncoder) -> keras.KerasTensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     features = encoder(images, network.encoder, network.filters, "encoder")
-    *skips, x = (features[stage] for stage in stages(network.encoder))
+    x = features[stages(network.encoder)[-1]]
     block = {"upsampling": upsampling_block, "transpose": transpose_block}[network.decoder]
-    for i, filters in enumerate(network.decoder_filters, 1):
-        skip = skips.pop() if skips else None  # at the full resolution there is none
-        x = block(x, skip, filters, network, f"decoder{i}")
+    blocks = zip(network.skips, network.decoder_filters, network.rates, strict=True)
+    for i, (name, filters, rate) in enumerate(blocks, 1):
+        skip = features[name] if name else None
+        x = block(x, skip, filters, rate, network, f"decoder{i}")
     logits = head(x, network, "head")
-    if len(network.decoder_filters) != HALVINGS:
+    if not network.reaches_full_size:
         logits = UpsampleLike("linear")(logits, images)
     return logits

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from unet_common.networks import UNetFineGrained
-from unet_keras.networks.unet_backboned import head, trunk
+from unet_keras.networks.unet_backboned import cover, head, trunk
 
 
 def unet_fine_grained(images: keras.KerasTensor, network: UNetFineGrained) -> keras.KerasTensor:
@@ -17,4 +17,4 @@ def unet_fine_grained(images: keras.KerasTensor, network: UNetFineGrained) -> ke
     whole, region = ops.split(trunk(both, network), 2, axis=0)
     whole = head(whole, network.foreground_classes, "whole_head")
     region = head(region, network.regions.classes, "region_head")
-    return layers.Concatenate()([whole, region])
+    return cover(images, layers.Concatenate()([whole, region]), network)

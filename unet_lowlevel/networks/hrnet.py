@@ -6,7 +6,7 @@ Branches are in a list, the finest first, each at half the resolution of the one
 import tensorflow as tf
 
 from unet_common.networks import HRNet
-from unet_common.resizing import crop_end, upsample_like
+from unet_common.resizing import crop_end, upsample, upsample_like
 from unet_lowlevel.networks.encoders import (
     basic_block,
     batch_norm,
@@ -109,6 +109,18 @@ def transpose_head(x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bo
     return crop_end(x, images)
 
 
+def mixed_head(x: tf.Tensor, images: tf.Tensor, network: HRNet, training: bool, name: str) -> tf.Tensor:
+    """All channels among themselves, a transposed convolution for half the size; its logits enlarged, and cut off."""
+    with v1.variable_scope(name):
+        x = convolution(x, x.shape[-1], sides(x, 1), "conv")
+        x = activate(batch_norm(x, training, "norm"), "relu")
+        x = transposed_convolution(x, network.classes, sides(x, 2), "up", sides(x, 4))
+    return crop_end(upsample(x, sides(x, 2), "linear"), images)
+
+
+HEADS = {"interpolation": interpolation_head, "transpose": transpose_head, "mixed": mixed_head}
+
+
 def hrnet(images: tf.Tensor, network: HRNet, training: bool) -> tf.Tensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     x = stem(images, network, training, "stem")
@@ -118,5 +130,4 @@ def hrnet(images: tf.Tensor, network: HRNet, training: bool) -> tf.Tensor:
         branches = transition(branches, network, training, f"transition{stage - 1}")
         for i in range(1, modules + 1):
             branches = module(branches, network, training, f"stage{stage}_module{i}")
-    head = {"interpolation": interpolation_head, "transpose": transpose_head}[network.head]
-    return head(collect(branches), images, network, training, "head")
+    return HEADS[network.head](collect(branches), images, network, training, "head")

@@ -7,8 +7,8 @@ half, `reduce`, is apart from the rest, `enlarge`, since a second branch may sta
 import tensorflow as tf
 
 from unet_common.networks import UNetBackboned
-from unet_common.networks.backbones import DEEPEST, POOLED, SKIPS
-from unet_common.resizing import upsample
+from unet_common.networks.backbones import BLOCKS, DEEPEST, POOLED, SKIPS
+from unet_common.resizing import upsample, upsample_like
 from unet_lowlevel.networks.backbones import backbone, two_units, unit
 from unet_lowlevel.ops import convolution, transposed_convolution
 
@@ -23,7 +23,8 @@ def encode(
     x = features[DEEPEST[network.encoder]]
     if network.encoder in POOLED:
         x = two_units(x, network.centre_filters, training, "centre")
-    return x, [features[name] if name else None for name in SKIPS[network.encoder]]
+    skips = SKIPS[network.encoder][: network.decoder_blocks]
+    return x, [features[name] if name else None for name in skips]
 
 
 def reduce(x: tf.Tensor, training: bool, name: str) -> tf.Tensor:
@@ -52,7 +53,10 @@ def enlarge(
 
 
 def trunk(images: tf.Tensor, network: UNetBackboned, training: bool) -> tf.Tensor:
-    """Everything but the head: `[batch, height, width, channels]` -> `[batch, height, width, features]`."""
+    """Everything but the head: `[batch, height, width, channels]` -> `[batch, height, width, features]`.
+
+    With fewer than five blocks, height and width are a half, a quarter, ... of the images'.
+    """
     x, skips = encode(images, network, training)
     for level, skip in enumerate(skips, 1):
         x = reduce(x, training, f"reduce{level}")
@@ -65,6 +69,12 @@ def head(x: tf.Tensor, classes: int, name: str) -> tf.Tensor:
     return convolution(x, classes, [3, 3], name)
 
 
+def cover(images: tf.Tensor, logits: tf.Tensor, network: UNetBackboned) -> tf.Tensor:
+    """Logits as large as the images: enlarged without weights, where the decoder stops before."""
+    return logits if network.decoder_blocks == BLOCKS else upsample_like(logits, images, "linear")
+
+
 def unet_backboned(images: tf.Tensor, network: UNetBackboned, training: bool) -> tf.Tensor:
     """Images `[batch, height, width, channels]` -> logits `[batch, height, width, classes]`."""
-    return head(trunk(images, network, training), network.classes, "head")
+    logits = head(trunk(images, network, training), network.classes, "head")
+    return cover(images, logits, network)

@@ -7,9 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from unet_common.networks import UNetBranch2
-from unet_common.networks.backbones import BLOCKS
 from unet_common.resizing import bilinear
-from unet_lowlevel.networks.unet_backboned import encode, enlarge, head, reduce
+from unet_lowlevel.networks.unet_backboned import cover, encode, enlarge, head, reduce
 from unet_lowlevel.ops import convolution, transposed_convolution
 
 v1 = tf.compat.v1
@@ -30,7 +29,7 @@ def frozen(freeze: bool) -> Iterator[None]:
 
 
 def branch(x: tf.Tensor, network: UNetBranch2, name: str) -> tf.Tensor:
-    """One value of features within the decoder, enlarged to the image's size, for the logit of one class.
+    """One value of features within the decoder, enlarged to the size of its last, for the logit of one class.
 
     At first it adds nothing, and what it learns is interpolated.
     """
@@ -54,7 +53,7 @@ def unet_branch2(images: tf.Tensor, network: UNetBranch2, training: bool) -> tf.
     correction = branch(x, network, "branch")
 
     x = enlarge(x, skips[network.branch_level - 1], network, training, f"enlarge{network.branch_level}")
-    for level in range(network.branch_level + 1, BLOCKS + 1):
+    for level in range(network.branch_level + 1, network.decoder_blocks + 1):
         x = reduce(x, training, f"reduce{level}")
         x = enlarge(x, skips[level - 1], network, training, f"enlarge{level}")
-    return head(x, network.classes, "head") + correction
+    return cover(images, head(x, network.classes, "head") + correction, network)

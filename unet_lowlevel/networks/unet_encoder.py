@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from unet_common.networks import UNetEncoder
-from unet_common.networks.encoders import HALVINGS, stages
+from unet_common.networks.encoders import stages
+from unet_common.networks.unet_encoder import TRANSPOSED_SIDE
 from unet_common.resizing import upsample, upsample_like
 from unet_lowlevel.networks.encoders import batch_norm, encoder, sides
 from unet_lowlevel.ops import activate, convolution, transposed_convolution
@@ -17,11 +18,17 @@ def decoder_norm(x: tf.Tensor, network: UNetEncoder, training: bool, name: str) 
 
 
 def upsampling_block(
-    x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
+    x: tf.Tensor,
+    skip: tf.Tensor | None,
+    filters: int,
+    rate: int,
+    network: UNetEncoder,
+    training: bool,
+    name: str,
 ) -> tf.Tensor:
-    """Interpolation to twice the size, the encoder's features beside it, two convolutions."""
+    """Interpolation to `rate` times the size, the encoder's features beside it, two convolutions."""
     bias = not network.decoder_batch_norm
-    x = upsample(x, sides(x, 2), "corners")
+    x = upsample(x, sides(x, rate), "corners")
     if skip is not None:
         x = tf.concat([x, skip], -1)
     with v1.variable_scope(name):
@@ -32,12 +39,18 @@ def upsampling_block(
 
 
 def transpose_block(
-    x: tf.Tensor, skip: tf.Tensor | None, filters: int, network: UNetEncoder, training: bool, name: str
+    x: tf.Tensor,
+    skip: tf.Tensor | None,
+    filters: int,
+    rate: int,
+    network: UNetEncoder,
+    training: bool,
+    name: str,
 ) -> tf.Tensor:
-    """A transposed convolution to twice the size, the encoder's features beside it, one convolution."""
+    """A transposed convolution to `rate` times the size, the encoder's features beside it, one convolution."""
     bias = not network.decoder_batch_norm
     with v1.variable_scope(name):
-        x = transposed_convolution(x, filters, sides(x, 2), "up", sides(x, 4), bias)
+        x = transposed_convolution(x, filters, sides(x, rate), "up", sides(x, TRANSPOSED_SIDE), bias)
         x = activate(decoder_norm(x, network, training, "up_norm"), "relu")
         if skip is not None:
             x = tf.concat([x, skip], -1)
@@ -53,12 +66,13 @@ def head(x: tf.Tensor, network: UNetEncoder, name: str) -> tf.Tensor:
 def unet_encoder(images: tf.Tensor, network: UNetEncoder, training: bool) -> tf.Tensor:
     """Images `[batch, *size, channels]` -> logits `[batch, *size, classes]`."""
     features = encoder(images, network.encoder, network.filters, training, "encoder")
-    *skips, x = (features[stage] for stage in stages(network.encoder))
+    x = features[stages(network.encoder)[-1]]
     block = {"upsampling": upsampling_block, "transpose": transpose_block}[network.decoder]
-    for i, filters in enumerate(network.decoder_filters, 1):
-        skip = skips.pop() if skips else None  # at the full resolution there is none
-        x = block(x, skip, filters, network, training, f"decoder{i}")
+    blocks = zip(network.skips, network.decoder_filters, network.rates, strict=True)
+    for i, (name, filters, rate) in enumerate(blocks, 1):
+        skip = features[name] if name else None
+        x = block(x, skip, filters, rate, network, training, f"decoder{i}")
     logits = head(x, network, "head")
-    if len(network.decoder_filters) != HALVINGS:
+    if not network.reaches_full_size:
         logits = upsample_like(logits, images, "linear")
     return logits

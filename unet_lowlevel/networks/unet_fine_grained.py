@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from unet_common.networks import UNetFineGrained
-from unet_lowlevel.networks.unet_backboned import head, trunk
+from unet_lowlevel.networks.unet_backboned import cover, head, trunk
 
 
 def unet_fine_grained(images: tf.Tensor, network: UNetFineGrained, training: bool) -> tf.Tensor:
@@ -16,4 +16,4 @@ def unet_fine_grained(images: tf.Tensor, network: UNetFineGrained, training: boo
     whole, region = tf.split(trunk(both, network, training), 2, 0)
     whole = head(whole, network.foreground_classes, "whole_head")
     region = head(region, network.regions.classes, "region_head")
-    return tf.concat([whole, region], -1)
+    return cover(images, tf.concat([whole, region], -1), network)
