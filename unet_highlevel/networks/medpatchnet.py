@@ -17,7 +17,7 @@ layers = v1.layers
 
 
 def pre_activation(x: tf.Tensor, network: MedPatchNet, training: bool, name: str) -> tf.Tensor:
-    """What comes before a convolution: normalisation, leaky ReLU."""
+    """Normalisation and leaky ReLU, which come before a convolution."""
     return tf.nn.leaky_relu(batch_normalisation(x, training, name), alpha=network.leak)
 
 
@@ -79,9 +79,9 @@ def up(x: tf.Tensor, filters: int, network: MedPatchNet, training: bool, name: s
 def dynamic_convolution(x: tf.Tensor, position: tf.Tensor, network: MedPatchNet, name: str) -> tf.Tensor:
     """A convolution of 1 x 1 x 1 with a kernel for each sample, that of its `position` `[batch, 3]`.
 
-    Jia et al. 2016, arXiv:1605.09673, figure 2a. The kernel is static with a change that is generated; or, as published
-    here, it is generated alone, and zero at first where the position is. Such a convolution of all samples is one
-    product of matrices for each.
+    Jia et al. 2016, arXiv:1605.09673, figure 2a. A change that is generated is added to a static kernel; or the
+    kernel is generated alone, as published, and zero at first in the middle of a volume. Such a convolution is a
+    product of matrices: one operation for all samples.
     """
     channels = x.shape[-1]
     with v1.variable_scope(name):

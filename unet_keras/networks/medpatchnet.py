@@ -9,7 +9,7 @@ from unet_keras.layers import BatchNormalization, Crop, PatchPosition, ReshapeLi
 
 
 def pre_activation(x: keras.KerasTensor, network: MedPatchNet, name: str) -> keras.KerasTensor:
-    """What comes before a convolution: normalisation, leaky ReLU."""
+    """Normalisation and leaky ReLU, which come before a convolution."""
     x = BatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
     return layers.LeakyReLU(negative_slope=network.leak)(x)
 
@@ -62,9 +62,9 @@ def dynamic_convolution(
 ) -> keras.KerasTensor:
     """A convolution of 1 x 1 x 1 with a kernel for each sample, that of its `position` `[batch, 3]`.
 
-    Jia et al. 2016, arXiv:1605.09673, figure 2a. The kernel is static with a change that is generated; or, as published
-    here, it is generated alone, and zero at first where the position is. Such a convolution of all samples is one
-    product of matrices for each.
+    Jia et al. 2016, arXiv:1605.09673, figure 2a. A change that is generated is added to a static kernel; or the
+    kernel is generated alone, as published, and zero at first in the middle of a volume. Such a convolution is a
+    product of matrices: one operation for all samples.
     """
     channels = x.shape[-1]
     hidden = position
