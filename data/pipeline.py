@@ -11,6 +11,11 @@ from data.preprocessing.preprocessor import Preprocessor
 from data.sampling.sampler import Sampler, labelled
 from data.source import Source
 
+TOGETHER = 160**3
+"""Voxels of the tiles of a validation case that a network gets in one batch, at most: its activations have to fit."""
+
+Sizes = Callable[[tuple[int, ...]], tuple[int, ...]]
+
 
 def training_batches(
     sampler: Sampler,
@@ -46,14 +51,17 @@ def validation_batches(
     pad: Callable[[tuple[int, ...]], list[tuple[int, int]]],
     dtype: str = "float32",
     tile: Callable[[tuple[int, ...]], tuple[int, ...] | None] | None = None,
+    output_size: Sizes = lambda tile: tile,
 ) -> tf.data.Dataset:
-    """Batches of one whole prepared image each, in the order of `names`.
+    """Batches of one whole prepared image each, in the order of `names`; or of its tiles.
 
     pad: from the size of an image to the pixels (before, after) each axis that make it acceptable
         to the network; image and target are continued by reflection.
     outputs: of the network.
-    tile: from the size of an image to that of the tiles which it is cut into, side by side: they are its
-        batch. None: it stays whole.
+    tile: from the size of an image to that of the tiles which it is cut into: they are its batch, or several if they
+        are many (`TOGETHER`). None: it stays whole.
+    output_size: from the size of a tile to that of the network's output, which is the middle of the tile. It is the
+        outputs that lie side by side; if they are smaller, tiles overlap.
     Gives (images [1, *size, channels], targets [1, *size, outputs]) of `dtype`, sizes unknown.
     """
 
@@ -61,13 +69,13 @@ def validation_batches(
         case = prepare(labelled(source, names[int(index)]))
         assert case.label is not None
         size = case.label.shape
+        image, target = outputs.example(prepare.network_input(case.image), case.label)
         sides = tile(size) if tile else None
-        beyond = [(0, -side % step) for side, step in zip(size, sides, strict=True)] if sides else None
-        padding = beyond or pad(size)
-        image = prepare.network_input(case.image)
-        image, target = (mirror(values, padding) for values in outputs.example(image, case.label))
-        whole = image.shape[:-1]
-        return _cut(image, sides or whole), _cut(target, sides or whole)
+        if sides is None:
+            image, target = (mirror(values, pad(size))[np.newaxis] for values in (image, target))
+        else:
+            image, target = (_cut(values, sides, output_size(sides)) for values in (image, target))
+        return image, target
 
     channels = prepare.network_channels(source.channels, source.rank) * outputs.images
 
@@ -78,13 +86,24 @@ def validation_batches(
         target.set_shape((batch, *[None] * source.rank, outputs.count))
         return tf.cast(image, dtype), tf.cast(target, dtype)
 
-    return tf.data.Dataset.range(len(names)).map(load).prefetch(1)
+    def together(image: tf.Tensor, target: tf.Tensor) -> tf.data.Dataset:
+        voxels = tf.reduce_prod(tf.shape(image, tf.int64)[1:-1])
+        tiles = tf.data.Dataset.from_tensor_slices((image, target))
+        return tiles.batch(tf.maximum(TOGETHER // voxels, 1))
+
+    cases = tf.data.Dataset.range(len(names)).map(load)
+    return (cases.flat_map(together) if tile else cases).prefetch(1)
 
 
-def _cut(values: np.ndarray, tile: tuple[int, ...]) -> np.ndarray:
-    """Cut [*size, channels] into [tiles, *tile, channels]; the sides of `tile` divide those of `size`."""
-    rank = len(tile)
-    pairs = [(side // of_tile, of_tile) for side, of_tile in zip(values.shape, tile, strict=False)]
-    blocks = values.reshape(*[number for pair in pairs for number in pair], values.shape[-1])
-    counts, sides = range(0, 2 * rank, 2), range(1, 2 * rank, 2)
-    return blocks.transpose(*counts, *sides, 2 * rank).reshape(-1, *tile, values.shape[-1])
+def _cut(values: np.ndarray, tile: tuple[int, ...], output: tuple[int, ...]) -> np.ndarray:
+    """Cut [*size, channels] into [tiles, *tile, channels], whose middles of size `output` lie side by side.
+
+    Beyond the borders the image is continued by its reflection.
+    """
+    axes, padding = tuple(range(len(tile))), []
+    for side, of_tile, of_output in zip(values.shape, tile, output, strict=False):
+        before = (of_tile - of_output) // 2
+        padding.append((before, of_tile - of_output - before + -side % of_output))
+    windows = np.lib.stride_tricks.sliding_window_view(mirror(values, padding), tile, axes)
+    windows = windows[tuple(slice(None, None, step) for step in output)]  # [*count, channels, *tile]
+    return np.moveaxis(windows, len(tile), -1).reshape(-1, *tile, values.shape[-1])

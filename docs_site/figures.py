@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from unet_common.networks import (
     HRNet,
+    MedPatchNet,
     Network,
     NoNewNet,
     ReversibleUNet,
@@ -32,6 +33,7 @@ from unet_common.networks import (
 )
 from unet_common.networks.backbones import BLOCKS, DARKNET52, POOLED, SKIPS
 from unet_common.networks.encoders import BOTTLENECKS, VGGS
+from unet_common.networks.medpatchnet import LEVELS
 
 # Pixels: size of a box, distance of rows, shift of a column to the next, margin with the names of the rows.
 WIDTH, HEIGHT, ROW, SHIFT, MARGIN = 124, 40, 66, 34, 44
@@ -236,6 +238,19 @@ def _levels(network: NoNewNet | ReversibleUNet) -> Figure:
         for box in drawn.boxes
     ]
     return drawn
+
+
+@figure.register
+def _medpatchnet(network: MedPatchNet) -> Figure:
+    down = [(("encoder1",), network.filters, 0)]
+    for level in (*LEVELS[1:], LEVELS[-1] + 1):
+        name = f"encoder{level}" if level in LEVELS else "bottleneck"
+        down.append(((f"down{level - 1}", name), network.filters_at(level), level - 1))
+    up = [
+        ((f"up{level}", f"decoder{level}"), network.filters_at(level), level - 1)
+        for level in reversed(LEVELS)
+    ]
+    return letter_u(network, down, up, [level - 1 for level in reversed(LEVELS)])
 
 
 @figure.register

@@ -13,6 +13,7 @@ import tensorflow as tf
 from unet_common.graph_model import batches_so_far
 from unet_common.moving_statistics import momentum_at
 from unet_common.operations.depthwise import depthwise_convolution3d
+from unet_common.operations.positions import middle_position
 from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
 
 v1 = tf.compat.v1
@@ -75,6 +76,27 @@ class DepthwiseConv3D(layers.Layer):
 def depthwise_conv3d(x: tf.Tensor, kernel_size: int, name: str) -> tf.Tensor:
     """Convolution of volumes in which each channel has a kernel of its own and sees no other: the shape is kept."""
     return DepthwiseConv3D(kernel_size, name)(x)
+
+
+class KernelGenerator(layers.Layer):
+    """A dense layer whose values are a kernel; those of one in `tf.layers` are a row, with weights drawn for that."""
+
+    def __init__(self, channels: int, filters: int, name: str):
+        super().__init__(name=name)
+        self.units = [channels, filters]
+
+    def build(self, shape):
+        self.kernel = self.add_weight("kernel", [shape[-1], *self.units])  # drawn as a convolution's
+        self.bias = self.add_weight("bias", self.units, initializer=v1.zeros_initializer())
+        super().build(shape)
+
+    def call(self, x):
+        return tf.tensordot(x, self.kernel, 1) + self.bias
+
+
+def kernel_generator(x: tf.Tensor, channels: int, filters: int, name: str) -> tf.Tensor:
+    """A kernel for each sample: `[batch, units]` -> `[batch, channels, filters]`."""
+    return KernelGenerator(channels, filters, name)(x)
 
 
 def max_pooling3d(x: tf.Tensor, pool_size: int | Sequence[int], strides: int | Sequence[int]) -> tf.Tensor:
@@ -162,6 +184,18 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
     step = tf.cast(batches_so_far(), tf.int32)
     return tf.nn.experimental.stateless_dropout(x, rate, seed=[seed, step])
+
+
+def patch_position(images: tf.Tensor, noise: float, training: bool, name: str) -> tf.Tensor:
+    """The position of each patch's middle, `[batch, axes]`, with noise of that standard deviation in training.
+
+    It is a function of the graph's seed, `name` and the step alone, as the masks of `dropout` are.
+    """
+    if not training:
+        return middle_position(images)
+    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
+    step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
+    return middle_position(images, noise, [seed, step])
 
 
 def activate(x: tf.Tensor, name: str) -> tf.Tensor:

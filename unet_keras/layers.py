@@ -15,6 +15,7 @@ from unet_common import resizing
 from unet_common.moving_statistics import momentum_at
 from unet_common.operations import blocks
 from unet_common.operations.depthwise import depthwise_convolution3d
+from unet_common.operations.positions import middle_position
 from unet_common.resizing import Grid
 from unet_common.weights.initial import Initialisation, stateless_seed
 
@@ -331,6 +332,34 @@ class Dropout(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate}
+
+
+@registered
+class PatchPosition(layers.Layer):
+    """The position of each patch's middle, `[batch, axes]`, with noise of that standard deviation in training.
+
+    It is a function of the seed, the layer's canonical name and the step alone, as the masks of `Dropout` are.
+    """
+
+    randomness: Randomness | None = None
+
+    def __init__(self, noise: float, **options):
+        super().__init__(**options)
+        self.noise = noise
+
+    def call(self, images, training=None):
+        if not training or self.noise == 0:
+            return middle_position(images)
+        randomness = randomness_of(self)
+        seed = stateless_seed(randomness.seed, canonical_name(self.name))
+        step = tf.cast(tf.convert_to_tensor(randomness.step), tf.int32)
+        return middle_position(images, self.noise, [seed, step])
+
+    def compute_output_shape(self, shape):
+        return (shape[0], len(shape) - 2)
+
+    def get_config(self):
+        return {**super().get_config(), "noise": self.noise}
 
 
 def activate(x: keras.KerasTensor, kind: str) -> keras.KerasTensor:

@@ -21,6 +21,7 @@ from unet_keras.layers import (
     BatchNormalization,
     DepthwiseConv3D,
     Dropout,
+    PatchPosition,
     Randomness,
     canonical_name,
     registered,
@@ -79,7 +80,7 @@ def initialise(model: keras.Model, randomness: Randomness) -> None:
     """
     model.randomness = randomness
     for layer in model._flatten_layers(include_self=False):  # those within layers, too
-        if isinstance(layer, BatchNormalization | Dropout):
+        if isinstance(layer, BatchNormalization | Dropout | PatchPosition):
             layer.randomness = randomness
         if isinstance(getattr(layer, "kernel_initializer", None), UNTOLD):
             kernel = layer.kernel

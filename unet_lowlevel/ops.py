@@ -16,6 +16,7 @@ import tensorflow as tf
 from unet_common.graph_model import batches_so_far
 from unet_common.moving_statistics import momentum_at
 from unet_common.operations.depthwise import depthwise_convolution3d
+from unet_common.operations.positions import middle_position
 from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
 
 v1 = tf.compat.v1
@@ -71,15 +72,21 @@ def transposed_convolution(
     kernel_size: Sequence[int] | None = None,
     bias: bool = True,
     initialiser: Initialiser | None = None,
+    padding: str = "same",
 ) -> tf.Tensor:
     """Enlarge each axis by its `factor`. The kernel is as large unless `kernel_size` says otherwise, so that the
-    patches do not overlap.
+    patches do not overlap. If it is larger, `valid` gives all that they reach, and `same` the start of that.
 
     The gradient of a convolution that takes `filters` channels to `channels`: hence the order of the
     kernel's last two axes, and hence TensorFlow wants to be told the output's shape.
     """
     kernel_size, channels = kernel_size or factor, x.shape[-1]
-    sides = [None if side is None else side * step for side, step in zip(x.shape[1:-1], factor, strict=True)]
+    steps = list(zip(kernel_size, factor, strict=True))
+    beyond = [max(side - step, 0) if padding == "valid" else 0 for side, step in steps]
+    sides = [
+        None if side is None else side * step + more
+        for side, step, more in zip(x.shape[1:-1], factor, beyond, strict=True)
+    ]
     area = math.prod(kernel_size)
     fan_in = channels * area // math.prod(factor)  # of one output pixel
     with v1.variable_scope(name):
@@ -87,12 +94,24 @@ def transposed_convolution(
         initialiser = initialiser or kernel_initialiser(fan_in, area * filters)
         kernel = v1.get_variable("kernel", shape, x.dtype, initialiser)
         size = tf.shape(x)
-        output_shape = tf.concat([size[:1], size[1:-1] * factor, [filters]], 0)
-        x = tf.nn.conv_transpose(x, kernel, output_shape, factor, padding="SAME")
+        output_shape = tf.concat([size[:1], size[1:-1] * factor + beyond, [filters]], 0)
+        x = tf.nn.conv_transpose(x, kernel, output_shape, factor, padding=padding.upper())
         x = tf.ensure_shape(x, [None, *sides, filters])  # what it cannot read off a tensor, but we know
         if bias:
             x += v1.get_variable("bias", [filters], x.dtype, v1.zeros_initializer())
     return x
+
+
+def dense(x: tf.Tensor, units: Sequence[int], name: str) -> tf.Tensor:
+    """A weighted sum of the channels for each unit: `[batch, channels]` -> `[batch, *units]`.
+
+    Where there are several axes of units, the values are a kernel of a convolution, and are drawn as its sums need it.
+    """
+    *sides, last, first = shape = [x.shape[-1], *units]
+    area = math.prod(sides)
+    with v1.variable_scope(name):
+        kernel = v1.get_variable("kernel", shape, x.dtype, kernel_initialiser(area * last, area * first))
+        return tf.tensordot(x, kernel, 1) + v1.get_variable("bias", units, x.dtype, v1.zeros_initializer())
 
 
 def max_pooling(x: tf.Tensor, factor: Sequence[int], window: Sequence[int] | None = None) -> tf.Tensor:
@@ -181,6 +200,18 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     step = tf.cast(batches_so_far(), tf.int32)
     uniform = tf.random.stateless_uniform(tf.shape(x), [seed, step], dtype=x.dtype)
     return tf.where(uniform >= rate, x / (1 - rate), tf.zeros_like(x))
+
+
+def patch_position(images: tf.Tensor, noise: float, training: bool, name: str) -> tf.Tensor:
+    """The position of each patch's middle, `[batch, axes]`, with noise of that standard deviation in training.
+
+    It is a function of the graph's seed, `name` and the step alone, as the masks of `dropout` are.
+    """
+    if not training:
+        return middle_position(images)
+    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
+    step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
+    return middle_position(images, noise, [seed, step])
 
 
 def activate(x: tf.Tensor, name: str, slope: float = 0.01) -> tf.Tensor:

@@ -141,7 +141,6 @@ class Validation:
     """The network in inference mode on the validation cases; shares the variables of the training network."""
 
     def __init__(self, run: Run):
-        self.cases = len(run.split.validation)
         self.iterator = v1.data.make_initializable_iterator(run.validation_batches())
         images, targets = self.iterator.get_next()
         with v1.variable_scope("", reuse=True):
@@ -168,10 +167,14 @@ class Validation:
         """Mean loss of the cases, Dice and IoU of all their pixels together; they go to TensorBoard, too."""
         session.run(self.iterator.initializer)
         loss, counts, *pictures = session.run([self.loss, self.counts, self.picture])
-        for _case in range(1, self.cases):
-            case_loss, case_counts = session.run([self.loss, self.counts])
-            loss, counts = loss + case_loss, counts + case_counts
-        results = {self.mean_loss: loss / self.cases, self.all_counts: counts}
+        batches = 1
+        while True:  # a case that goes through in tiles may be several batches
+            try:
+                of_batch = session.run([self.loss, self.counts])
+            except tf.errors.OutOfRangeError:
+                break
+            loss, counts, batches = loss + of_batch[0], counts + of_batch[1], batches + 1
+        results = {self.mean_loss: loss / batches, self.all_counts: counts}
         dice, iou, scalars = session.run([self.dice, self.iou, self.scalars], results)
         for text in (*pictures, scalars):
             writer.add_summary(text, step)

@@ -191,6 +191,24 @@ def test_validation_images_in_tiles_lie_side_by_side_in_a_batch():
         np.testing.assert_array_equal(images[4, 4], images[4, 2])  # beyond row 20 it is mirrored at the last
 
 
+def test_tiles_of_a_smaller_output_overlap_and_their_middles_lie_side_by_side(monkeypatch):
+    monkeypatch.setattr("data.pipeline.TOGETHER", 100)  # voxels: a tile has 96
+    source = Membranes(images=1, size=(20, 18))
+    names, prepare = source.names(), preparation(source)
+    sizes = {"tile": lambda size: (8, 12), "output_size": lambda tile: (4, 6)}
+    batches = validation_batches(source, names, prepare, Outputs(2), None, **sizes).as_numpy_iterator()
+    images, targets = (np.concatenate(values) for values in zip(*batches, strict=True))
+    case, middle = source.read(names[0]), (slice(None), slice(2, 6), slice(3, 9))
+    assert images.shape == (15, 8, 12, 1)  # five of 4 rows, three of 6 columns
+    for values, whole in ((images[..., 0], prepare(case).image[..., 0]), (targets[..., 1], case.label)):
+        rows = values[middle].reshape(5, 3, 4, 6).transpose(0, 2, 1, 3).reshape(20, 18)
+        np.testing.assert_array_equal(rows, whole)
+    np.testing.assert_array_equal(
+        images[0, 0], images[0, 4]
+    )  # the border row is the third, and is not repeated
+    np.testing.assert_array_equal(images[4, :, 3:], prepare(case).image[2:10, 6:15])
+
+
 def test_crops_that_do_not_fit_are_refused_before_training():
     sizes = {"a": (64, 64), "b": (100, 40), "c": (30, 90)}
     check_crop(sizes, (30, 40))

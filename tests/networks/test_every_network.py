@@ -27,6 +27,7 @@ SIZES = {
     "vnet_3d_bottleneck": {"depth": 3, "bottom_filters": 64},
     "no_new_net": {"widths": (8, 16, 32), "groups": 4},
     "reversible_unet": {"widths": (8, 16, 32), "groups": 4},
+    "medpatchnet": {"filters": 8, "patch_size": (72, 72, 72)},
     "unet_encoder": {"encoder": "resnet18", "filters": 8},
     "hrnet": {"width": 8, "stem_filters": 8, "modules": (1, 1, 1), "blocks": 1},
     "unet_backboned": {"encoder": "resnet34", "filters": 8},
@@ -57,11 +58,12 @@ DATA = {
 @pytest.mark.parametrize("name, hyperparameters", VARIANTS)
 def test_fifty_steps_and_an_image_of_an_awkward_size(tmp_path, name, hyperparameters, implementation):
     data, crop, awkward = DATA[CATALOGUE[name].ranks()[0]]
+    crop = SIZES.get(name, {}).get("patch_size", crop)
     settings = {
         "implementation": implementation,
         "network": {"name": name, **hyperparameters},
         "data": data,
-        "sampling": {"validation": 0.25, "crop": crop},
+        "sampling": {"validation": 0.25, "crop": crop, "pad": name == "medpatchnet"},
         "optimizer": {"learning_rate": 3e-3},
         "training": {"steps": STEPS, "validate_every": STEPS, "batch_size": 2},
     }

@@ -16,6 +16,7 @@ REFUSED = {
     ("vnet", "prelu"): (["element"], "give input_size"),
     ("unet_25d", "depth"): ([2], "in_plane_levels is 2; with depth 2 it is at most 1"),
     ("unet_25d", "in_plane_levels"): (range(5, LARGEST + 1), "with depth 5 it is at most 4"),
+    ("medpatchnet", "channels"): (range(1, 4), "the last 3 are the position of dynamic convolutions"),
     ("vnet_3d_bottleneck", "bottom_filters"): (range(1, LARGEST + 1), "must be a multiple of 32"),
     ("unet_branch2", "decoder_blocks"): (range(1, 4), "branch_level is 4; the decoder has [123] blocks"),
     ("unet_fine_grained", "channels"): (range(3, LARGEST + 1, 2), "so it must be even"),

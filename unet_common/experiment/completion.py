@@ -76,6 +76,7 @@ def resolve(experiment: Experiment) -> Experiment:
             f"{network.name} is for {taken}, and '{source.name}' has {there}. Choose another network, or other data: "
             "`python train.py --list-networks` tells which is for which."
         )
+    preprocessing = _with_positions(preprocessing, experiment)
     _check_axes(experiment.augmentation, source)
     _check_classes(experiment, source)
     channels = Preprocessor(preprocessing).network_channels(source.channels, source.rank)
@@ -131,6 +132,18 @@ def resolve(experiment: Experiment) -> Experiment:
     settings = {key: getattr(experiment, key) for key in Experiment.model_fields}
     filled = {"network": network, "sampling": sampling, "preprocessing": preprocessing}
     return Experiment(**{**settings, **filled, "decided_by_data": _decided(experiment, filled)})
+
+
+def _with_positions(preprocessing: Preprocessing, experiment: Experiment) -> Preprocessing:
+    """The preprocessing, with positions if the network needs them. Raises UserError if they were refused."""
+    if not experiment.network.takes_positions or preprocessing.positions:
+        return preprocessing
+    if "positions" in experiment.preprocessing.model_fields_set:
+        raise UserError(
+            f"preprocessing.positions is false, but {experiment.network.name} depends on the position of a patch, with "
+            "the settings that it has here. Leave it out, and the network decides."
+        )
+    return preprocessing.model_copy(update={"positions": True})
 
 
 def _check_packed(given: Preprocessing, source: Source) -> None:

@@ -6,6 +6,7 @@ commands and the tests find it in `CATALOGUE`.
 
 from unet_common.networks.base import Network
 from unet_common.networks.hrnet import HRNet
+from unet_common.networks.medpatchnet import MedPatchNet
 from unet_common.networks.no_new_net import NoNewNet
 from unet_common.networks.reversible_unet import ReversibleUNet
 from unet_common.networks.unet import UNet
@@ -36,6 +37,7 @@ CATALOGUE: dict[str, type[Network]] = {
     "vnet_3d_bottleneck": VNet3DBottleneck,
     "no_new_net": NoNewNet,
     "reversible_unet": ReversibleUNet,
+    "medpatchnet": MedPatchNet,
     "unet_encoder": UNetEncoder,
     "hrnet": HRNet,
     "unet_backboned": UNetBackboned,
@@ -46,6 +48,7 @@ CATALOGUE: dict[str, type[Network]] = {
 __all__ = [
     "CATALOGUE",
     "HRNet",
+    "MedPatchNet",
     "Network",
     "NoNewNet",
     "ReversibleUNet",

@@ -107,6 +107,11 @@ class Network(Settings):
         return min(self.context) >= EVERYWHERE
 
     @property
+    def takes_positions(self) -> bool:
+        """True if the last channels of the input must be the pixels' positions, as of `preprocessing.positions`."""
+        return False
+
+    @property
     def starts_from(self) -> "Network | None":
         """A network whose weights are a part of this one's: a training may start from these, too."""
         return None
@@ -118,7 +123,7 @@ class Network(Settings):
 
     @property
     def fixed_size(self) -> tuple[int, ...] | None:
-        """The only size of an input, if there are weights for each of its pixels; larger images are cut into tiles."""
+        """The only size of an input, if weights belong to its pixels or its place; larger images are cut into tiles."""
         return None
 
     @property

@@ -19,7 +19,7 @@ def remarks_on(
     remarks = []
     if "overlap" in settings.model_fields_set and not in_tiles:
         remarks.append("--overlap had no effect: predicted in one piece, not in tiles (--tile)")
-    if in_tiles and run.network.sees_everything:
+    if in_tiles and run.network.sees_everything and not run.network.fixed_size:
         remarks.append(
             "Predicted in tiles, which is not what the whole would give: this network normalises, or attends to, each "
             "tile by itself"

@@ -81,11 +81,12 @@ def predict_slabs(
     held in memory is the image and the slab that tiles still add to, not the probabilities of everything.
 
     Tiles give what the whole image gives, up to rounding, where
-    - the network uses valid convolutions: what it sees outside of a tile, with transposed ones, is little, and tiles
-      overlap by that whatever the settings say; or
+    - the network uses valid convolutions: what others of it, such as transposed ones, see outside of a tile is little
+      beside the tile, and tiles overlap by that whatever the settings say; or
     - tiles overlap by at least twice `network.context`: each discards the pixels that would have
       needed to look beyond its border.
-    They cannot where the context is everything, as with instance or group normalisation. With less overlap they differ
+    They cannot where the context is everything, as with instance or group normalisation, or kernels that are made for
+    the place of a tile. With less overlap they differ
     near seams, little if the network's effective field of view is narrower than its theoretical one, as it usually is;
     then a pixel counts by a Gaussian of its distance from the tile's middle.
 
@@ -261,9 +262,8 @@ def _tiles_along(
     strides = int(side * (1 - overlap)) // stride
     # Pixels closer to an inner border than this see the tile's zero padding, not the image.
     blind = max(context - (input_side - side) // 2, 0)
-    if (
-        input_side > side
-    ):  # valid convolutions see no padding, but transposed ones may: these pixels are discarded
+    # Valid convolutions see no padding, but others of the network may: these pixels are discarded, if a tile has more.
+    if input_side > side and 2 * blind + stride <= side:
         strides = min(strides, (side - 2 * blind) // stride)
     step = max(strides, 1) * stride
     last = output_side - side

@@ -374,7 +374,8 @@ class Run:
     def validation_batches(self) -> tf.data.Dataset:
         """The batches (image, target) of the validation cases, each whole, padded to a size the network accepts.
 
-        If the network does not take it in one piece, the batch holds its tiles, as large as the training's crop.
+        If the network does not take it in one piece, the batch holds its tiles, as large as the training's crop; many
+        tiles are several batches.
         """
         from data.pipeline import validation_batches
 
@@ -389,6 +390,7 @@ class Run:
             self.network.padding_for,
             self.experiment.precision,
             tile,
+            self.network.output_size,
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unet_highlevel.networks.hrnet import hrnet
+from unet_highlevel.networks.medpatchnet import medpatchnet
 from unet_highlevel.networks.no_new_net import no_new_net
 from unet_highlevel.networks.reversible_unet import reversible_unet
 from unet_highlevel.networks.unet import unet
@@ -34,6 +35,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "vnet_3d_bottleneck": vnet_3d_bottleneck,
     "no_new_net": no_new_net,
     "reversible_unet": reversible_unet,
+    "medpatchnet": medpatchnet,
     "unet_encoder": unet_encoder,
     "hrnet": hrnet,
     "unet_backboned": unet_backboned,
