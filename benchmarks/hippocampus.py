@@ -38,17 +38,41 @@ WARM_UP, TIMED = 3, 10
 """Steps by which the pace is measured."""
 
 NETWORKS = {
-    "unet": "--set network.filters=16",
-    "unet_3d": "--network unet_3d --set network.filters=8",
-    "vnet": "--network vnet --set network.filters=8 --set network.depth=4",
-    "vnet_3d": "--network vnet_3d --set network.filters=8 --set network.depth=4 --set network.kernel_size=3",
-    "vnet_3d_depthwise": "--network vnet_3d_depthwise --set network.depth=4",
-    "vnet_3d_bottleneck": "--network vnet_3d_bottleneck",
-    "unet_25d": "--network unet_25d --set network.depth=4 --set network.in_plane_levels=1",
-    "no_new_net": "--network no_new_net --set network.widths=[16,32,64,128] --set network.groups=8",
-    "reversible_unet": "--network reversible_unet --set network.widths=[32,64,128,256] --set network.groups=8",
+    "unet": (1100, "--set network.filters=16"),
+    "unet_3d": (1150, "--network unet_3d --set network.filters=8"),
+    "vnet": (780, "--network vnet --set network.filters=8 --set network.depth=4"),
+    "vnet_3d": (
+        2200,
+        "--network vnet_3d --set network.filters=8 --set network.depth=4 --set network.kernel_size=3",
+    ),
+    "vnet_3d_depthwise": (1350, "--network vnet_3d_depthwise --set network.depth=4"),
+    "vnet_3d_bottleneck": (740, "--network vnet_3d_bottleneck"),
+    "unet_25d": (550, "--network unet_25d --set network.depth=4 --set network.in_plane_levels=1"),
+    "no_new_net": (1050, "--network no_new_net --set network.widths=[16,32,64,128] --set network.groups=8"),
+    "reversible_unet": (
+        600,
+        "--network reversible_unet --set network.widths=[32,64,128,256] --set network.groups=8",
+    ),
+    "medpatchnet": (
+        1500,
+        "--network medpatchnet --set network.filters=8 --set network.patch_size=[80,96,80] "
+        "--set sampling.crop=[80,96,80] --batch-size 1",
+    ),
 }
-"""Flags of train.py for each network; the loss is dice + cross_entropy."""
+"""Steps that fit into `BUDGET`, by the pace that was measured, and flags of train.py for each network."""
+
+ANISOTROPIC = {
+    "5_slices": (650, "--network unet_25d --set preprocessing.spacing=[1,1,7] --set sampling.crop=[32,48,5]"),
+    "12_slices": (
+        360,
+        "--network unet_25d --set preprocessing.spacing=[1,1,3] --set sampling.crop=[32,48,12]",
+    ),
+    "24_slices": (
+        190,
+        "--network unet_25d --set preprocessing.spacing=[1,1,1.5] --set sampling.crop=[32,48,24]",
+    ),
+}
+"""The same for volumes of so many slices, which are resampled for that; a third of the time, to see that it works."""
 
 COMPARISONS = {
     "kept": ("reversible_unet", "--set network.recompute=false"),
@@ -59,19 +83,6 @@ COMPARISONS = {
 }
 """A row of `NETWORKS`, and the flags in which another row differs from it."""
 
-STEPS = {
-    "unet": 1100,
-    "unet_3d": 1150,
-    "vnet": 780,
-    "vnet_3d": 2200,
-    "vnet_3d_depthwise": 1350,
-    "vnet_3d_bottleneck": 740,
-    "unet_25d": 550,
-    "no_new_net": 1050,
-    "reversible_unet": 600,
-}
-"""Steps that fit into `BUDGET`, by the pace that was measured."""
-
 SEEDS = (0, 1)
 
 COMPARED = [row for row in NETWORKS if any(row == compared for compared, _flags in COMPARISONS.values())]
@@ -81,20 +92,14 @@ def flags_of(row: str) -> str:
     """All flags of train.py but for the places of data and run. A row is `NAME` or `NAME_seed1`."""
     name, _, seed = row.partition("_seed")
     network, difference = COMPARISONS.get(name, (name, ""))
-    steps = STEPS[network]
-    flags = [
-        "--config configs/hippocampus.yaml",
-        NETWORKS[network],
-        difference,
-        f"--steps {steps} --seed {seed or 0}",
-    ]
-    return " ".join(filter(None, flags))
+    steps, flags = {**NETWORKS, **ANISOTROPIC}[network]
+    return f"--config configs/hippocampus.yaml {flags} {difference} --steps {steps} --seed {seed or 0}"
 
 
 def rows() -> list[str]:
     """All rows: every network, the comparisons, and these with the second seed."""
     again = [f"{name}_seed{seed}" for seed in SEEDS[1:] for name in [*COMPARED, *COMPARISONS]]
-    return [*NETWORKS, *COMPARISONS, *again]
+    return [*NETWORKS, *ANISOTROPIC, *COMPARISONS, *again]
 
 
 def train(row: str, directory: Path, path: Path) -> None:

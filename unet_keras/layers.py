@@ -309,8 +309,8 @@ class Dropout(layers.Layer):
     """Srivastava et al. 2014: zero a share `rate` of the values, scale the others by 1 / (1 - rate).
 
     `keras.layers.Dropout` draws from a `SeedGenerator`, whose state its checkpoints leave out; this mask is a
-    function of the seed, the layer's canonical name and the step. Seed and step are not the layer's own:
-    `unet_keras.model.initialise` gives it the model's `Randomness`.
+    function of the seed, the layer's canonical name and the number of the batch. Seed and number are not the layer's
+    own: `unet_keras.model.initialise` gives it the model's `Randomness`.
     """
 
     randomness: Randomness | None = None
@@ -338,7 +338,8 @@ class Dropout(layers.Layer):
 class PatchPosition(layers.Layer):
     """The position of each patch's middle, `[batch, axes]`, with noise of that standard deviation in training.
 
-    It is a function of the seed, the layer's canonical name and the step alone, as the masks of `Dropout` are.
+    It is a function of the seed, the layer's canonical name and the number of the batch alone, as the masks of
+    `Dropout` are.
     """
 
     randomness: Randomness | None = None

@@ -192,7 +192,7 @@ def normalise(x: tf.Tensor, kind: str, groups: int, training: bool, name: str) -
 def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     """Srivastava et al. 2014: zero a share `rate` of the values, scale the others by 1 / (1 - rate).
 
-    The mask is a function of the graph's seed, the layer's canonical name and the step alone.
+    The mask is a function of the graph's seed, the layer's canonical name and the number of the batch alone.
     """
     if not training or rate == 0:
         return x
@@ -205,12 +205,12 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
 def patch_position(images: tf.Tensor, noise: float, training: bool, name: str) -> tf.Tensor:
     """The position of each patch's middle, `[batch, axes]`, with noise of that standard deviation in training.
 
-    It is a function of the graph's seed, `name` and the step alone, as the masks of `dropout` are.
+    It is a function of the graph's seed, `name` and the number of the batch alone, as the masks of `dropout` are.
     """
     if not training:
         return middle_position(images)
     seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    step = tf.cast(v1.train.get_or_create_global_step(), tf.int32)
+    step = tf.cast(batches_so_far(), tf.int32)
     return middle_position(images, noise, [seed, step])
 
 
