@@ -150,7 +150,7 @@ def _middle(look: Look) -> tuple[int, ...]:
 
 
 def _steps(size: Sequence[int], spacing: Sequence[float]) -> list[int]:
-    """Along each axis every so many voxels are kept: first fewer where they are nearest to each other."""
+    """The steps along each axis from a voxel that is kept to the next: first fewer where they are nearest."""
     steps = [1, 1, 1]
     while math.prod(-(-side // step) for side, step in zip(size, steps, strict=True)) > MAX_VOXELS:
         lengths = [length * step for length, step in zip(spacing, steps, strict=True)]

@@ -19,7 +19,13 @@ def smallest(name):
     return network, np.random.default_rng(0).standard_normal((2, *size, network.channels))
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+# More than a hundred layers, each of which is an output.
+SLOW = ("hrnet", "vnet_3d_bottleneck")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CATALOGUE]
+)
 def test_the_features_of_every_level_are_equal_in_float64(name):
     network, images = smallest(name)
     models = [

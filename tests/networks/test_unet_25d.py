@@ -181,13 +181,14 @@ def test_the_maps_are_drawn_beside_a_prediction(run, tmp_path):
     (name,) = run.split.validation
     case = run.source.read(name)
     predictor = Predictor([run])
-    image, *maps = predictor(case, PredictionSettings(attention=True)).attention
+    (inside,) = predictor(case, PredictionSettings(attention=True)).inside
+    image, maps = inside.image, inside.maps
     assert [level.title for level in maps] == [f"attention, level {level}" for level in (1, 2, 3)]
     assert {level.picture.shape for level in maps} == {image.picture.shape} == {(24, 24, 1)}
     assert np.ptp(maps[0].picture) > 0 and image.prediction.shape == (24, 24)
     # A level's voxel covers what it stands for.
     np.testing.assert_array_equal(maps[2].picture[::4, ::4].repeat(4, 0).repeat(4, 1), maps[2].picture)
-    assert predictor(case, PredictionSettings()).attention == ()
+    assert predictor(case, PredictionSettings()).inside == ()
 
 
 def test_networks_without_maps_refuse_to_draw_them(run):

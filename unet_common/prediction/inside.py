@@ -191,7 +191,7 @@ class _Window:
     def covering(
         self, level: Sequence[int], size_of: Callable[[np.ndarray], Sequence[int]] | None = None
     ) -> list[np.ndarray]:
-        """Along each axis, the place in a level's features of the value that covers each pixel of the part.
+        """The place in a level's features of the value that covers each pixel of the part, along each axis.
 
         Args:
             level: the size of the level for the `input`.

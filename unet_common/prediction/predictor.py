@@ -237,7 +237,7 @@ class Predictor:
     def _inside_stack(
         self, pages: Sequence[Case], label: np.ndarray, settings: PredictionSettings, outputs: Outputs
     ) -> tuple[tuple[Inside, ...], tuple[str, ...]]:
-        """Those of the page in the middle of what was predicted, of `settings.contrast`."""
+        """The pictures of the page in the middle of what was predicted as the class of `settings.contrast`."""
         if not settings.features:
             return (), ()
         from data.drawing.slices import middle
