@@ -17,7 +17,7 @@ CONFIGURATIONS = [
         (64, 64),
         88_417,
     ),
-    ({"encoder": "vgg16", "filters": 4, "centre_filters": 4, "decoder_blocks": 4}, (64, 32), 63_225),
+    ({"encoder": "vgg16", "filters": 4, "centre_filters": 8, "decoder_blocks": 4}, (64, 32), 64_947),
 ]
 
 # Hyperparameters, all values, trained values: those of unet_vnet_keras (fine_grained_unet.py), whose numbers of
