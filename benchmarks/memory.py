@@ -164,14 +164,14 @@ def print_table(rows: Sequence[Measured]) -> None:
 def draw(by_blocks: Sequence[Measured], by_side: Sequence[Measured], output: Path) -> None:
     """Draw the peaks of the three: by the blocks, and by the voxels of a volume."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        figure = Figure(figsize=(8, 3.6), layout="constrained")
         left, right = figure.subplots(1, 2)
         panel(left, by_blocks, lambda row: row.blocks)
         left.set(xticks=BLOCKS, xlabel="blocks of a sequence", title=f"{SIDE} x {SIDE} x {SIDE} voxels")
         panel(right, by_side, lambda row: row.side**3 / 1000)
         right.set(xlabel="thousand voxels", title=f"{OF_SIDES} blocks of a sequence")
         left.set_ylabel("peak of a step, MiB")
-        left.legend()
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         save_figure(figure, output)
 
 
