@@ -33,7 +33,7 @@ from unet_common.experiment import experiment_from, resolve
 from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.metrics.pixels import pixel_scores
 from unet_common.metrics.surfaces import volume_scores
-from unet_common.prediction.predictor import Prediction
+from unet_common.prediction.predictor import Prediction, with_sets
 from unet_common.prediction.sliding_window import probabilities
 from unet_common.prediction.writing import save_prediction
 from unet_common.training.run import Run
@@ -332,6 +332,17 @@ def test_labels_that_exclude_each_other_can_be_learned_as_questions(tmp_path):
         assert np.asarray(Image.open(tmp_path / f"out/masks/{class_name}/{name}.png")).shape == (64, 64)
     row = json.loads((tmp_path / "out/metrics.json").read_text())["cases"][0]
     assert {"dice", "dice_1", "dice_2"} <= row.keys()
+
+
+def test_a_truth_of_class_numbers_is_compared_as_sets():
+    """Class 3 is a set of its own, and not classes 1 and 2 together; of a stack's pages as of an image."""
+    case = Case("stack", np.zeros((1, 2, 2, 1), np.float32), np.array([[[0, 1], [2, 3]]]))
+    sets = with_sets(case, Outputs(3, multilabel=True, overlapping=True))
+    assert sets.overlapping and class_masks(sets.label, 3, True).tolist() == [
+        [[[False, False, False], [True, False, False]], [[False, True, False], [False, False, True]]]
+    ]
+    assert with_sets(sets, Outputs(3, multilabel=True, overlapping=True)) is sets
+    assert with_sets(case, Outputs(4)) is case
 
 
 def test_volumes_get_a_file_for_each_class(tmp_path):

@@ -188,16 +188,14 @@ class Predictor:
         if geometry is not None:
             label = geometry.from_slices(label, axis)
             probability = None if probability is None else geometry.from_slices(probability, axis)
-        case = replace(case, overlapping=outputs.overlapping)
+        case = with_sets(case, outputs)
         return Prediction(case, label, probability, outputs, remarks=remarks, inside=inside)
 
     def _predict(self, case: Case, settings: PredictionSettings, probabilities: bool) -> Prediction:
         _check_fits(case, self.runs[0])
         prepared = [run.prepare(case) for run in self.runs]
         size, outputs = prepared[0].image.shape[:-1], predicted_outputs(self.runs[0], settings.values)
-        if outputs.overlapping and not case.overlapping:
-            sets = None if case.label is None else combine(class_masks(case.label, outputs.classes, False))
-            case = replace(case, label=sets, overlapping=True)
+        case = with_sets(case, outputs)
         keep = probabilities or len(size) == 2 or prepared[0].resampled
         check_turns(settings.symmetries, prepared[0].spacing)
         tiles = [settings.tile or _default_tile(run, size) for run in self.runs]
@@ -280,6 +278,14 @@ def _predict_slabs(
     check_one_look(network, settings)
     predict_whole = predict_with_region if network.region_of_interest else predict_slabs
     return predict_whole(predict, image, network, settings, *arguments, **options)
+
+
+def with_sets(case: Case, outputs: Outputs) -> Case:
+    """The case with sets of classes in place of the class numbers of its label, if outputs may overlap."""
+    if case.overlapping or not outputs.overlapping:
+        return case
+    sets = None if case.label is None else combine(class_masks(case.label, outputs.classes, False))
+    return replace(case, label=sets, overlapping=True)
 
 
 def _check_fits(case: Case, run: Run) -> None:
