@@ -23,6 +23,22 @@ from unet_common.weights.interchange import load_weights
 
 v1 = tf.compat.v1
 
+
+def first_quickly(names, *values):
+    """A parametrisation whose first value is in every run of the tests, and the others are for `-m slow`.
+
+    For what the values vary in the default run elsewhere: the three loops, for one, in tests of the folder of a run.
+    """
+    first, *others = values
+    others = [
+        pytest.param(*(one if isinstance(one, tuple) else (one,)), marks=pytest.mark.slow) for one in others
+    ]
+    return pytest.mark.parametrize(names, [first, *others])
+
+
+EACH = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+ONE = first_quickly("implementation", *IMPLEMENTATIONS)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

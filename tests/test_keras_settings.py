@@ -8,7 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from helpers import CASES, LOSS, ROOT, SEED
+from helpers import CASES, LOSS, ROOT, SEED, first_quickly
 
 from data.errors import UserError
 from unet_common.implementation import load
@@ -39,20 +39,18 @@ def train(run, implementation, home, variables):
     return load_weights(run / "weights" / "final.h5", CATALOGUE["unet"](depth=2, filters=2))
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plain")
-    return {name: train(folder / name, name, folder, {}) for name in ("lowlevel", "highlevel", "keras")}
-
-
-@pytest.mark.parametrize(
+@first_quickly(
     "implementation, variables",
-    [("lowlevel", VARIABLES), ("highlevel", VARIABLES), ("keras", {}), ("keras", VARIABLES)],
+    ("keras", VARIABLES),
+    ("keras", {}),
+    ("lowlevel", VARIABLES),
+    ("highlevel", VARIABLES),
 )
-def test_a_training_is_the_same(tmp_path, expected, implementation, variables):
+def test_a_training_is_the_same(tmp_path, implementation, variables):
+    expected = train(tmp_path / "plain", implementation, tmp_path, {})
     (tmp_path / "keras.json").write_text(json.dumps(FILE))
     weights = train(tmp_path / "run", implementation, tmp_path, variables)
-    for name, value in expected[implementation].items():
+    for name, value in expected.items():
         np.testing.assert_array_equal(weights[name], value, err_msg=name)
 
 
@@ -67,11 +65,16 @@ def settings_of_the_user():
     keras.config.set_image_data_format(before[1])
 
 
-# A configuration of each network, and one in 3D, whose pooling is our own.
-FIRST = [case for case in CASES if case.id.endswith("-0") or case.id == "unet-4"]
+def first_of_each_network():
+    """A configuration of each, of which those of `unet` are quick: one in 3D, too, whose pooling is our own."""
+    for case in CASES:
+        if case.id in ("unet-0", "unet-4"):
+            yield case
+        elif case.id.endswith("-0"):
+            yield pytest.param(*case.values, id=case.id, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name, hyperparameters, size, count", FIRST)
+@pytest.mark.parametrize("name, hyperparameters, size, count", first_of_each_network())
 def test_a_model_is_the_same(request, name, hyperparameters, size, count):
     network = CATALOGUE[name](**hyperparameters)
     images = np.random.default_rng(0).standard_normal((2, *size, network.channels))

@@ -7,7 +7,7 @@ the momentum 0.9 would differ by 3e-8.
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SETTINGS, assert_equal_courses, train_all
+from helpers import SETTINGS, assert_equal_courses, first_quickly, train_all
 
 from comparison import steps
 from unet_common.experiment import experiment_from
@@ -61,6 +61,7 @@ def test_several_classes_in_float64(tmp_path):
     assert results[0][2].network.classes == 3 and results[0][2].network.channels == 4
 
 
+@pytest.mark.slow
 def test_volumes_with_instance_normalisation_and_deep_supervision_in_float64(tmp_path):
     results = train_all(
         tmp_path,
@@ -80,7 +81,7 @@ def test_volumes_with_instance_normalisation_and_deep_supervision_in_float64(tmp
     assert "head2/kernel" in results[0][1]
 
 
-@pytest.mark.parametrize("rule", ["glorot_uniform", "per_part"])
+@first_quickly("rule", "per_part", "glorot_uniform")
 def test_trainings_start_from_weights_of_the_chosen_rule(tmp_path, rule):
     still = {"name": "sgd", "learning_rate": 1e-30, "momentum": 0.0}
     settings = {"network": {"depth": 2, "filters": 2}, "training": {"steps": 1, "batch_size": 2}}
@@ -100,7 +101,9 @@ def test_trainings_start_from_weights_of_the_chosen_rule(tmp_path, rule):
             {"name": "sgd", "momentum": 0.5, "weight_decay": 0.125, "l2": 0.0625},
             {"name": "cosine", "warmup": 3},
         ),
-        ({"name": "adam", "learning_rate": 2.0**-10, "clip_norm": 0.5}, {"name": "plateau", "patience": 1}),
+        slow(
+            {"name": "adam", "learning_rate": 2.0**-10, "clip_norm": 0.5}, {"name": "plateau", "patience": 1}
+        ),
         slow({"name": "sgd", "momentum": 0.875, "nesterov": True}, {"name": "cosine", "warmup": 3}),
         slow(
             {"name": "sgd", "momentum": 0.5, "clip_norm": 0.125}, {"name": "step", "every": 3, "factor": 0.5}
@@ -133,9 +136,9 @@ def test_twenty_steps_of_adam_in_float32(tmp_path):
 @pytest.mark.parametrize(
     "rule, optimizer",
     [
-        ("nesterov", {"name": "sgd", "momentum": 0.875, "nesterov": True}),
+        slow("nesterov", {"name": "sgd", "momentum": 0.875, "nesterov": True}),
         ("adam", {"name": "adam"}),
-        ("decayed", {"name": "sgd", "weight_decay": 0.5}),
+        slow("decayed", {"name": "sgd", "weight_decay": 0.5}),
         slow("momentum", {"name": "sgd"}),
         slow("clipped", {"name": "sgd", "clip_norm": 0.125}),
         slow("rmsprop", {"name": "rmsprop"}),

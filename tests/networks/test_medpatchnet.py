@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import ONE, first_quickly
 from pydantic import ValidationError
 
 from data.errors import UserError
@@ -91,7 +92,7 @@ def test_every_level_lies_where_its_skip_does(source):
         np.testing.assert_allclose(given, np.broadcast_to(expected, given.shape), rtol=1e-9)
 
 
-@pytest.mark.parametrize("network, context", [(BACKBONE, 31), (ESP, 63)], ids=["backbone", "esp"])
+@first_quickly("network, context", (ESP, 63), (BACKBONE, 31))
 def test_context_is_what_a_voxel_depends_on(network, context):
     assert network.context == (context,) * 3 and DYNAMIC.sees_everything
     model = model_of(network)
@@ -271,7 +272,7 @@ def test_what_does_not_fit_dynamic_convolutions_is_refused():
     assert MedPatchNet(channels=3, dynamic_middle=False).image_channels == 3
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@ONE
 def test_validation_is_of_all_patches_side_by_side(implementation, tmp_path, monkeypatch):
     """In as many batches as their activations allow, and the Dice is that of the prediction's label map."""
     monkeypatch.setattr("data.pipeline.TOGETHER", 5 * 56**3)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from helpers import command
+from helpers import ONE, command
 from PIL import Image
 
 import evaluate
@@ -30,7 +30,6 @@ from data.sources import SOURCES
 from data.sources.folder import Folder
 from unet_common.evaluation.scores import Scores
 from unet_common.experiment import experiment_from, resolve
-from unet_common.implementation import IMPLEMENTATIONS
 from unet_common.metrics.pixels import pixel_scores
 from unet_common.metrics.surfaces import volume_scores
 from unet_common.prediction.predictor import Prediction, with_sets
@@ -287,7 +286,7 @@ def test_pictures_of_the_data_set(folder, tmp_path):
 # --- the commands ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@ONE
 def test_from_masks_to_masks(folder, implementation, tmp_path, capsys):
     settings = ["--batch-size", 4, "--learning-rate", 0.01, "--set", "training.validate_every=20"]
     for setting in (

@@ -2,20 +2,18 @@
 
 import numpy as np
 import pytest
-from helpers import SETTINGS, assert_equal_courses, train_all
+from helpers import EACH, ONE, SETTINGS, assert_equal_courses, first_quickly, train_all
 
 from unet_common.experiment import experiment_from
-from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.implementation import load
 from unet_common.training.beginning import lines_on_training
 from unet_common.training.history import read_history
 from unet_common.training.monitor import Monitor
 from unet_common.training.run import Run
 from unet_common.weights.interchange import load_weights
 
-each = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
-
-@each
+@EACH
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -52,7 +50,7 @@ def test_the_three_draw_other_masks_for_each_batch(tmp_path):
     assert_equal_courses(results, loss=1e-9, weights=1e-9)
 
 
-@each
+@ONE
 def test_the_moving_statistics_have_seen_every_batch(tmp_path, implementation):
     """The momentum of update n is (1 + n) / (10 + n), counted in batches; the weights stand still here."""
     still = {"name": "sgd", "learning_rate": 1e-30, "momentum": 0.0}
@@ -70,7 +68,7 @@ def test_the_moving_statistics_have_seen_every_batch(tmp_path, implementation):
     np.testing.assert_allclose(weights["encoder1/norm1/moving_mean"], expected, rtol=0, atol=1e-12)
 
 
-@each
+@first_quickly("implementation", "highlevel", "lowlevel", "keras")
 def test_a_stop_within_a_step_waits_for_its_end_and_goes_on_exactly(tmp_path, implementation, monkeypatch):
     settings = {
         **SETTINGS,

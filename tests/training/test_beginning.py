@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import ROOT, command
+from helpers import ONE, ROOT, command
 from PIL import Image
 
 import train
 from data.errors import UserError
 from data.sources import SOURCES
 from unet_common.experiment import experiment_from
-from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.implementation import load
 from unet_common.training.beginning import device, lines_on_known_data
 from unet_common.training.run import Run
 
@@ -59,7 +59,7 @@ def test_a_class_that_only_the_training_has_is_told(tmp_path):
     assert not any(line.startswith("warning: no image for validation") for line in run.found)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@ONE
 def test_it_begins_with_what_it_found(implementation, tmp_path, capsys):
     folder = image_folder(tmp_path / "mine")
     (folder / "images" / "notes.gif").write_bytes(b"GIF89a")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import assert_equal_courses, train_all
+from helpers import assert_equal_courses, first_quickly, train_all
 from PIL import Image
 
 from unet_common.evaluation.scores import Scores
@@ -78,7 +78,7 @@ VOID = {
 }
 
 
-@pytest.mark.parametrize("kind", VOID)
+@first_quickly("kind", "multilabel", "binary", "softmax", "deep supervision")
 def test_void_pixels_are_not_counted(tmp_path, kind):
     """What is in the mask where it is void changes nothing, and the score is that of the other pixels."""
     make, network = VOID[kind]

@@ -109,12 +109,12 @@ def test_a_log_without_a_terminal_gets_a_line_a_minute(tmp_path, capsys):
     with Monitor(Run.create(tmp_path / "run", experiment_from(settings)), 0, clock) as monitor:
         for _step in range(20):
             clock += 10
-            monitor.stepped(0.5)
+            monitor.batch_done(0.5)
         clock += 10
         monitor.record_validation(0.5, 0.25, 0.125)
         for _step in range(7):
             clock += 10
-            monitor.stepped(0.25)
+            monitor.batch_done(0.25)
     assert capsys.readouterr().err.splitlines() == [
         "about 16 minutes for the remaining 95 steps",
         "step 11/100  loss 0.5000  about 15 minutes left",

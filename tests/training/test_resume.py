@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import EACH, ROOT, first_quickly
 
 from data.errors import UserError
 from unet_common.experiment import experiment_from
-from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.implementation import load
 from unet_common.training import checkpoints
 from unet_common.training.history import read_history
 from unet_common.training.run import Run
@@ -27,8 +27,6 @@ SETTINGS = {
     "schedule": {"name": "plateau", "patience": 1, "factor": 0.5},
     "training": {"steps": 60, "batch_size": 2, "validate_every": 8, "keep": 2},
 }
-
-pytestmark = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
 def new_run(path, implementation, **changes):
@@ -88,6 +86,7 @@ def assert_same(run, reference):
     assert read_history(run.history) == read_history(reference.history)
 
 
+@EACH
 def test_killed_at_a_random_moment(implementation, unbroken, tmp_path):
     run = new_run(tmp_path / "run", implementation)
     assert train_until_stopped(run.path, "SIGKILL", random.randint(10, 30)) == -signal.SIGKILL
@@ -99,6 +98,7 @@ def test_killed_at_a_random_moment(implementation, unbroken, tmp_path):
 
 
 @pytest.mark.slow
+@EACH
 def test_volumes_go_on_bit_for_bit(implementation, tmp_path):
     changes = {
         "network": {"rank": 3, "depth": 3, "filters": 2, "normalisation": "instance", "deep_supervision": 1},
@@ -126,6 +126,7 @@ def test_volumes_go_on_bit_for_bit(implementation, tmp_path):
     assert losses[0] == losses[1] and len(losses[0]) == 12
 
 
+@first_quickly("implementation", "highlevel", "lowlevel", "keras")
 def test_interrupted_with_ctrl_c(implementation, unbroken, tmp_path):
     run = new_run(tmp_path / "run", implementation)
     assert train_until_stopped(run.path, "SIGINT", 21) == 0  # the loop ends as it always does
@@ -136,6 +137,7 @@ def test_interrupted_with_ctrl_c(implementation, unbroken, tmp_path):
     assert_same(run, unbroken(implementation))
 
 
+@EACH
 def test_a_damaged_checkpoint_is_passed_over(implementation, unbroken, tmp_path, capsys):
     run = new_run(tmp_path / "run", implementation, training={**SETTINGS["training"], "steps": 24})
     load(implementation).train(run)
@@ -149,6 +151,7 @@ def test_a_damaged_checkpoint_is_passed_over(implementation, unbroken, tmp_path,
     assert_same(resumed, unbroken(implementation))
 
 
+@EACH
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(implementation, tmp_path):
     run = new_run(
         tmp_path / "run",
@@ -177,6 +180,7 @@ def poison(run):
     run.sampler.sample = poisoned
 
 
+@EACH
 def test_early_stopping(implementation, tmp_path):
     """With a rate of nearly nothing the first validation stays the best."""
     run = new_run(
@@ -192,6 +196,7 @@ def test_early_stopping(implementation, tmp_path):
     assert run.final_weights.is_file()
 
 
+@EACH
 def test_without_validation(implementation, tmp_path):
     run = new_run(
         tmp_path / "run",
@@ -207,6 +212,7 @@ def test_without_validation(implementation, tmp_path):
 
 
 @pytest.mark.slow
+@EACH
 def test_a_full_disk_leaves_the_previous_checkpoint(implementation, unbroken, tmp_path):
     """The limit on the size of files stands for the disk: writes fail with EFBIG instead of ENOSPC."""
     run = new_run(tmp_path / "run", implementation, training={**SETTINGS["training"], "steps": 16})

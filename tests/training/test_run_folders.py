@@ -9,14 +9,14 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import ROOT, command
+from helpers import ONE, ROOT, command, first_quickly
 from PIL import Image
 
 import predict
 import train
 from data.errors import UserError
 from unet_common.experiment import experiment_from
-from unet_common.implementation import IMPLEMENTATIONS, load
+from unet_common.implementation import load
 from unet_common.training import checkpoints
 from unet_common.training.cross_validation import train_folds
 from unet_common.training.history import read_history
@@ -30,8 +30,6 @@ SETTINGS = {
     "sampling": {"crop": [16, 16]},
     "training": {"steps": 8, "batch_size": 2, "validate_every": 4},
 }
-
-THREE = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
 def new_run(path, implementation="lowlevel", **changes):
@@ -58,8 +56,8 @@ def assert_same_weights(run, other):
 # --- identity ------------------------------------------------------------------------------------------
 
 
-@THREE
-@pytest.mark.parametrize("relative", [False, True])
+@ONE
+@first_quickly("relative", True, False)
 def test_a_renamed_run_goes_on_from_its_own_checkpoints(implementation, relative, tmp_path, monkeypatch):
     """Another run took its old place: it goes on from there no more than from anywhere else."""
     monkeypatch.chdir(tmp_path)
@@ -76,7 +74,7 @@ def test_a_renamed_run_goes_on_from_its_own_checkpoints(implementation, relative
     assert read_history(renamed.history) == read_history(unbroken.history)
 
 
-@THREE
+@ONE
 def test_a_copy_touches_nothing_of_the_original(implementation, tmp_path):
     original = trained(tmp_path / "original", implementation)
     shutil.copytree(original.path, tmp_path / "copy")
@@ -99,7 +97,7 @@ def test_a_name_that_tensorflow_takes_for_a_pattern_is_refused_before_anything(n
         Run.resume(moved, {})
 
 
-@THREE
+@ONE
 def test_other_names_are_names(implementation, tmp_path):
     run = trained(tmp_path / "zellé 100% 'b' $(x) #a,b;{c}", implementation)
     load(implementation).train(Run.resume(run.path, {"training.steps": 9}))
@@ -257,7 +255,7 @@ def test_the_data_is_found_from_anywhere(tmp_path, monkeypatch):
     assert Run.resume(run.path, {}).source.names() == list("abcd")
 
 
-@THREE
+@ONE
 def test_weights_to_start_from_may_go_once_the_run_has_begun(implementation, tmp_path, monkeypatch):
     first = trained(tmp_path / "first")
     monkeypatch.chdir(tmp_path)
@@ -290,7 +288,7 @@ def test_mistyped_weights_leave_nothing_behind(tmp_path):
         assert not (tmp_path / "run").exists()
 
 
-@THREE
+@ONE
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(implementation, tmp_path):
     unbroken = trained(tmp_path / "unbroken", implementation)
     run = new_run(tmp_path / "run", implementation)
@@ -322,7 +320,7 @@ def test_a_run_cannot_become_shorter_than_it_is(tmp_path):
     assert Run.resume(run.path, {"training.steps": 8}).steps == 8
 
 
-@THREE
+@ONE
 def test_a_training_that_stopped_early_says_so_and_how_to_go_on(implementation, tmp_path, capsys):
     flags = ["--impl", implementation, "--set", "data.images=5", "--set", "data.size=[32,32]", "--steps", 20]
     flags += ["--set", "sampling.crop=[16,16]", "--set", "network.depth=2", "--set", "network.filters=2"]

@@ -4,6 +4,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from helpers import ONE
 from safetensors.numpy import save_file
 
 from data.errors import UserError
@@ -217,7 +218,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@ONE
 def test_a_training_starts_from_the_encoder(implementation, resnet_file, tmp_path):
     settings = {**SETTINGS, "implementation": implementation, "pretrained": str(resnet_file)}
     run = Run.create(tmp_path / "run", experiment_from(settings))
