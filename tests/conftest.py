@@ -62,7 +62,8 @@ def browser(tmp_path_factory):
 # Whole files go to one process or another: the longest come first, so that none is left for the end.
 LONGEST = (
     "test_training_consistency", "test_resume", "test_consistency", "test_compare_browser", "test_docs", "test_golden",
-    "test_parameter_counts", "test_pretrained",
+    "test_run_folders", "test_parameter_counts", "test_medpatchnet", "test_accumulation", "test_features",
+    "test_compare", "test_losses", "test_keras_settings", "test_kinds_of_masks", "test_unet_25d", "test_pretrained",
 )  # fmt: skip
 
 
