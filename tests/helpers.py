@@ -24,15 +24,18 @@ from unet_common.weights.interchange import load_weights
 v1 = tf.compat.v1
 
 
+def slow(*values):
+    """Parameters of a test for `-m slow`: what they vary is in the others, too."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def first_quickly(names, *values):
     """A parametrisation whose first value is in every run of the tests, and the others are for `-m slow`.
 
     For what the values vary in the default run elsewhere: the three loops, for one, in tests of the folder of a run.
     """
     first, *others = values
-    others = [
-        pytest.param(*(one if isinstance(one, tuple) else (one,)), marks=pytest.mark.slow) for one in others
-    ]
+    others = [slow(*(one if isinstance(one, tuple) else (one,))) for one in others]
     return pytest.mark.parametrize(names, [first, *others])
 
 

@@ -10,7 +10,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from helpers import CASES, LOSS, SEED, STEP, cases
+from helpers import CASES, LOSS, SEED, STEP, cases, slow
 from pydantic import ValidationError
 
 from data.errors import UserError
@@ -106,9 +106,7 @@ def drawn_unet(seed):
             continue
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 16))]
-)
+@pytest.mark.parametrize("seed", [*range(4), *(slow(seed) for seed in range(4, 16))])
 def test_networks_drawn_at_random_agree_in_float64(device, seed):
     """Within the bounds that are promised, also where nobody chose the hyperparameters."""
     network, size = drawn_unet(seed)

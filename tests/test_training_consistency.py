@@ -7,17 +7,12 @@ the momentum 0.9 would differ by 3e-8.
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SETTINGS, assert_equal_courses, first_quickly, train_all
+from helpers import SETTINGS, assert_equal_courses, first_quickly, slow, train_all
 
 from comparison import steps
 from unet_common.experiment import experiment_from
 from unet_common.implementation import load
 from unet_common.training.run import Run
-
-
-def slow(*values):
-    """Parameters of a test for `-m slow`: what they vary is in the others, too."""
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("dropout", [slow(0.0), 0.25])

@@ -12,7 +12,7 @@ from unet_common.layer_outputs import watched_layers
 from unet_common.losses import finest
 from unet_common.losses import loss as parse_loss
 from unet_common.model import Model
-from unet_common.weights.initial import choose_initialisation
+from unet_common.weights.initial import canonical_name, choose_initialisation, stateless_seed
 from unet_common.weights.interchange import Weights, is_weight
 
 v1 = tf.compat.v1
@@ -38,6 +38,15 @@ def batches_so_far() -> tf.Tensor:
     """Batches of the training before this one, int64: the global step, unless a step has several."""
     counters = v1.get_collection(BATCHES)
     return counters[0] if counters else v1.train.get_or_create_global_step()
+
+
+def draw_key(name: str) -> list[int | tf.Tensor]:
+    """The pair that keys what the layer `name` of the current scope draws for a batch: for `tf.random.stateless_*`.
+
+    Of the graph's seed and the layer's canonical name, and of the number of the batch; of nothing else.
+    """
+    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
+    return [seed, tf.cast(batches_so_far(), tf.int32)]
 
 
 def count_batches() -> None:

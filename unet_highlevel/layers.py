@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.graph_model import batches_so_far
+from unet_common.graph_model import batches_so_far, draw_key
 from unet_common.moving_statistics import momentum_at
 from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.operations.positions import middle_position
-from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
+from unet_common.weights.initial import kernel_initialiser
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -181,9 +181,7 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     """
     if not training or rate == 0:
         return x
-    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    step = tf.cast(batches_so_far(), tf.int32)
-    return tf.nn.experimental.stateless_dropout(x, rate, seed=[seed, step])
+    return tf.nn.experimental.stateless_dropout(x, rate, seed=draw_key(name))
 
 
 def patch_position(images: tf.Tensor, noise: float, training: bool, name: str) -> tf.Tensor:
@@ -193,9 +191,7 @@ def patch_position(images: tf.Tensor, noise: float, training: bool, name: str) -
     """
     if not training:
         return middle_position(images)
-    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    step = tf.cast(batches_so_far(), tf.int32)
-    return middle_position(images, noise, [seed, step])
+    return middle_position(images, noise, draw_key(name))
 
 
 def activate(x: tf.Tensor, name: str) -> tf.Tensor:

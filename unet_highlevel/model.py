@@ -101,9 +101,6 @@ def model_fn(
     with tf.control_dependencies([tf.group(decayed, first)]):
         step = v1.train.get_global_step()
         update = optimizer.apply_gradients(zip(gradients, variables, strict=True), step, name="update")
-    v1.add_to_collection(
-        v1.GraphKeys.TRAIN_OP, update
-    )  # for the hook that asks for it with the last batch of a step
     return estimator.EstimatorSpec(mode, loss=loss, train_op=accumulate or update)
 
 

@@ -34,6 +34,11 @@ class Randomness:
         self.seed, self.initialisation = seed, initialisation
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
+    def draw_key(self, name: str) -> list[int | tf.Tensor]:
+        """The pair that keys what a layer draws for a batch: of seed and canonical name, and of the batch's number."""
+        seed = stateless_seed(self.seed, canonical_name(name))
+        return [seed, tf.cast(tf.convert_to_tensor(self.step), tf.int32)]
+
     @contextmanager
     def at(self, step: int) -> Iterator[None]:
         """A block in which draws are those of `step`, and the counter of the training stays where it is."""
@@ -322,10 +327,9 @@ class Dropout(layers.Layer):
     def call(self, x, training=None):
         if not training or self.rate == 0:
             return x
-        randomness = randomness_of(self)
-        seed = stateless_seed(randomness.seed, canonical_name(self.name))
-        step = tf.cast(tf.convert_to_tensor(randomness.step), tf.int32)
-        return tf.nn.experimental.stateless_dropout(x, self.rate, seed=[seed, step])
+        return tf.nn.experimental.stateless_dropout(
+            x, self.rate, seed=randomness_of(self).draw_key(self.name)
+        )
 
     def compute_output_shape(self, shape):
         return shape
@@ -351,10 +355,7 @@ class PatchPosition(layers.Layer):
     def call(self, images, training=None):
         if not training or self.noise == 0:
             return middle_position(images)
-        randomness = randomness_of(self)
-        seed = stateless_seed(randomness.seed, canonical_name(self.name))
-        step = tf.cast(tf.convert_to_tensor(randomness.step), tf.int32)
-        return middle_position(images, self.noise, [seed, step])
+        return middle_position(images, self.noise, randomness_of(self).draw_key(self.name))
 
     def compute_output_shape(self, shape):
         return (shape[0], len(shape) - 2)

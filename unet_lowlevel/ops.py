@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from unet_common.graph_model import batches_so_far
+from unet_common.graph_model import batches_so_far, draw_key
 from unet_common.moving_statistics import momentum_at
 from unet_common.operations.depthwise import depthwise_convolution3d
 from unet_common.operations.positions import middle_position
-from unet_common.weights.initial import canonical_name, kernel_initialiser, stateless_seed
+from unet_common.weights.initial import kernel_initialiser
 
 v1 = tf.compat.v1
 
@@ -196,9 +196,7 @@ def dropout(x: tf.Tensor, rate: float, training: bool, name: str) -> tf.Tensor:
     """
     if not training or rate == 0:
         return x
-    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    step = tf.cast(batches_so_far(), tf.int32)
-    uniform = tf.random.stateless_uniform(tf.shape(x), [seed, step], dtype=x.dtype)
+    uniform = tf.random.stateless_uniform(tf.shape(x), draw_key(name), dtype=x.dtype)
     return tf.where(uniform >= rate, x / (1 - rate), tf.zeros_like(x))
 
 
@@ -209,9 +207,7 @@ def patch_position(images: tf.Tensor, noise: float, training: bool, name: str) -
     """
     if not training:
         return middle_position(images)
-    seed = stateless_seed(v1.get_default_graph().seed, canonical_name(name))
-    step = tf.cast(batches_so_far(), tf.int32)
-    return middle_position(images, noise, [seed, step])
+    return middle_position(images, noise, draw_key(name))
 
 
 def activate(x: tf.Tensor, name: str, slope: float = 0.01) -> tf.Tensor:

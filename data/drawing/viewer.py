@@ -103,8 +103,9 @@ def write_page(look: Look, path: Path) -> None:
     oriented = look.affine is not None
     step = _steps(look.image.shape[:3], look.spacing)
     kept = tuple(slice(None, None, one) for one in step)
-    limits = grey_limits(look.grey[..., np.newaxis], 0.5)
-    pieces = {"image": list(_pieces(_greys(look.grey[kept], limits)))}
+    grey = look.grey
+    limits = grey_limits(grey[..., np.newaxis], 0.5)
+    pieces = {"image": list(_pieces(_greys(grey[kept], limits)))}
     facts: dict[str, Any] = {
         "name": look.name,
         "size": [-(-side // one) for side, one in zip(look.image.shape, step, strict=False)],
@@ -162,9 +163,8 @@ def _greys(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """Values as 256 greys, the limits as black and white."""
     low, high = limits
     greys = np.empty(values.shape, np.uint8)
-    for index, plane in enumerate(
-        values
-    ):  # one after the other: a copy in float would be eight times as large
+    # One after the other: a copy in float would be eight times as large.
+    for index, plane in enumerate(values):
         scaled = (plane.astype(np.float64) - low) * (255 / max(high - low, 1e-6))
         greys[index] = np.round(np.clip(scaled, 0, 255))
     return greys

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import EACH, ONE, SETTINGS, assert_equal_courses, first_quickly, train_all
+from helpers import EACH, ONE, SETTINGS, assert_equal_courses, first_quickly, slow, train_all
 
 from unet_common.experiment import experiment_from
 from unet_common.implementation import load
@@ -18,8 +18,8 @@ from unet_common.weights.interchange import load_weights
     "optimizer",
     [
         {"name": "sgd", "momentum": 0.5, "clip_norm": 0.125, "weight_decay": 0.125, "l2": 0.0625},
-        pytest.param({"name": "adam", "clip_norm": 0.125}, marks=pytest.mark.slow),
-        pytest.param({"name": "rmsprop"}, marks=pytest.mark.slow),
+        slow({"name": "adam", "clip_norm": 0.125}),
+        slow({"name": "rmsprop"}),
     ],
     ids=lambda settings: settings["name"],
 )

@@ -160,9 +160,8 @@ class MedPatchNet(Network):
         reach = 2 + 1  # of the stem, and of the second convolution of the first level's decoder
         for level in LEVELS:
             scale = 2 ** (level - 1)
-            reach += (
-                4 * scale
-            )  # a convolution on the way down and one on the way up, each with its change of the size
+            # A convolution on the way down and one on the way up, each with its change of the size.
+            reach += 4 * scale
             if branches := self.branches_at(level):
                 reach += 2 * 2 ** (branches - 1) * scale
         return (reach,) * self.rank

@@ -183,9 +183,8 @@ class _Window:
         self._padding = network.padding_for(self._sides)
         image = run.prepare.network_input(prepared.image)[self.part]
         if network.region_of_interest:
-            image = np.concatenate(
-                [image, image], axis=-1
-            )  # the region is looked at in the whole image's place
+            # The region is looked at in the whole image's place.
+            image = np.concatenate([image, image], axis=-1)
         self.input = mirror(image, self._padding)[np.newaxis]
 
     def covering(
